@@ -1,0 +1,178 @@
+"""
+Files opened with clear errors, and written whole or not at all.
+"""
+
+import warnings
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+
+from astropy_imphot.errors import UserError
+
+__all__ = ["atomic_write", "opened", "refuse_existing", "source_name"]
+
+
+def source_name(source, default="the image"):
+    """
+    Return what messages and tables call an input.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        What a function was given.
+    default : str
+        The name of an input that has none.
+
+    Returns
+    -------
+    str
+        A path as it was given, the path of the file behind an HDUList, or ``default``.
+
+    Examples
+    --------
+    >>> from astropy_imphot.files import source_name
+    >>> source_name("exposures/E1.fits")
+    'exposures/E1.fits'
+    """
+    if isinstance(source, (str, Path)):
+        return str(source)
+    if isinstance(source, fits.HDUList):
+        return source.filename() or default
+    return default
+
+
+@contextmanager
+def opened(source):
+    """
+    Open an input as an HDUList.
+
+    Parameters
+    ----------
+    source : str, path, HDU or HDUList
+        What a public function was given.
+
+    Yields
+    ------
+    `~astropy.io.fits.HDUList`
+        Closed afterwards where it was opened here.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is not a whole FITS file.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.files import opened
+    >>> with opened(fits.PrimaryHDU()) as hdus:
+    ...     len(hdus)
+    1
+    """
+    if isinstance(source, fits.HDUList):
+        context = nullcontext(source)
+    elif isinstance(source, (str, Path)):
+        context = _open_file(source)
+    elif isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        context = nullcontext([source])
+    else:
+        raise UserError(
+            f"an image can be given as a path, HDU, HDUList or CCDData, not as a "
+            f"{type(source).__name__}."
+        )
+    with context as hdus:
+        try:
+            yield hdus
+        except (OSError, TypeError, ValueError) as error:
+            if "mmap" in str(error) or "buffer" in str(error):
+                raise UserError(_truncated(source)) from error
+            raise
+
+
+def _open_file(path):
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist: check the name.")
+    try:
+        with warnings.catch_warnings():
+            # A file that ends early is found here, not in the middle of a long run.
+            warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
+            hdus = fits.open(path, memmap=True)
+            len(hdus)
+    except AstropyUserWarning as error:
+        raise UserError(_truncated(path)) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as a FITS file: {error}") from error
+    return hdus
+
+
+def _truncated(source):
+    return f"{source_name(source)} ends before its data do: copy or download the file again."
+
+
+def refuse_existing(path, overwrite):
+    """
+    Raise a `UserError` if a file to be written exists and may not be replaced.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+    overwrite : bool
+        Whether it may be replaced.
+
+    Raises
+    ------
+    UserError
+        If it exists and ``overwrite`` is False.
+
+    Examples
+    --------
+    >>> from astropy_imphot.files import refuse_existing
+    >>> refuse_existing("no_such_file.fits", overwrite=False)
+    """
+    if Path(path).exists() and not overwrite:
+        raise UserError(f"{path} exists: use --overwrite (overwrite=True) to replace it.")
+
+
+@contextmanager
+def atomic_write(path, overwrite=False):
+    """
+    Give a temporary name that becomes ``path`` if all goes well.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+    overwrite : bool
+        Replace an existing file (default: False).
+
+    Yields
+    ------
+    `~pathlib.Path`
+        A name in the same folder with the same suffix, to be written by the caller.
+
+    Raises
+    ------
+    UserError
+        If the file exists and ``overwrite`` is False, or it cannot be written.
+
+    Examples
+    --------
+    >>> from astropy_imphot.files import atomic_write
+    >>> with atomic_write("notes.txt", overwrite=True) as temporary:
+    ...     _ = temporary.write_text("whole or not at all")
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}.")
+    temporary = path.with_name(f".partial-{path.stem}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

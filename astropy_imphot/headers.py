@@ -1,0 +1,111 @@
+"""What FITS headers say about an image: its unit, its WCS and the observation."""
+
+import re
+import warnings
+
+import astropy.units as u
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS, FITSFixedWarning
+
+from astropy_imphot.errors import UserError
+
+__all__ = ["header_wcs", "merged_header", "parse_unit", "unit_string", "without_structure"]
+
+# Spellings that HST's calibration software and mission archives write into BUNIT, which
+# are not FITS units.
+UNIT_WORDS = {
+    "electrons": "electron",
+    "counts": "ct",
+    "count": "ct",
+    "cps": "ct/s",
+    "dn": "DN",
+    "sec": "s",
+    "s": "s",
+}
+
+# Keywords that describe the array they came with, and are made anew with every array.
+STRUCTURE_KEYWORDS = re.compile(
+    r"SIMPLE|BITPIX|NAXIS\d*|EXTEND|XTENSION|PCOUNT|GCOUNT|EXTNAME|EXTVER|BSCALE|BZERO"
+    r"|BUNIT|CHECKSUM|DATASUM|INHERIT|SCIDATA|ERRDATA|HDUCLAS\d|HDUCLASS|HDUDOC|HDUVERS|QUALDATA"
+    r"|WCSAXES|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC)\d_\d|LONPOLE|LATPOLE|RADESYS|END"
+)
+
+
+def unit_string(unit):
+    """
+    Return a unit as BUNIT holds it.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.UnitBase`
+        The unit.
+
+    Returns
+    -------
+    str
+        In the FITS standard's form where it has one.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.headers import unit_string
+    >>> unit_string(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
+    '10**-20 Angstrom-1 cm-2 erg s-1'
+    """
+    unit = u.Unit(unit)
+    try:
+        return unit.to_string("fits")
+    except ValueError:
+        return unit.to_string()
+
+
+def parse_unit(text):
+    """Return the unit of a BUNIT, dimensionless if there is none that can be understood."""
+    if text is None:
+        return u.dimensionless_unscaled
+    words = re.sub(
+        r"[A-Za-z]+",
+        lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
+        str(text).replace("e-/", "electron/"),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        unit = u.Unit(words, parse_strict="silent")
+    if isinstance(unit, u.UnrecognizedUnit):
+        warnings.warn(f"the unit {text!r} is not understood and ignored.", AstropyUserWarning, stacklevel=4)
+        return u.dimensionless_unscaled
+    return unit
+
+
+def merged_header(hdus, science):
+    """Return the science image's header with the cards that only the primary header has."""
+    header = science.header.copy()
+    primary = hdus[0].header
+    if primary is not science.header:
+        header.extend(primary.cards, unique=True, strip=False)
+        # The observation's keyword, where both have one, is the primary header's.
+        header.update({key: primary[key] for key in ("FILTER", "FILTER1", "FILTER2") if key in primary})
+    return header
+
+
+def header_wcs(header, hdus, name):
+    """Return a header's WCS, or raise a `UserError` that names the file if it is not celestial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+    if not wcs.has_celestial:
+        raise UserError(
+            f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header."
+        )
+    return wcs
+
+
+def without_structure(meta):
+    """Return the cards of a header that do not describe its array: what a new file may keep."""
+    header = fits.Header()
+    cards = meta.cards if isinstance(meta, fits.Header) else meta.items()
+    for card in cards:
+        if not STRUCTURE_KEYWORDS.fullmatch(str(card[0])):
+            header.append(card, end=True)
+    return header

@@ -1,0 +1,85 @@
+"""The numerics of resampling: grids finer and wider than MUSE's, low-pass filter, interpolation."""
+
+import numpy as np
+from scipy import fft
+
+from astropy_imphot.otf import frequencies, lowpass, padded_length
+
+__all__ = ["border", "crop_spectrum", "interpolate", "lowpassed", "padded_grid", "resampled_wcs"]
+
+# How much wider than the template the HST image is cut out, in MUSE pixels: the low-pass
+# filter's response is negligible beyond.
+GUARD = 5
+
+
+def padded_grid(muse, margin):
+    """Return the margin before the first pixel and the shape with both margins, in MUSE pixels."""
+    before, lengths = [], []
+    for size, scale in zip(muse.shape, muse.pixel_scale, strict=True):
+        pixels = int(np.ceil(margin / scale))
+        length = padded_length(size + 2 * pixels)
+        lengths.append(length)
+        before.append((length - size) // 2)
+    return tuple(before), tuple(lengths)
+
+
+def resampled_wcs(wcs, factor, margin):
+    """
+    Return the WCS of a grid with ``factor`` samples per pixel.
+
+    For a factor of 1 or more, ``margin`` pixels (y, x) are added before the first; for less
+    than 1, the step back, ``margin`` of the coarser pixels are taken away.
+    """
+    new = wcs.deepcopy()
+    before = np.array(margin[::-1], dtype=float)
+    zero_based = new.wcs.crpix - 1
+    if factor < 1:
+        new.wcs.crpix = zero_based * factor - before + 1
+    else:
+        new.wcs.crpix = (zero_based + before) * factor + 1
+    if new.wcs.has_cd():
+        new.wcs.cd = new.wcs.cd / factor
+    else:
+        new.wcs.cdelt = new.wcs.cdelt / factor
+    new.wcs.set()
+    return new
+
+
+def border(wcs, before, shape):
+    """Return sky positions around the template, GUARD pixels outside it."""
+    y0, x0 = (-start - GUARD for start in before)
+    y1, x1 = y0 + shape[0] + 2 * GUARD, x0 + shape[1] + 2 * GUARD
+    t = np.linspace(0, 1, 9)
+    x = np.concatenate([x0 + t * (x1 - x0)] * 2 + [np.full(9, x0), np.full(9, x1)])
+    y = np.concatenate([np.full(9, y0), np.full(9, y1)] + [y0 + t * (y1 - y0)] * 2)
+    return wcs.pixel_to_world(x, y)
+
+
+def lowpassed(layer, pixel_scale, flat, stop):
+    padded = tuple(padded_length(size) for size in layer.shape)
+    fy, fx = frequencies(padded, pixel_scale)
+    # Padding repeats the edges, for a step there would ring into the image.
+    widths = [(0, after - size) for after, size in zip(padded, layer.shape, strict=True)]
+    spectrum = fft.rfft2(np.pad(layer, widths, mode="edge"))
+    spectrum *= lowpass(np.hypot(fy, fx), flat, stop)
+    return fft.irfft2(spectrum, s=padded)[: layer.shape[0], : layer.shape[1]]
+
+
+def interpolate(layers, wcs_in, wcs_out, shape_out):
+    # Importing reproject takes long, and not every user of this module needs it.
+    from reproject import reproject_interp
+
+    resampled, footprint = reproject_interp(
+        (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
+    )
+    return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0]
+
+
+def crop_spectrum(spectrum, shape):
+    """Keep the frequencies of a smaller transform below its Nyquist frequency."""
+    ny, nx = shape
+    half = ny // 2
+    cropped = np.zeros((ny, nx // 2 + 1), dtype=complex)
+    cropped[:half, : nx // 2] = spectrum[:half, : nx // 2]
+    cropped[half + 1 :, : nx // 2] = spectrum[spectrum.shape[0] - half + 1 :, : nx // 2]
+    return cropped

@@ -1,0 +1,195 @@
+"""MUSE units for HST images, and whether two images have the same pixels."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
+
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import source_name
+from astropy_imphot.filters import HstFilterInfo
+from astropy_imphot.io import read_grid, read_image
+
+__all__ = ["flux_factor", "image_grids_aligned", "muse_unit", "rescale_hst_like_muse"]
+
+# What the MUSE pipeline writes.
+PIPELINE_UNIT = 1e-20 * u.erg / u.s / u.cm**2 / u.AA
+
+# Two grids are the same if no pixel is further off than this, in pixels.
+GRID_TOLERANCE = 0.01
+
+# Units of images that PHOTFLAM calibrates, once they are per second.
+COUNTS = (u.electron, u.ct, u.DN, u.adu)
+
+
+def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
+    """
+    Tell whether two images have the same pixels on the sky.
+
+    Parameters
+    ----------
+    image_1, image_2 : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        Images or cubes, of which only the headers are read.
+    tolerance : float
+        How far pixels may be apart (default: 0.01 pixel).
+
+    Returns
+    -------
+    bool
+        True if they have the same shape (ny, nx) and their corners are at the same
+        places on the sky.
+
+    Raises
+    ------
+    UserError
+        If either cannot be read or has no celestial WCS.
+
+    Examples
+    --------
+    >>> from astropy_imphot import image_grids_aligned
+    >>> from astropy_imphot.simulate import sky_grid
+    >>> image_grids_aligned(sky_grid((50, 60)), sky_grid((50, 60)))
+    True
+    >>> image_grids_aligned(sky_grid((50, 60)), sky_grid((50, 60), rotation=1.0))
+    False
+    """
+    grid_1, grid_2 = read_grid(image_1), read_grid(image_2)
+    if grid_1.shape != grid_2.shape:
+        return False
+    ny, nx = grid_1.shape
+    x, y = np.array([0, nx - 1, 0, nx - 1]), np.array([0, 0, ny - 1, ny - 1])
+    x_2, y_2 = grid_2.wcs.world_to_pixel(grid_1.wcs.pixel_to_world(x, y))
+    return bool(np.all(np.hypot(x_2 - x, y_2 - y) < tolerance))
+
+
+def rescale_hst_like_muse(hst, muse):
+    """
+    Convert an HST image to the flux unit of a MUSE image.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image, in counts per second or a flux density per Angstrom.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image or cube, of which only the header is read.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The HST image at its own pixels, (ny, nx), in flux per HST pixel.
+
+    Raises
+    ------
+    UserError
+        If the HST image is not in counts per second or a flux density, or its filter
+        has no known zero point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import astropy.units as u
+    >>> from astropy.nddata import CCDData
+    >>> from astropy_imphot import rescale_hst_like_muse
+    >>> from astropy_imphot.simulate import sky_grid
+    >>> grid = sky_grid((4, 4))
+    >>> hst = CCDData(np.ones((4, 4)), unit="electron/s", wcs=grid.wcs, meta={"FILTER": "F775W"})
+    >>> round(float(rescale_hst_like_muse(hst, grid).data[0, 0]), 3)
+    9.74
+    """
+    grid = read_grid(muse)
+    image = read_image(hst)
+    unit = muse_unit(grid)
+    factor = flux_factor(image.unit, image.meta, unit, source_name(hst, "the HST image"))
+    variance = None
+    if image.uncertainty is not None:
+        variance = VarianceUncertainty(image.uncertainty.array * factor**2)
+    return CCDData(
+        image.data * factor,
+        mask=image.mask,
+        uncertainty=variance,
+        unit=unit,
+        wcs=image.wcs,
+        meta=image.meta,
+    )
+
+
+def muse_unit(grid):
+    """
+    Return the unit of MUSE fluxes, the MUSE pipeline's where the image has none.
+
+    Parameters
+    ----------
+    grid : `Grid` or `~astropy.nddata.CCDData`
+        The MUSE image.
+
+    Returns
+    -------
+    `~astropy.units.UnitBase`
+        A flux density per Angstrom.
+
+    Warns
+    -----
+    AstropyUserWarning
+        If the image has no unit.
+
+    Examples
+    --------
+    >>> from astropy_imphot.rescale import muse_unit
+    >>> from astropy_imphot.simulate import sky_grid
+    >>> str(muse_unit(sky_grid((4, 4))))
+    '1e-20 erg / (Angstrom s cm2)'
+    """
+    unit = grid.unit
+    if unit is None or unit == u.dimensionless_unscaled:
+        warnings.warn(
+            f"the MUSE image has no unit: {PIPELINE_UNIT} is assumed.", AstropyUserWarning, stacklevel=3
+        )
+        return PIPELINE_UNIT
+    if not unit.is_equivalent(PIPELINE_UNIT):
+        raise UserError(f"the MUSE image is in {unit}: convert it to {PIPELINE_UNIT}.")
+    return unit
+
+
+def flux_factor(unit, meta, to_unit, name):
+    """
+    Return what HST values have to be multiplied by to become fluxes.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.UnitBase`
+        The HST image's; dimensionless stands for counts per second.
+    meta : `~astropy.io.fits.Header` or dict
+        Its header.
+    to_unit : `~astropy.units.UnitBase`
+        The unit that is wanted, a flux density per Angstrom.
+    name : str
+        What an error calls the image.
+
+    Returns
+    -------
+    float
+        The factor.
+
+    Raises
+    ------
+    UserError
+        As for `rescale_hst_like_muse`.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.rescale import PIPELINE_UNIT, flux_factor
+    >>> round(flux_factor(u.electron / u.s, {"FILTER": "F606W"}, PIPELINE_UNIT, "h.fits"), 3)
+    7.73
+    """
+    if unit.is_equivalent(to_unit):
+        return unit.to(to_unit)
+    if unit != u.dimensionless_unscaled and not any(unit.is_equivalent(one / u.s) for one in COUNTS):
+        raise UserError(
+            f"{name} is in {unit}: convert it to counts per second (divide by its exposure "
+            f"time) or to {PIPELINE_UNIT}."
+        )
+    scale = next((unit.to(one / u.s) for one in COUNTS if unit.is_equivalent(one / u.s)), 1.0)
+    return scale * (HstFilterInfo(meta).photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(to_unit)

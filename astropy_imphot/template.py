@@ -1,0 +1,260 @@
+"""
+The HST template: what HST saw in and around a MUSE field, ready for the model.
+
+Its grid has a whole number of samples per MUSE pixel, one of them at the centre of each.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.wcs import WCS
+from scipy import fft
+
+from astropy_imphot.files import opened
+from astropy_imphot.io import read_grid, write_image
+from astropy_imphot.otf import decimation_window, frequencies
+from astropy_imphot.resample import crop_spectrum, resampled_wcs
+
+__all__ = ["HstTemplate"]
+
+# The keyword that records the decimation filter of an HST image on a MUSE grid.
+WINDOW_KEYWORD = "DECIMWIN"
+
+# A pixel of which more than this fraction is unobserved is not usable.
+MISSING_LIMIT = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class HstTemplate:
+    """
+    An HST image, in MUSE units, sampled for a MUSE grid and wider than it.
+
+    Made by `make_template`, or read from a file of `regrid_hst_to_muse` by `read`.
+
+    Attributes
+    ----------
+    data : array of shape (k * grid_ny, k * grid_nx)
+        Flux per MUSE pixel area, where k is ``oversample``; the sample (k * j, k * i) is
+        at the centre of MUSE pixel (j, i) - ``margin``.
+    missing : array of the same shape, or None
+        Fraction of each sample that HST did not observe; None where all was observed.
+    variance : array of the same shape, or None
+        Variance of the HST noise summed over the area of a MUSE pixel, if it is known.
+    wcs : `~astropy.wcs.WCS`
+        Of ``data``.
+    unit : `~astropy.units.UnitBase`
+        Of ``data``.
+    oversample : int
+        Samples per MUSE pixel and axis.
+    margin : (int, int)
+        MUSE pixels before the first of the MUSE image, along y and x.
+    muse_shape : (int, int)
+        The MUSE image's (ny, nx).
+    pixel_scale : (float, float)
+        Height and width of a MUSE pixel, arcsec.
+    window : str
+        The decimation filter that is still to be divided out.
+    meta : `~astropy.io.fits.Header` or dict
+        The HST image's header.
+
+    Examples
+    --------
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> template = make_template(field.hst, field.muse[0], margin=2.0)
+    >>> template.muse_shape, template.grid_shape
+    ((50, 50), (72, 72))
+    """
+
+    data: np.ndarray
+    missing: np.ndarray | None
+    variance: np.ndarray | None
+    wcs: WCS
+    unit: u.UnitBase
+    oversample: int
+    margin: tuple
+    muse_shape: tuple
+    pixel_scale: tuple
+    window: str
+    meta: object
+
+    def __deepcopy__(self, memo):
+        # Nothing in here changes, so that copies of a model can share it.
+        return self
+
+    def __getstate__(self):
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def grid_shape(self):
+        """Height and width of the template, in MUSE pixels."""
+        return tuple(size // self.oversample for size in self.data.shape)
+
+    @cached_property
+    def field(self):
+        """The slices of the MUSE image out of an array of shape ``grid_shape``."""
+        return tuple(
+            slice(start, start + size)
+            for start, size in zip(self.margin, self.muse_shape, strict=True)
+        )
+
+    @cached_property
+    def spectrum(self):
+        """The transform (`scipy.fft.rfft2`) of the template on the MUSE grid, cut at its band."""
+        spectrum = crop_spectrum(fft.rfft2(self.data.astype(float)), self.grid_shape)
+        return spectrum / self.oversample**2
+
+    @cached_property
+    def frequencies(self):
+        """The frequencies fy and fx of ``spectrum``, cycles/arcsec."""
+        return frequencies(self.grid_shape, self.pixel_scale)
+
+    @cached_property
+    def nyquist(self):
+        """The MUSE Nyquist frequency, cycles/arcsec."""
+        return 0.5 / max(self.pixel_scale)
+
+    def missing_on_grid(self):
+        """Return the unobserved fraction at the MUSE pixels, of shape ``grid_shape``, or None."""
+        if self.missing is None:
+            return None
+        return self.missing[:: self.oversample, :: self.oversample]
+
+    def image(self, window="blackman"):
+        """
+        Return the template on exactly the MUSE pixels.
+
+        Parameters
+        ----------
+        window : str
+            The decimation filter (default: ``"blackman"``), recorded in the header.
+
+        Returns
+        -------
+        `~astropy.nddata.CCDData`
+            Of the MUSE image's shape (ny, nx), with its variance if it is known, and
+            masked where HST did not observe.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> make_template(field.hst, field.muse[0]).image().shape
+        (50, 50)
+        """
+        response = decimation_window(window, np.hypot(*self.frequencies), self.nyquist)
+        data = fft.irfft2(self.spectrum * response, s=self.grid_shape)[self.field]
+        mask = variance = None
+        if self.missing is not None:
+            mask = self._filtered(self.missing, response) > MISSING_LIMIT
+        if self.variance is not None:
+            full = np.hypot(fft.fftfreq(256)[:, np.newaxis], fft.fftfreq(256)) / 0.5
+            noise_power = np.mean(decimation_window(window, full, 1.0) ** 2)
+            smooth = self._filtered(self.variance, response)
+            variance = VarianceUncertainty((smooth * noise_power).astype(np.float32))
+        meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
+        meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
+        # The counts' unit is gone, and so is the image's calibration to flux.
+        return CCDData(
+            data.astype(np.float32),
+            mask=mask,
+            uncertainty=variance,
+            unit=self.unit,
+            wcs=resampled_wcs(self.wcs, 1 / self.oversample, self.margin),
+            meta=meta,
+        )
+
+    def _filtered(self, samples, response):
+        spectrum = crop_spectrum(fft.rfft2(samples.astype(float)), self.grid_shape)
+        image = fft.irfft2(spectrum * response / self.oversample**2, s=self.grid_shape)
+        return image[self.field]
+
+    def write(self, path, *, overwrite=False):
+        """
+        Write the image on the MUSE grid, and the template itself, in one file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file to write: DATA, STAT and DQ are `image`; the extensions TEMPLATE,
+            TEMPLATE_STAT and TEMPLATE_MISSING are the finer and wider template.
+        overwrite : bool
+            Replace an existing file (default: False).
+
+        Raises
+        ------
+        UserError
+            If the file exists and ``overwrite`` is False, or it cannot be written.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
+        """
+        header = self.wcs.to_header()
+        header["OVERSAMP"] = (self.oversample, "samples per MUSE pixel and axis")
+        header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
+        header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")
+        header[WINDOW_KEYWORD] = (self.window, "decimation filter to be divided out")
+        arrays = {
+            "TEMPLATE": self.data,
+            "TEMPLATE_STAT": self.variance,
+            "TEMPLATE_MISSING": self.missing,
+        }
+        extensions = [
+            fits.ImageHDU(array.astype(np.float32), header=header, name=name)
+            for name, array in arrays.items()
+            if array is not None
+        ]
+        write_image(self.image(), path, overwrite=overwrite, extensions=extensions)
+
+    @classmethod
+    def read(cls, source, muse):
+        """
+        Return the template that a file of `regrid_hst_to_muse` holds.
+
+        Parameters
+        ----------
+        source : str, path or HDUList
+            The file.
+        muse : `~astropy_imphot.io.Grid`
+            The MUSE image that it was made for.
+
+        Returns
+        -------
+        HstTemplate or None
+            None if the input is not such a file.
+        """
+        if hasattr(source, "data"):
+            return None
+        with opened(source) as hdus:
+            arrays = {
+                name: next((hdu.data.astype(float) for hdu in hdus if hdu.name == name), None)
+                for name in ("TEMPLATE", "TEMPLATE_MISSING", "TEMPLATE_STAT")
+            }
+            if arrays["TEMPLATE"] is None:
+                return None
+            header = hdus["TEMPLATE"].header
+            grid = read_grid(hdus)
+            return cls(
+                data=arrays["TEMPLATE"],
+                missing=arrays["TEMPLATE_MISSING"],
+                variance=arrays["TEMPLATE_STAT"],
+                wcs=WCS(header),
+                unit=grid.unit,
+                oversample=header["OVERSAMP"],
+                margin=(header["MARGINY"], header["MARGINX"]),
+                muse_shape=muse.shape,
+                pixel_scale=muse.pixel_scale,
+                window=header[WINDOW_KEYWORD],
+                meta=grid.meta,
+            )

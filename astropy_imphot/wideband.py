@@ -1,0 +1,229 @@
+"""Cube times bandpass: the image that a filter would have seen."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
+
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import source_name
+from astropy_imphot.filters import FilterCurve
+from astropy_imphot.io import read_cube
+
+__all__ = ["bandpass_image", "bandpass_images"]
+
+# Voxels read at a time: large enough for the disk, small enough for the memory.
+BLOCK_VOXELS = 4_000_000
+
+# A curve that reaches further out of the cube than this fraction deserves a warning.
+LOST_FRACTION = 0.005
+
+
+def bandpass_image(cube, curve, *, progress_bar=None):
+    """
+    Make the image of a cube in a filter.
+
+    Parameters
+    ----------
+    cube : str, path, HDUList or `~astropy.nddata.NDData`
+        The cube, of shape (nz, ny, nx), its spectral axis in wavelengths.
+    curve : `FilterCurve`, str, path, or (wavelength, sensitivity)
+        The filter's sensitivity; a file has two columns, and wavelengths are in Angstrom.
+    progress_bar : callable, optional
+        Wraps the iterable of blocks of planes, such as `tqdm.tqdm`. By default (None)
+        nothing is shown.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx), in the cube's unit, with its variance where the
+        cube has one, and masked where no voxel of the spectrum is valid.
+
+    Raises
+    ------
+    UserError
+        If the curve lies outside the cube, or either cannot be read.
+
+    Warns
+    -----
+    AstropyUserWarning
+        If more than 0.5 % of the curve's integral lies outside the cube.
+
+    Notes
+    -----
+    With w the curve integrated over each plane's width, d the voxels and v their
+    variances, the image is sum(w d) / sum(w) and its variance sum(w^2 v) / sum(w)^2,
+    each summed over the valid voxels of a spectrum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot import bandpass_image
+    >>> hdu = fits.ImageHDU(np.arange(4.0)[:, None, None] * np.ones((4, 5, 7)), name="DATA")
+    >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3="AWAV",
+    ...                   CUNIT3="Angstrom", CRVAL3=6000.0, CD3_3=100.0)
+    >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
+    >>> image = bandpass_image(cube, ([6050, 6250], [1, 1]))
+    >>> image.shape, float(image.data[0, 0])
+    ((5, 7), 1.5)
+    """
+    return bandpass_images(cube, [curve], progress_bar=progress_bar)[0]
+
+
+def bandpass_images(cube, curves, *, progress_bar=None):
+    """
+    Make the images of a cube in several filters while its voxels are read once.
+
+    Parameters
+    ----------
+    cube : str, path, HDUList or `~astropy.nddata.NDData`
+        As for `bandpass_image`.
+    curves : sequence
+        Filter curves, each as for `bandpass_image`.
+    progress_bar : callable, optional
+        As for `bandpass_image`.
+
+    Returns
+    -------
+    list of `~astropy.nddata.CCDData`
+        One image for each curve, in their order.
+
+    Raises
+    ------
+    UserError
+        As for `bandpass_image`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot import bandpass_images
+    >>> hdu = fits.ImageHDU(np.arange(4.0)[:, None, None] * np.ones((4, 5, 7)), name="DATA")
+    >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3="AWAV",
+    ...                   CUNIT3="Angstrom", CRVAL3=6000.0, CD3_3=100.0)
+    >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
+    >>> blue, red = bandpass_images(cube, [([5950, 6150], [1, 1]), ([6150, 6350], [1, 1])])
+    >>> float(blue.data[0, 0]), float(red.data[0, 0])
+    (0.5, 2.5)
+    """
+    name = source_name(cube, "the cube")
+    cube = read_cube(cube)
+    curves = [_as_curve(curve) for curve in curves]
+    edges = _plane_edges(cube)
+    weights = np.array([_plane_weights(curve, edges, name) for curve in curves])
+    sums = _WeightedSums(weights, cube)
+    blocks = _blocks(weights, cube.data.shape)
+    for planes in blocks if progress_bar is None else progress_bar(blocks):
+        sums.add(planes)
+    return sums.images()
+
+
+class _WeightedSums:
+    """The running sums over planes, one row for each curve."""
+
+    def __init__(self, weights, cube):
+        self.weights = weights
+        self.cube = cube
+        self.variance = None if cube.uncertainty is None else cube.uncertainty.array
+        shape = (len(weights), int(np.prod(cube.data.shape[1:])))
+        self.weight = np.zeros(shape)
+        self.flux = np.zeros(shape)
+        self.power = np.zeros(shape)
+
+    def add(self, planes):
+        weights = self.weights[:, planes]
+        data = self._voxels(self.cube.data, planes)
+        valid = np.isfinite(data)
+        variance = None
+        if self.variance is not None:
+            variance = self._voxels(self.variance, planes)
+            valid &= np.isfinite(variance)
+        if self.cube.mask is not None:
+            valid &= self._voxels(self.cube.mask, planes) == 0
+        if valid.all():
+            self.weight += weights.sum(axis=1, keepdims=True)
+        else:
+            data = np.where(valid, data, 0)
+            variance = None if variance is None else np.where(valid, variance, 0)
+            self.weight += weights @ valid.astype(np.float32)
+        self.flux += weights.astype(data.dtype) @ data
+        if variance is not None:
+            self.power += (weights**2).astype(variance.dtype) @ variance
+
+    @staticmethod
+    def _voxels(array, planes):
+        block = np.asarray(array[planes])
+        return block.astype(block.dtype.newbyteorder("="), copy=False).reshape(len(block), -1)
+
+    def images(self):
+        shape = self.cube.data.shape[1:]
+        wcs = self.cube.wcs.celestial
+        images = []
+        for weight, flux, power in zip(self.weight, self.flux, self.power, strict=True):
+            valid = weight > 0
+            weight = np.where(valid, weight, np.nan)
+            mask = None if valid.all() else ~valid.reshape(shape)
+            variance = None
+            if self.variance is not None:
+                variance = VarianceUncertainty((power / weight**2).reshape(shape).astype(np.float32))
+            images.append(
+                CCDData(
+                    (flux / weight).reshape(shape).astype(np.float32),
+                    mask=mask,
+                    uncertainty=variance,
+                    unit=self.cube.unit,
+                    wcs=wcs,
+                    meta=self.cube.meta.copy(),
+                )
+            )
+        return images
+
+
+def _as_curve(curve):
+    if isinstance(curve, FilterCurve):
+        return curve
+    if isinstance(curve, (tuple, list)):
+        return FilterCurve(*curve)
+    return FilterCurve.read(curve)
+
+
+def _plane_edges(cube):
+    """Return the wavelengths between the planes, in Angstrom, nz + 1 of them."""
+    spectral = cube.wcs.spectral
+    pixels = np.arange(cube.data.shape[0] + 1) - 0.5
+    # The low-level interface leaves AWAV and WAVE as they are in the header.
+    return spectral.pixel_to_world_values(pixels) * u.Unit(spectral.world_axis_units[0]).to(u.AA)
+
+
+def _plane_weights(curve, edges, name):
+    weights = np.asarray(curve.integral(edges[:-1], edges[1:]))
+    total = curve.integral(curve.wavelength[0], curve.wavelength[-1])
+    lost = 1 - weights.sum() / total
+    if not np.any(weights > 0):
+        raise UserError(
+            f"the filter curve {curve.name} ({curve.wavelength[0]:.0f} to {curve.wavelength[-1]:.0f} "
+            f"Angstrom) does not overlap {name} ({edges[0]:.0f} to {edges[-1]:.0f} Angstrom): "
+            "choose a filter within the cube, or check the curve's unit."
+        )
+    if lost > LOST_FRACTION:
+        warnings.warn(
+            f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside {name}.",
+            AstropyUserWarning,
+            stacklevel=4,
+        )
+    return weights
+
+
+def _blocks(weights, shape):
+    """Return slices over the planes that any of the curves needs."""
+    used = np.flatnonzero(weights.any(axis=0))
+    step = max(1, BLOCK_VOXELS // int(np.prod(shape[1:])))
+    runs = np.split(used, np.flatnonzero(np.diff(used) > 1) + 1)
+    return [
+        slice(start, min(start + step, run[-1] + 1))
+        for run in runs
+        for start in range(run[0], run[-1] + 1, step)
+    ]
