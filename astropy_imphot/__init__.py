@@ -3,11 +3,15 @@ Point-spread function, flux scale, background and pointing of MUSE images, by co
 """
 
 from astropy_imphot._version import version as __version__
+from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
 from astropy_imphot.errors import UserError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
+from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D
+from astropy_imphot.plotting import plot_image_fit
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
+from astropy_imphot.results import FittedImagePhotometry, FittedPhotometry, FittedValue
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.wideband import bandpass_image, bandpass_images

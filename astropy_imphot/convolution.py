@@ -138,6 +138,27 @@ class TemplateConvolver:
         self.image(fwhm=fwhm, beta=beta, dx=dx, dy=dy, e1=e1, e2=e2)
         return self._inverse(self._derivative_spectrum(name, fwhm, beta, dx, dy, e1, e2))
 
+    def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+        """
+        Return the fraction of the kernel that lies on pixels that HST did not observe.
+
+        Parameters
+        ----------
+        fwhm, beta, dx, dy
+            As for `image`.
+
+        Returns
+        -------
+        array of shape ``template.grid_shape``, or None
+            Fractions, or None if HST observed the whole template.
+        """
+        missing = self.template.missing_on_grid()
+        if missing is None:
+            return None
+        fy, fx = self.template.frequencies
+        spectrum = fft.rfft2(missing) * self._otf(fwhm, beta, 0, 0)[0]
+        return self._inverse(spectrum * np.exp(-2j * np.pi * (fy * dy + fx * dx)))
+
     def sample(self, image, x, y):
         """
         Return values of an image on the template's grid at any places.
@@ -187,9 +208,7 @@ class TemplateConvolver:
             return -2j * np.pi * fx * spectrum
         if name == "dy":
             return -2j * np.pi * fy * spectrum
-        _, d_fwhm, d_beta = self._otf(
-            fwhm, beta, e1, e2, derivatives=True, beta_derivative=name == "beta"
-        )
+        _, d_fwhm, d_beta = self._otf(fwhm, beta, e1, e2, derivatives=True, beta_derivative=name == "beta")
         if name == "beta":
             return self._shifted(d_beta, dx, dy)
         if name == "fwhm":

@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["atomic_write", "opened", "refuse_existing", "source_name"]
+__all__ = ["atomic_write", "naming", "opened", "refuse_existing", "source_name"]
 
 
 def source_name(source, default="the image"):
@@ -41,6 +41,41 @@ def source_name(source, default="the image"):
     if isinstance(source, fits.HDUList):
         return source.filename() or default
     return default
+
+
+@contextmanager
+def naming(*sources):
+    """
+    Make sure that an error names one of the inputs that it is about.
+
+    Parameters
+    ----------
+    *sources
+        What a function was given; an error that names none of them is put down to the
+        first.
+
+    Raises
+    ------
+    UserError
+        Any that is raised within, with a name.
+
+    Examples
+    --------
+    >>> from astropy_imphot import UserError
+    >>> from astropy_imphot.files import naming
+    >>> with naming("E1.fits"):
+    ...     raise UserError("every pixel is masked.")
+    Traceback (most recent call last):
+        ...
+    astropy_imphot.errors.UserError: E1.fits: every pixel is masked.
+    """
+    try:
+        yield
+    except UserError as error:
+        names = [source_name(source, "") for source in sources]
+        if not names[0] or any(name and name in str(error) for name in names):
+            raise
+        raise UserError(f"{names[0]}: {error}") from error
 
 
 @contextmanager
@@ -79,8 +114,7 @@ def opened(source):
         context = nullcontext([source])
     else:
         raise UserError(
-            f"an image can be given as a path, HDU, HDUList or CCDData, not as a "
-            f"{type(source).__name__}."
+            f"an image can be given as a path, HDU, HDUList or CCDData, not as a {type(source).__name__}."
         )
     with context as hdus:
         try:

@@ -85,9 +85,7 @@ class HstFilterInfo:
             self.photflam = float(header["PHOTFLAM"])
             self.photplam = float(header["PHOTPLAM"])
             self.photbw = float(header.get("PHOTBW", np.nan))
-            self.abmag_zero = -2.5 * (
-                np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632
-            )
+            self.abmag_zero = -2.5 * (np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632)
         elif name in ACS_WFC:
             self.abmag_zero, self.photplam, self.photflam, self.photbw = ACS_WFC[name]
         else:

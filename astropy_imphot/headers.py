@@ -95,9 +95,7 @@ def header_wcs(header, hdus, name):
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
     if not wcs.has_celestial:
-        raise UserError(
-            f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header."
-        )
+        raise UserError(f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
     return wcs
 
 

@@ -29,6 +29,7 @@ __all__ = ["Grid", "read_cube", "read_grid", "read_header", "read_image", "write
 
 SCIENCE_NAMES = ("DATA", "SCI")
 
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """
@@ -398,5 +399,3 @@ def _from_nddata(image, footprint):
         variance = image.uncertainty.represent_as(VarianceUncertainty).array[cut]
     unit = image.unit if image.unit is not None else u.dimensionless_unscaled
     return _ccddata(data, mask, variance, unit, wcs, image.meta)
-
-

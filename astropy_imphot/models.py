@@ -121,6 +121,20 @@ class ConvolvedTemplate2D(Fittable2DModel):
         ]
         return tuple(limits)
 
+    def missing_fraction(self):
+        """
+        Return which part of the light of each MUSE pixel HST did not observe.
+
+        Returns
+        -------
+        array of shape ``template.muse_shape``, or None
+            Fractions for the model's PSF and offset; None if HST observed everything.
+        """
+        missing = self._convolver.missing(
+            fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
+        )
+        return None if missing is None else missing[self.template.field]
+
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the model at MUSE pixel coordinates x and y."""
         right, up = self._arcsec_from_centre(x, y)
@@ -131,9 +145,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
     def fit_deriv(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the derivatives with respect to the parameters, in their order."""
         right, up = self._arcsec_from_centre(x, y)
-        optics, places, lever = self._template_frame(
-            x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2
-        )
+        optics, places, lever = self._template_frame(x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2)
         cos, sin = _cos_sin(rotation)
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
 

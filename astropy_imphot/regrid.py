@@ -129,7 +129,9 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
         image = read_image(hst, footprint=border(muse.wcs, before, grid_shape))
     except UserError as error:
         if "overlap" in str(error):
-            raise UserError(f"{name} does not overlap the MUSE field on the sky: give an image that does.") from error
+            raise UserError(
+                f"{name} does not overlap the MUSE field on the sky: give an image that does."
+            ) from error
         raise
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)

@@ -193,7 +193,9 @@ def simulate_field(
         tuple(round((length + 2 * hst_margin) / hst_pixel) for length in turned), hst_pixel, hst_rotation
     )
     info = HstFilterInfo(filter_name)
-    objects = _draw_objects(rng, height + 2 * max(hst_margin, 5), width + 2 * max(hst_margin, 5), info, n_stars)
+    objects = _draw_objects(
+        rng, height + 2 * max(hst_margin, 5), width + 2 * max(hst_margin, 5), info, n_stars
+    )
 
     psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1])
     hst_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)

@@ -99,8 +99,7 @@ class HstTemplate:
     def field(self):
         """The slices of the MUSE image out of an array of shape ``grid_shape``."""
         return tuple(
-            slice(start, start + size)
-            for start, size in zip(self.margin, self.muse_shape, strict=True)
+            slice(start, start + size) for start, size in zip(self.margin, self.muse_shape, strict=True)
         )
 
     @cached_property

@@ -1,0 +1,158 @@
+"""What the commands share: their parser, their log, and how they fail."""
+
+import argparse
+import inspect
+import logging
+import sys
+import warnings
+
+from astropy_imphot._version import version
+from astropy_imphot.errors import UserError
+
+__all__ = ["ImphotArgumentParser", "extract_function_args", "number_or_none", "run", "word_or_none"]
+
+
+class ImphotArgumentParser(argparse.ArgumentParser):
+    """
+    A parser with the options of every command: --version, and defaults in the help.
+
+    Parameters
+    ----------
+    **kwargs
+        For `argparse.ArgumentParser`.
+
+    Examples
+    --------
+    >>> from astropy_imphot import ImphotArgumentParser
+    >>> parser = ImphotArgumentParser(prog="fit", description="Fits.")
+    >>> _ = parser.add_argument("--margin", type=float, default=3.0, help="in arcsec")
+    >>> parser.parse_args([]).margin
+    3.0
+    """
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(**kwargs)
+        self.add_argument("--version", action="version", version=f"%(prog)s {version}")
+
+
+def extract_function_args(options, function):
+    """
+    Return those of a command's options that a function takes.
+
+    Parameters
+    ----------
+    options : `argparse.Namespace`
+        The parsed options.
+    function : callable
+        A function whose keywords have the options' names.
+
+    Returns
+    -------
+    dict
+        Keywords for the function.
+
+    Examples
+    --------
+    >>> from argparse import Namespace
+    >>> from astropy_imphot import extract_function_args
+    >>> def fit(image, margin=3.0): pass
+    >>> extract_function_args(Namespace(margin=2.0, verbose=True), fit)
+    {'margin': 2.0}
+    """
+    names = inspect.signature(function).parameters
+    return {key: value for key, value in vars(options).items() if key in names}
+
+
+def number_or_none(text):
+    """
+    Read a number, or None from the word "none", from a command line.
+
+    Parameters
+    ----------
+    text : str
+        The word.
+
+    Returns
+    -------
+    float or None
+        Its value.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.arguments import number_or_none
+    >>> number_or_none("2.5"), number_or_none("none")
+    (2.5, None)
+    """
+    return None if text.lower() == "none" else float(text)
+
+
+def word_or_none(text):
+    """
+    Read a word, or None from the word "none", from a command line.
+
+    Parameters
+    ----------
+    text : str
+        The word.
+
+    Returns
+    -------
+    str or None
+        It.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.arguments import word_or_none
+    >>> word_or_none("star"), word_or_none("none")
+    ('star', None)
+    """
+    return None if text.lower() == "none" else text
+
+
+def run(parser, command, args):
+    """
+    Parse a command line and run the command, with errors for people.
+
+    Parameters
+    ----------
+    parser : `ImphotArgumentParser`
+        The command's parser.
+    command : callable
+        Takes the options and returns the exit status, or None for 0.
+    args : sequence of str, or None
+        The command line without the command's name; None for `sys.argv`.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 where something is wrong with the input, which is then
+        told in one line on standard error, or 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.arguments import ImphotArgumentParser, run
+    >>> run(ImphotArgumentParser(prog="nothing"), lambda options: None, [])
+    0
+    """
+    options = parser.parse_args(args)
+    log = logging.getLogger("astropy_imphot")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"{parser.prog}: %(message)s"))
+    log.addHandler(handler)
+
+    def tell(message, category, *args, **kwargs):
+        log.warning("warning: %s", message)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = tell
+            return command(options) or 0
+    except UserError as error:
+        log.error("error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        log.error("interrupted.")
+        return 130
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,192 @@
+"""The command fit_photometry: the PSF, fluxes and offsets of MUSE images from an HST image."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from astropy_imphot.cli.arguments import (
+    ImphotArgumentParser,
+    extract_function_args,
+    number_or_none,
+    run,
+    word_or_none,
+)
+from astropy_imphot.files import atomic_write, refuse_existing
+from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.otf import WINDOWS
+from astropy_imphot.results import summary_header
+from astropy_imphot.tables import check_format, write_table
+
+__all__ = ["main"]
+
+PLOT_FORMATS = ("pdf", "jpg", "png", "eps")
+
+
+def _parser():
+    parser = ImphotArgumentParser(
+        prog="fit_photometry",
+        description="Fit the point-spread function, flux scale, background and offset of MUSE images by "
+        "comparison with an HST image of the same sky.",
+        epilog="Prints a line for each MUSE image, in the order of the command line. Offsets are MUSE - HST; "
+        "dra and ddec are differences of coordinates, to be subtracted from CRVAL1 and CRVAL2.",
+    )
+    parser.add_argument(
+        "hst_image", help="FITS file: the HST image at its own pixels, or a file of regrid_hst_to_muse"
+    )
+    parser.add_argument("muse_images", nargs="+", help="FITS files of MUSE images")
+
+    what = parser.add_argument_group("what is fitted")
+    what.add_argument(
+        "--regions",
+        metavar="file|star|notstar|none",
+        type=word_or_none,
+        default="star",
+        help="ds9 region file of what to fit or, with a leading -, to leave out; or only the star, if --star "
+        "is given, or all but the star; or none, the whole image",
+    )
+    what.add_argument(
+        "--star",
+        nargs=3,
+        type=float,
+        metavar=("ra", "dec", "radius"),
+        help="a star, in degrees, degrees, arcsec",
+    )
+    what.add_argument("--segment", action="store_true", help="fit only the detected objects")
+    what.add_argument(
+        "--extramask", metavar="file", help="FITS image that is not 0 where a pixel is left out"
+    )
+    what.add_argument("--taper", metavar="pixels", type=float, default=0, help="soften the edges of masks")
+    what.add_argument(
+        "--keep_changed", action="store_true", help="keep objects that moved or varied since the HST image"
+    )
+
+    fixed = parser.add_argument_group("parameters held fixed; none: fitted")
+    for key, default, unit in (
+        ("scale", None, "flux scale, MUSE/HST"),
+        ("bg", None, "background, in the image's unit"),
+        ("dx", None, "offset along x, arcsec"),
+        ("dy", None, "offset along y, arcsec"),
+        ("fwhm", None, "FWHM of the PSF, arcsec"),
+        ("beta", 2.5, "exponent of the PSF"),
+    ):
+        fixed.add_argument(f"--fix_{key}", metavar="V", type=number_or_none, default=default, help=unit)
+    fixed.add_argument("--min_scale", metavar="V", type=number_or_none, help="lower limit of the scale")
+    fixed.add_argument("--init_dx", metavar="A", type=float, default=0.0, help="first guess of dx, arcsec")
+    fixed.add_argument("--init_dy", metavar="A", type=float, default=0.0, help="first guess of dy, arcsec")
+
+    hst = parser.add_argument_group("the HST image")
+    hst.add_argument("--hst_fwhm", metavar="A", type=float, default=0.085, help="FWHM of its PSF, arcsec")
+    hst.add_argument("--hst_beta", metavar="V", type=float, default=1.6, help="exponent of its PSF")
+    hst.add_argument(
+        "--hst_window",
+        choices=list(WINDOWS),
+        help="how an image on the MUSE grid was filtered, if it does not record it: blackman for files of the "
+        "classic imphot",
+    )
+    hst.add_argument(
+        "--margin", metavar="A", type=float, default=3.0, help="sky around the MUSE image to use, arcsec"
+    )
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", metavar="table", help="write a table: .ecsv, .fits, .csv, ...")
+    output.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    output.add_argument("--verbose", action="store_true", help="print a report of each fit")
+    output.add_argument(
+        "--hardcopy",
+        metavar="|".join((*PLOT_FORMATS, "none")),
+        type=word_or_none,
+        choices=[*PLOT_FORMATS, None],
+        help="write a plot of each fit beside its image, X_image_fit.EXT",
+    )
+    output.add_argument("--display", action="store_true", help="show a plot of each fit")
+    output.add_argument("--nowait", action="store_true", help="do not wait until a plot shown is closed")
+    output.add_argument("--title", metavar="T", help="title of the plots; None: the image's name")
+    return parser
+
+
+def main(args=None):
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The command line without the command's name. By default (None) that of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 after an error.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.fit_photometry import main
+    >>> main(["no_such_file.fits", "muse.fits"])
+    1
+    """
+    return run(_parser(), _fit_all, args)
+
+
+def _fit_all(options):
+    if options.regions == "star" and options.star is None:
+        options.regions = None
+    if options.output:
+        refuse_existing(options.output, options.overwrite)
+        check_format(options.output)
+    if options.hardcopy:
+        for muse in options.muse_images:
+            refuse_existing(_beside(muse, f"_image_fit.{options.hardcopy}"), options.overwrite)
+    keywords = extract_function_args(options, fit_image_photometry)
+    with _kept_results(options) as results:
+        for muse in tqdm(options.muse_images, unit="image", disable=_hidden(options)):
+            fit = fit_image_photometry(options.hst_image, muse, **keywords)
+            _print(fit, options, first=not results)
+            results.append(fit)
+            if options.hardcopy or options.display:
+                _plot(fit, muse, options)
+
+
+@contextmanager
+def _kept_results(options):
+    """Give a list of results, which are written however the run ends."""
+    results = []
+    try:
+        yield results
+    finally:
+        if options.output and results:
+            write_table(results, options.output, overwrite=options.overwrite)
+
+
+def _print(fit, options, first):
+    with tqdm.external_write_mode(file=sys.stdout):
+        if options.verbose:
+            print(fit.report(), end="\n\n")
+        else:
+            print("\n".join([*summary_header() * first, fit.summary(header=False)]))
+
+
+def _plot(fit, muse, options):
+    from astropy_imphot.plotting import plot_image_fit, show
+
+    figure = plot_image_fit(fit, title=options.title)
+    if options.hardcopy:
+        path = _beside(muse, f"_image_fit.{options.hardcopy}")
+        with atomic_write(path, options.overwrite) as temporary:
+            figure.savefig(temporary)
+    if options.display:
+        show(wait=not options.nowait)
+
+
+def _beside(muse, ending):
+    path = Path(muse)
+    return path.with_name(path.stem + ending)
+
+
+def _hidden(options):
+    return len(options.muse_images) == 1 or not sys.stderr.isatty()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The command make_wideband_image: images of cubes in a filter."""
+
+import re
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from astropy_imphot.cli.arguments import ImphotArgumentParser, run
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import refuse_existing
+from astropy_imphot.filters import FilterCurve
+from astropy_imphot.io import write_image
+from astropy_imphot.wideband import bandpass_image
+
+__all__ = ["main"]
+
+
+def _parser():
+    parser = ImphotArgumentParser(
+        prog="make_wideband_image",
+        description="Make the images of MUSE cubes in a filter: the mean of the planes, weighted by the "
+        "filter's curve integrated over each plane's width.",
+        epilog="Writes PREFIX_NAME.fits, where 'datacube' or 'cube' in the cube's name becomes 'image': "
+        "DATACUBE_E1.fits becomes F606W_IMAGE_E1.fits.",
+    )
+    parser.add_argument(
+        "filter_curve", help="text file of two columns, wavelength and sensitivity; # starts a comment"
+    )
+    parser.add_argument("cubes", nargs="+", help="FITS files with the extensions DATA and STAT")
+    parser.add_argument("--prefix", metavar="P", help="first part of the names; None: the curve file's stem")
+    parser.add_argument("--outdir", metavar="DIR", default=".", help="folder of the images")
+    parser.add_argument(
+        "--wave_units",
+        metavar="U",
+        default="Angstrom",
+        help="unit of the curve's wavelengths: Angstrom, nm, um",
+    )
+    parser.add_argument("--nprocess", metavar="N", type=int, default=1, help="cubes to process at a time")
+    parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
+    parser.add_argument("--quiet", action="store_true", help="show neither progress nor the files' names")
+    return parser
+
+
+def main(args=None):
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The command line without the command's name. By default (None) that of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 after an error.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.make_wideband_image import main
+    >>> main(["no_such_curve.txt", "cube.fits"])
+    1
+    """
+    return run(_parser(), _make, args)
+
+
+def _make(options):
+    curve = FilterCurve.read(options.filter_curve, options.wave_units)
+    if options.nprocess < 1:
+        raise UserError(f"--nprocess is {options.nprocess}: give 1 or more.")
+    prefix = curve.name if options.prefix is None else options.prefix
+    paths = [Path(options.outdir) / f"{prefix}_{_image_name(cube)}" for cube in options.cubes]
+    for path in paths:
+        refuse_existing(path, options.overwrite)
+        if paths.count(path) > 1:
+            raise UserError(f"two cubes would be written to {path}: give them different names.")
+    if options.nprocess == 1:
+        for cube, path in zip(options.cubes, paths, strict=True):
+            _write(cube, curve, path, options.overwrite, options.quiet)
+            _tell(path, options)
+    else:
+        with ProcessPoolExecutor(min(options.nprocess, len(paths))) as executor:
+            jobs = [
+                executor.submit(_write, cube, curve, path, options.overwrite, True)
+                for cube, path in zip(options.cubes, paths, strict=True)
+            ]
+            for job, path in zip(tqdm(jobs, unit="cube", disable=_hidden(options.quiet)), paths, strict=True):
+                job.result()
+                _tell(path, options)
+
+
+def _write(cube, curve, path, overwrite, quiet):
+    def bar(blocks):
+        return tqdm(blocks, desc=Path(cube).name, unit="block", disable=_hidden(quiet))
+
+    write_image(bandpass_image(cube, curve, progress_bar=bar), path, overwrite=overwrite)
+
+
+def _hidden(quiet):
+    return True if quiet else not sys.stderr.isatty()
+
+
+def _tell(path, options):
+    if not options.quiet:
+        print(path)
+
+
+def _image_name(cube):
+    """Return a cube's name with 'datacube' or 'cube' made 'image', in the same case."""
+
+    def image(match):
+        word = match[0]
+        return "IMAGE" if word.isupper() else "Image" if word[0].isupper() else "image"
+
+    return re.sub("datacube|cube", image, Path(cube).name, flags=re.IGNORECASE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

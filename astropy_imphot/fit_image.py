@@ -1,0 +1,344 @@
+"""Fit of a whole MUSE image by the HST image of the same sky."""
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.modeling.fitting import TRFLSQFitter
+from astropy.nddata import CCDData
+from astropy.stats import mad_std
+
+from astropy_imphot.changed import segment_objects, vote
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import naming, source_name
+from astropy_imphot.io import read_image
+from astropy_imphot.masks import exclusion_mask, taper_weights
+from astropy_imphot.models import ConvolvedTemplate2D
+from astropy_imphot.noise import sandwich_covariance
+from astropy_imphot.offsets import sky_offsets
+from astropy_imphot.regrid import make_template
+from astropy_imphot.rescale import muse_unit
+from astropy_imphot.results import FittedImagePhotometry, FittedValue
+from astropy_imphot.template import MISSING_LIMIT, HstTemplate
+
+__all__ = ["fit_image_photometry"]
+
+# Where the fit starts: typical of MUSE without adaptive optics.
+START_FWHM = 0.7
+START_BETA = 2.5
+
+# Which pixels are usable depends on the fit: how often to fit again.
+MAX_PASSES = 8
+
+
+def fit_image_photometry(
+    hst,
+    muse,
+    *,
+    regions=None,
+    star=None,
+    segment=False,
+    extramask=None,
+    fix_scale=None,
+    fix_bg=None,
+    fix_dx=None,
+    fix_dy=None,
+    fix_fwhm=None,
+    fix_beta=None,
+    hst_fwhm=0.085,
+    hst_beta=1.6,
+    hst_window=None,
+    margin=3.0,
+    init_dx=0.0,
+    init_dy=0.0,
+    min_scale=None,
+    taper=0,
+    keep_changed=False,
+    fitter=None,
+    name=None,
+):
+    """
+    Fit the PSF, flux scale, background and offset of a MUSE image to an HST image.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image: at its own pixels, or regridded by ``regrid_hst_to_muse``, or a template
+        that `make_template` prepared for this MUSE image.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their
+        ratios matter, for the residuals give the level of the noise.
+    regions : str, path, sequence of str, or `~regions.Regions`, optional
+        ds9 regions of the MUSE image to fit or, with a leading minus, to leave out; or
+        ``"star"`` or ``"notstar"``, to fit only the star or all but the star. By default (None)
+        the whole image is fitted.
+    star : (float, float, float), optional
+        Right ascension and declination (degrees) and radius (arcsec) of the star for
+        ``regions``.
+    segment : bool
+        Fit only the detected objects and their surroundings (default: False).
+    extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
+        Not 0 where a pixel is to be left out.
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
+        Values at which parameters are held (bg in the MUSE image's unit; dx, dy and
+        fwhm in arcsec). By default (None) all are fitted.
+    hst_fwhm, hst_beta : float
+        The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
+    hst_window : {"blackman", "none"}, optional
+        The decimation filter of an HST image that is on the MUSE grid and does not
+        record it, such as one of the classic imphot (``"blackman"``).
+    margin : float
+        How far around the MUSE image the HST image is used, arcsec (default: 3).
+    init_dx, init_dy : float
+        Where the search for the offset starts, arcsec (default: 0).
+    min_scale : float, optional
+        A lower limit of the flux scale. By default (None) there is none.
+    taper : float
+        Reduce the weights of pixels that are closer than this to a masked one, pixels
+        (default: 0, none).
+    keep_changed : bool
+        Keep objects whose own scale or offset differs significantly from the others', such
+        as stars that moved since the HST image was taken. By default (False) they are
+        found and left out, see `~astropy_imphot.changed.vote`.
+    fitter : `~astropy.modeling.fitting.Fitter`, optional
+        By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
+    name : str, optional
+        What the result calls the image. By default (None) the stem of its file.
+
+    Returns
+    -------
+    FittedImagePhotometry
+        The values, their errors, and the images of data, model and residual.
+
+    Raises
+    ------
+    UserError
+        If an image cannot be read, they do not overlap, no pixel is left to fit, or an
+        option has an impossible value.
+
+    Notes
+    -----
+    The model is `ConvolvedTemplate2D`, compared with the MUSE image pixel by pixel. MUSE
+    pixels of which more than 1 % of the light would come from pixels that HST did not
+    observe are left out. The errors follow from the residuals' own autocorrelation, see
+    `~astropy_imphot.noise.sandwich_covariance`.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=20.0, truth=[Truth(dx=0.1, scale=0.95)])
+    >>> fit = fit_image_photometry(field.hst, field.muse[0])
+    >>> bool(abs(fit.dx.value - 0.1) < 4 * fit.dx.stdev)
+    True
+    """
+    options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
+    fixed = {
+        key: options[f"fix_{key}"]
+        for key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
+        if options[f"fix_{key}"] is not None
+    }
+    with naming(muse, hst):
+        _check_fixed(fixed)
+        image = read_image(muse)
+        start = {"dx": init_dx, "dy": init_dy} | fixed
+        # Wherever the search starts, the margin is around it.
+        reach = max(abs(start["dx"]), abs(start["dy"]))
+        template = _template(hst, image, margin, reach, hst_window)
+        mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
+        model = _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale)
+        fitter = TRFLSQFitter() if fitter is None else fitter
+        fitted, mask, objects = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
+        return _result(fitted, image, mask, objects, fitter, name or _short_name(muse), options)
+
+
+def _short_name(muse):
+    return Path(source_name(muse, "MUSE image")).stem
+
+
+def _template(hst, image, margin, reach, hst_window):
+    if not isinstance(hst, HstTemplate):
+        return make_template(
+            hst, image, margin=margin + reach if margin >= 0 else margin, hst_window=hst_window
+        )
+    if hst.muse_shape != image.shape:
+        raise UserError(
+            f"the template was made for a MUSE image of shape {hst.muse_shape}, not {image.shape}: make it anew."
+        )
+    return hst
+
+
+def _check_fixed(fixed):
+    limits = {"fwhm": (0, np.inf, "arcsec above 0"), "beta": (1, 100, "a number above 1 and up to 100")}
+    for key, value in fixed.items():
+        low, high, wanted = limits.get(key, (-np.inf, np.inf, "a finite number"))
+        if not (low < value <= high and np.isfinite(value)):
+            raise UserError(f"fix_{key} is {value}: give {wanted}.")
+
+
+def _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale):
+    model = ConvolvedTemplate2D(
+        template,
+        hst_fwhm=hst_fwhm,
+        hst_beta=hst_beta,
+        **({"fwhm": START_FWHM, "beta": START_BETA} | start),
+    )
+    for key in fixed:
+        model.fixed[key] = True
+    if min_scale is not None:
+        model.scale.min = min_scale
+    return model
+
+
+def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
+    """
+    Fit the pixels that can be modelled and did not change.
+
+    Which these are, the fit itself decides, so that it is repeated until they stay the
+    same. Returns the model, the final mask and the table of objects.
+    """
+    labels = objects = None
+    left_out = mask | _unmodelled(model)
+    for _ in range(MAX_PASSES):
+        if left_out.all():
+            raise UserError(
+                "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
+                "few arcsec around it."
+            )
+        model = _fit_pixels(model, image, left_out, taper, fitter, fixed)
+        used, left_out = left_out, mask | _unmodelled(model)
+        if not keep_changed:
+            if labels is None:
+                labels = _segments(model, image, left_out)
+            objects = _vote(model, image, left_out, labels)
+            left_out = left_out | np.isin(labels, objects["label"][objects["changed"]])
+        if np.array_equal(used, left_out):
+            break
+    return model, used, objects
+
+
+def _fit_pixels(model, image, mask, taper, fitter, fixed):
+    pixels = np.nonzero(~mask)
+    y, x = (axis.astype(float) for axis in pixels)
+    data = image.data[pixels].astype(float)
+    weights = _weights(image, mask, taper)[pixels]
+    return fitter(_with_linear_start(model, x, y, data, weights, fixed), x, y, data, weights=weights)
+
+
+def _segments(model, image, mask):
+    sky = model.copy()
+    sky.scale = 0
+    y, x = _pixel_coordinates(image.shape)
+    background = sky(x, y)
+    return segment_objects(image.data - background, model(x, y) - background, ~mask)
+
+
+def _vote(model, image, mask, labels):
+    y, x = _pixel_coordinates(image.shape)
+    weights = _weights(image, mask, 0)
+    jacobian = _weighted_jacobian(model, ("scale", "dx", "dy"), x, y, weights)
+    residual = np.where(mask, 0, image.data - model(x, y)) * weights
+    return vote(labels, jacobian, residual, ~mask, model.scale.value)
+
+
+def _pixel_coordinates(shape):
+    return np.mgrid[: shape[0], : shape[1]].astype(float)
+
+
+def _weighted_jacobian(model, keys, x, y, weights):
+    derivatives = dict(zip(model.param_names, model.fit_deriv(x, y, *model.parameters), strict=True))
+    return np.array([derivatives[key] * weights for key in keys]).reshape(-1, *weights.shape)
+
+
+def _unmodelled(model):
+    """Return the pixels that draw too much of their light from where HST did not observe."""
+    missing = model.missing_fraction()
+    if missing is None:
+        return np.zeros(model.template.muse_shape, dtype=bool)
+    return missing > MISSING_LIMIT
+
+
+def _weights(image, mask, taper):
+    if image.uncertainty is None:
+        noise = mad_std(image.data[~mask]) or 1.0
+    else:
+        noise = np.sqrt(np.where(mask, 1, image.uncertainty.array))
+    return taper_weights(mask, taper) / noise
+
+
+def _with_linear_start(model, x, y, data, weights, fixed):
+    """Start from the scale and background that are best for the other parameters."""
+    model = model.copy()
+    unit_light = model.copy()
+    unit_light.scale, unit_light.bg = 1, 0
+    columns = {"scale": unit_light(x, y), "bg": np.ones_like(x)}
+    free = [key for key in columns if key not in fixed]
+    if free:
+        rest = data - sum(fixed[key] * columns[key] for key in columns if key in fixed)
+        matrix = np.stack([columns[key] for key in free], axis=1)
+        solution = np.linalg.lstsq(matrix * weights[:, np.newaxis], rest * weights)[0]
+        for key, value in zip(free, solution, strict=True):
+            parameter = getattr(model, key)
+            parameter.value = value if parameter.min is None else max(value, parameter.min * 1.01)
+    return model
+
+
+def _result(model, image, mask, objects, fitter, name, options):
+    unit = muse_unit(image)
+    y, x = _pixel_coordinates(image.shape)
+    light = model(x, y)
+    residual = np.where(mask, 0, image.data - light)
+    weights = _weights(image, mask, options["taper"])
+    free = tuple(key for key in model.param_names if not model.fixed[key])
+    jacobian = _weighted_jacobian(model, free, x, y, weights)
+    covariance, naive = sandwich_covariance(jacobian, residual * weights, ~mask)
+    errors = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
+    n_pixels = int((~mask).sum())
+    units = {"bg": unit, "bg_x": unit / u.arcsec, "bg_y": unit / u.arcsec, "rotation": u.deg}
+    units |= dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec)
+    values = {
+        key: FittedValue(
+            float(getattr(model, key).value),
+            float(errors.get(key, 0)),
+            key not in free,
+            units.get(key, u.dimensionless_unscaled),
+        )
+        for key in model.param_names
+        if key in free or key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
+    }
+    offset_covariance = _covariance_of(("dx", "dy"), covariance, free)
+    values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image.wcs, image.shape)
+
+    def as_image(data):
+        return CCDData(data, mask=mask, unit=unit, wcs=image.wcs)
+
+    return FittedImagePhotometry(
+        name=name,
+        method="image",
+        values=values,
+        covariance=covariance,
+        naive_covariance=naive,
+        free=free,
+        rms_error=float(np.sqrt(np.sum(residual**2) / n_pixels)),
+        rchi=float(np.sum((residual * weights) ** 2) / max(n_pixels - len(free), 1)),
+        n_pixels=n_pixels,
+        n_evaluations=int(fitter.fit_info["nfev"]),
+        converged=bool(fitter.fit_info.get("success", True)),
+        options=options,
+        fitted_model=model,
+        data=as_image(image.data),
+        model=as_image(light),
+        residual=as_image(image.data - light),
+        weights=weights,
+        objects=objects,
+    )
+
+
+def _covariance_of(keys, covariance, free):
+    """Return the covariance of some parameters, 0 for those that were fixed."""
+    block = np.zeros((len(keys), len(keys)))
+    for i, one in enumerate(keys):
+        for j, other in enumerate(keys):
+            if one in free and other in free:
+                block[i, j] = covariance[free.index(one), free.index(other)]
+    return block
