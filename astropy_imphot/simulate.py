@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.wcs import WCS
 
 from astropy_imphot.filters import HstFilterInfo
+from astropy_imphot.headers import unit_string
 from astropy_imphot.io import Grid
 from astropy_imphot.rescale import PIPELINE_UNIT
 
-__all__ = ["SimulatedField", "Truth", "simulate_field", "sky_grid"]
+__all__ = ["SimulatedField", "Truth", "muse_cube", "simulate_field", "sky_grid"]
 
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
@@ -25,8 +27,8 @@ CENTER = SkyCoord(53.16, -27.78, unit="deg")
 DENSITY = 0.047
 MAGNITUDES = (21.0, 27.0)
 
-# How far from its centre an object is drawn, arcsec.
-STAMP_RADIUS = 7.0
+# How far from its centre an object is drawn, arcsec, if it is brighter than a magnitude.
+STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,61 @@ def simulate_field(
     return SimulatedField(hst, muse, list(truth))
 
 
+def muse_cube(image, wavelengths, *, noise, seed):
+    """
+    Make a cube of which every plane shows the same image, in MUSE's layout.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        What every plane shows, of shape (ny, nx).
+    wavelengths : array of shape (nz,)
+        Equally spaced wavelengths of the planes, Angstrom.
+    noise : float
+        Standard deviation of the noise in each plane, in the image's unit.
+    seed : int
+        Seed of the noise.
+
+    Returns
+    -------
+    `~astropy.io.fits.HDUList`
+        Primary header, DATA and STAT.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.simulate import muse_cube, simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> cube = muse_cube(field.muse[0], np.arange(7000.0, 7100.0, 25.0), noise=1.0, seed=2)
+    >>> cube["DATA"].shape
+    (4, 50, 50)
+    """
+    rng = np.random.default_rng(seed)
+    shape = (len(wavelengths), *image.shape)
+    data = (image.data + rng.normal(0, noise, shape)).astype(np.float32)
+    header = image.wcs.to_header()
+    header.update(
+        CTYPE3="AWAV",
+        CUNIT3="Angstrom",
+        CRPIX3=1.0,
+        CRVAL3=wavelengths[0],
+        PC3_3=1.0,
+        CDELT3=wavelengths[1] - wavelengths[0],
+        BUNIT=unit_string(image.unit),
+    )
+    stat = header.copy()
+    stat["BUNIT"] = unit_string(image.unit**2)
+    return fits.HDUList(
+        [
+            fits.PrimaryHDU(header=fits.Header(image.meta)),
+            fits.ImageHDU(data, header=header, name="DATA"),
+            fits.ImageHDU(np.full(shape, noise**2, dtype=np.float32), header=stat, name="STAT"),
+        ]
+    )
+
+
 def _draw_objects(rng, height, width, info, n_stars):
-    """Return (position east and north in arcsec, profile) of every object."""
+    """Return (east, north, radius of its stamp, all in arcsec, profile) of every object."""
     import galsim
 
     count = rng.poisson(DENSITY * height * width)
@@ -244,7 +299,8 @@ def _draw_objects(rng, height, width, info, n_stars):
                 n=rng.choice([1.0, 1.5, 2.5]), half_light_radius=rng.uniform(0.12, 0.5), flux=flux
             ).shear(q=rng.uniform(0.3, 1), beta=rng.uniform(0, 180) * galsim.degrees)
         east, north = rng.uniform(-0.5, 0.5, 2) * (width, height)
-        objects.append((east, north, profile))
+        radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
+        objects.append((east, north, radius, profile))
     return objects
 
 
@@ -256,13 +312,12 @@ def _draw(objects, psf, grid, dx=0.0, dy=0.0):
     (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
     local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
     scale = grid.pixel_scale[0]
-    width = 2 * int(STAMP_RADIUS / scale)
-    offsets = np.array([(east, north) for east, north, _ in objects]).T * u.arcsec
+    offsets = np.array([(east, north) for east, north, _, _ in objects]).T * u.arcsec
     x, y = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
-    for x_0, y_0, (_, _, profile) in zip(x + dx / scale, y + dy / scale, objects, strict=True):
-        bounds = galsim.BoundsI(
-            round(x_0) - width // 2, round(x_0) + width // 2, round(y_0) - width // 2, round(y_0) + width // 2
-        )
+    for x_0, y_0, (_, _, radius, profile) in zip(x + dx / scale, y + dy / scale, objects, strict=True):
+        half = int(radius / scale)
+        column, row = round(x_0), round(y_0)
+        bounds = galsim.BoundsI(column - half, column + half, row - half, row + half)
         overlap = bounds & full.bounds
         if not overlap.isDefined():
             continue
