@@ -20,7 +20,7 @@ __all__ = ["TemplateConvolver"]
 LEAST_WINDOW = 0.01
 
 # Samples per pixel and axis, and degree of the splines, for values between the pixels.
-FINE = 2
+FINE = 4
 DEGREE = 5
 
 
@@ -184,7 +184,7 @@ class TemplateConvolver:
         if np.array_equal(column, x) and np.array_equal(row, y):
             values = image[row, column]
         else:
-            # Band-limited images are interpolated to about 1e-5 of their range this way.
+            # Band-limited images are interpolated to about 1e-6 of their range this way.
             finer = _refined(image)
             values = ndimage.map_coordinates(finer, [FINE * y, FINE * x], order=DEGREE, mode="grid-wrap")
         return values if inside.all() else np.where(inside, values, 0)

@@ -8,7 +8,7 @@ from astropy.modeling.fitting import TRFLSQFitter
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
-from astropy_imphot.changed import segment_objects, vote
+from astropy_imphot.changed import are_compact, segment_objects, vote
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, source_name
 from astropy_imphot.io import read_image
@@ -199,7 +199,8 @@ def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
     """
     labels = objects = None
     left_out = mask | _unmodelled(model)
-    for _ in range(MAX_PASSES):
+    changed = np.zeros_like(mask)
+    for number in range(MAX_PASSES):
         if left_out.all():
             raise UserError(
                 "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
@@ -211,7 +212,10 @@ def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
             if labels is None:
                 labels = _segments(model, image, left_out)
             objects = _vote(model, image, left_out, labels)
-            left_out = left_out | np.isin(labels, objects["label"][objects["changed"]])
+            # An object may come back at first, but not in and out for ever.
+            kept = changed if number >= MAX_PASSES // 2 else np.zeros_like(mask)
+            changed = kept | np.isin(labels, objects["label"][objects["changed"]])
+            left_out = left_out | changed
         if np.array_equal(used, left_out):
             break
     return model, used, objects
@@ -238,7 +242,12 @@ def _vote(model, image, mask, labels):
     weights = _weights(image, mask, 0)
     jacobian = _weighted_jacobian(model, ("scale", "dx", "dy"), x, y, weights)
     residual = np.where(mask, 0, image.data - model(x, y)) * weights
-    return vote(labels, jacobian, residual, ~mask, model.scale.value)
+    height, width = model.template.pixel_scale
+
+    def compact(x, y):
+        return are_compact(model.template, x - model.dx.value / width, y - model.dy.value / height)
+
+    return vote(labels, jacobian, residual, ~mask, model.scale.value, compact)
 
 
 def _pixel_coordinates(shape):

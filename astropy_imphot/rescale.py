@@ -15,7 +15,7 @@ from astropy_imphot.io import read_grid, read_image
 __all__ = ["flux_factor", "image_grids_aligned", "muse_unit", "rescale_hst_like_muse"]
 
 # What the MUSE pipeline writes.
-PIPELINE_UNIT = 1e-20 * u.erg / u.s / u.cm**2 / u.AA
+PIPELINE_UNIT = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
 
 # Two grids are the same if no pixel is further off than this, in pixels.
 GRID_TOLERANCE = 0.01

@@ -140,7 +140,7 @@ class FittedPhotometry:
         row["rms"] = [self.rms_error] * self.bg.unit
         row["rchi"] = [self.rchi]
         row["n_pixels"] = [self.n_pixels]
-        return QTable(row, meta={"astropy_imphot": version})
+        return QTable(row, meta={"VERSION": f"astropy_imphot {version}"})
 
     def summary(self, header=True):
         """

@@ -1,0 +1,36 @@
+"""Fields of known truth and real data."""
+
+import os
+
+import mpdaf
+import pytest
+
+from astropy_imphot import make_template
+from astropy_imphot.simulate import Truth, simulate_field
+
+
+@pytest.fixture(scope="session")
+def field():
+    """A small field; its truth is in it."""
+    truth = Truth(dx=0.12, dy=-0.21, scale=0.93, bg=2.0, fwhm=0.62, beta=2.7)
+    return simulate_field(seed=7, size=(24.0, 20.0), truth=[truth])
+
+
+@pytest.fixture(scope="session")
+def template(field):
+    """The small field's template."""
+    return make_template(field.hst, field.muse[0])
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the real MUSE and HST files in the mpdaf package."""
+    return os.path.join(os.path.dirname(mpdaf.__file__), "data")
+
+
+@pytest.fixture(scope="session")
+def hdfs(real_data):
+    """Paths of the HST and the MUSE image of the Hubble Deep Field South."""
+    return os.path.join(real_data, "obj", "HST-HDFS.fits"), os.path.join(
+        real_data, "obj", "IMAGE-HDFS-1.34.fits"
+    )

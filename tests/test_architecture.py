@@ -1,0 +1,77 @@
+"""The map of the package: imports go down only, and only commands print."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import astropy_imphot
+
+PACKAGE = Path(astropy_imphot.__file__).parent
+
+# From the top to the ground; a module may import what is on a lower floor.
+FLOORS = [
+    ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
+    ["cli.arguments"],
+    ["plotting", "tables"],
+    ["fit_image"],
+    ["models", "changed"],
+    ["convolution", "regrid", "wideband", "simulate"],
+    ["template", "offsets", "noise"],
+    ["rescale", "resample", "results"],
+    ["filters"],
+    ["io", "masks", "otf"],
+    ["headers", "files"],
+    ["errors"],
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in PACKAGE.rglob("*.py")
+    if path.name not in ("__init__.py", "_version.py")
+}
+
+
+def test_every_module_has_a_floor():
+    assert set(MODULES) == set(FLOOR)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_down(name):
+    tree = ast.parse(MODULES[name].read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("astropy_imphot."):
+            imported = node.module.removeprefix("astropy_imphot.")
+            if imported != "_version":
+                assert FLOOR[imported] > FLOOR[name], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("cli.")])
+def test_only_commands_print(name):
+    calls = [node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)]
+    assert not [call for call in calls if getattr(call.func, "id", "") == "print"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_one_idea(name):
+    assert len(MODULES[name].read_text().splitlines()) <= 420
+
+
+def test_importing_does_not_import_the_slow_ones():
+    code = (
+        "import sys, astropy_imphot; "
+        "print([m for m in ('matplotlib', 'galsim', 'reproject', 'photutils.segmentation', 'regions') "
+        "if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name in vars(astropy_imphot) if name[0].isupper() or "_" in name])
+def test_public_objects_are_documented(name):
+    thing = getattr(astropy_imphot, name)
+    if callable(thing):
+        assert len(thing.__doc__.splitlines()) > 5
+        assert "Examples" in thing.__doc__

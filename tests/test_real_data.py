@@ -1,0 +1,100 @@
+"""Real images: the Hubble Deep Field South and Abell 478, from the mpdaf package."""
+
+import os
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from mpdaf.obj import Image
+from numpy.testing import assert_allclose
+
+from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
+from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
+
+pytestmark = pytest.mark.filterwarnings("ignore:the MUSE image has no unit")
+
+
+@pytest.mark.parametrize("fix_beta", [None, 2.8])
+def test_hdfs(hdfs, fix_beta):
+    fit = fit_image_photometry(*hdfs, fix_beta=fix_beta)
+    assert abs(fit.dx.value + 0.033) < 0.01
+    assert abs(fit.dy.value - 0.120) < 0.01
+    if fix_beta is not None:
+        assert abs(fit.fwhm.value - 0.65) < 0.03
+    assert fit.name == "IMAGE-HDFS-1.34"
+
+
+@pytest.mark.parametrize("keep_variance", [True, False])
+def test_hdfs_errors_do_not_believe_stat(hdfs, keep_variance):
+    # STAT is 300 times too large, so that the errors of two fits with and without it agree.
+    muse = read_image(hdfs[1])
+    if not keep_variance:
+        muse.uncertainty = None
+    fit = fit_image_photometry(hdfs[0], muse, fix_beta=2.8)
+    assert 0.003 < fit.dx.stdev < 0.008
+    assert abs(fit.dx.value + 0.033) < 0.01
+
+
+def test_hdfs_header_shift(hdfs):
+    """Pixels (0.3, 1.7) off in the header appear as an offset, to 3 mas."""
+    fit = fit_image_photometry(*hdfs, fix_beta=2.8)
+    with fits.open(hdfs[1]) as hdus:
+        for hdu in hdus[1:]:
+            hdu.header["CRPIX1"] -= 0.3
+            hdu.header["CRPIX2"] -= 1.7
+        moved = fit_image_photometry(hdfs[0], hdus, fix_beta=2.8)
+    assert abs(moved.dx.value - fit.dx.value - 0.3 * 0.2) < 0.003
+    assert abs(moved.dy.value - fit.dy.value - 1.7 * 0.2) < 0.003
+    # What corrects CRVAL is the same on the sky.
+    assert abs(moved.ddec.value - fit.ddec.value - 1.7 * 0.2) < 0.003
+    cos_dec = np.cos(np.radians(-60.56))
+    assert abs((moved.dra.value - fit.dra.value) * cos_dec + 0.3 * 0.2) < 0.003
+
+
+def test_abell_478_by_the_commands(real_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wavelength = np.arange(6900.0, 9300.0, 10.0)
+    np.savetxt("F814W.txt", np.column_stack([wavelength, np.exp(-0.5 * ((wavelength - 8000) / 500) ** 2)]))
+    cube = os.path.join(real_data, "sdetect", "minicube.fits")
+    hst = os.path.join(real_data, "sdetect", "a478hst-cutout.fits")
+    assert make_wideband_image.main(["F814W.txt", cube]) == 0
+    assert regrid_hst_to_muse.main(["--field", "A478", "F814W_miniimage.fits", hst]) == 0
+    command = ["hst_F814W_for_A478.fits", "F814W_miniimage.fits", "--output", "fit.ecsv", "--hardcopy", "png"]
+    assert fit_photometry.main(command) == 0
+    row = QTable.read("fit.ecsv")[0]
+    assert os.path.getsize("F814W_miniimage_image_fit.png") > 10_000
+    # MPDAF finds the offset of the two images by their cross-correlation.
+    dy, dx = Image("F814W_miniimage.fits").estimate_coordinate_offset(Image(hst, ext="SCI"))
+    assert abs(row["dx"].value - 0.2 * dx) < 0.05
+    assert abs(row["dy"].value - 0.2 * dy) < 0.05
+    assert 0.6 < row["scale"].value < 1.1
+    assert 0.6 < row["fwhm"].value < 1.1
+    assert row["rms"].value < 0.02 * read_image("F814W_miniimage.fits").data.max()
+    # The raw HST image gives the same as the regridded one.
+    direct = fit_image_photometry(hst, "F814W_miniimage.fits", fix_beta=2.5)
+    assert_allclose(direct.dx.value, row["dx"].value, atol=1e-4)
+    assert_allclose(direct.fwhm.value, row["fwhm"].value, atol=1e-4)
+
+
+def test_what_classic_users_have(field, tmp_path):
+    """An image that MPDAF aligned with the MUSE image, as the classic package did."""
+    from astropy_imphot import write_image
+
+    truth = field.truth[0]
+    write_image(field.muse[0], tmp_path / "muse.fits")
+    write_image(field.hst, tmp_path / "hst.fits")
+    aligned = Image(str(tmp_path / "hst.fits")).align_with_image(
+        Image(str(tmp_path / "muse.fits")), flux=True, cutoff=0.0
+    )
+    hst = regrid_hst_like_muse(field.hst, field.muse[0])
+    hst.data = (aligned.data.filled(np.nan) * 9.74).astype(float)
+    hst.mask = None
+    hst.uncertainty = None
+    del hst.meta["DECIMWIN"]
+    assert image_grids_aligned(hst, field.muse[0])
+    fit = fit_image_photometry(hst, field.muse[0], hst_window="blackman")
+    assert abs(fit.dx.value - truth.dx) < 0.006
+    assert abs(fit.dy.value - truth.dy) < 0.006
+    assert abs(fit.scale.value / truth.scale - 1) < 0.02
+    assert abs(fit.fwhm.value - truth.fwhm) < 0.025

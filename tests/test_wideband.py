@@ -1,0 +1,283 @@
+"""Cube times bandpass: the image that a filter would have seen."""
+
+import os
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import NDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS
+from mpdaf.obj import Cube
+
+from astropy_imphot import FilterCurve, UserError, bandpass_image, bandpass_images, wideband
+
+NZ, NY, NX = 60, 7, 9
+START, STEP = 6000.0, 1.25
+MUSE_UNIT = 1e-20 * u.erg / u.s / u.cm**2 / u.AA
+BUNIT = "10**(-20)*erg/s/cm**2/Angstrom"
+
+# Wavelengths of the curve's points are between the planes' edges, as in life.
+CURVE = FilterCurve([6003.3, 6010.1, 6040.7, 6069.9], [0.0, 1.0, 0.7, 0.0], name="V")
+
+
+def header(unit="Angstrom", ctype="AWAV"):
+    factor = u.AA.to(unit)
+    made = fits.Header()
+    made.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3=ctype, CUNIT3=unit)
+    made.update(CRVAL1=53.16, CRVAL2=-27.78, CRPIX1=5.0, CRPIX2=4.0)
+    made.update(CD1_1=-0.2 / 3600, CD2_2=0.2 / 3600)
+    made.update(CRVAL3=START * factor, CRPIX3=1.0, CD3_3=STEP * factor)
+    return made
+
+
+def cube_hdus(stat=True, dq=True, unit="Angstrom", ctype="AWAV"):
+    """A cube with voxels masked in all the ways that there are."""
+    rng = np.random.default_rng(1)
+    shape = (NZ, NY, NX)
+    data = rng.normal(5, 1, shape).astype("f4")
+    variance = rng.uniform(0.5, 2, shape).astype("f4")
+    flags = np.zeros(shape, "u1")
+    data[rng.random(shape) < 0.05] = np.nan
+    variance[rng.random(shape) < 0.02] = np.nan
+    flags[rng.random(shape) < 0.05] = 1
+    # A spectrum with no valid voxel within the curve, and one with none at all.
+    data[2:57, 2, 3] = np.nan
+    flags[:, 4, 5] = 1
+    primary = fits.PrimaryHDU()
+    primary.header["OBJECT"] = "UDF"
+    hdus = fits.HDUList([primary, fits.ImageHDU(data, header(unit, ctype), name="DATA")])
+    hdus["DATA"].header["BUNIT"] = BUNIT
+    if stat:
+        hdus.append(fits.ImageHDU(variance, header(unit, ctype), name="STAT"))
+    if dq:
+        hdus.append(fits.ImageHDU(flags, header(unit, ctype), name="DQ"))
+    return hdus
+
+
+@pytest.fixture(scope="module")
+def cube_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cube") / "cube.fits"
+    cube_hdus().writeto(path)
+    return path
+
+
+def integral(start, stop, curve):
+    """The curve's integral by trapezoids between the limits and its points."""
+    start, stop = np.clip([start, stop], curve.wavelength[0], curve.wavelength[-1])
+    inside = curve.wavelength[(curve.wavelength > start) & (curve.wavelength < stop)]
+    points = np.concatenate([[start], inside, [stop]])
+    return np.trapezoid(np.interp(points, curve.wavelength, curve.sensitivity), points)
+
+
+def expected(hdus, curve):
+    """Sum(w d) / sum(w) and sum(w^2 v) / sum(w)^2, written straight, and the mask."""
+    data = hdus["DATA"].data.astype(float)
+    valid = np.isfinite(data)
+    variance = None
+    if "STAT" in hdus:
+        variance = hdus["STAT"].data.astype(float)
+        valid &= np.isfinite(variance)
+    if "DQ" in hdus:
+        valid &= hdus["DQ"].data == 0
+    centres = START + STEP * np.arange(NZ)
+    w = np.array([integral(centre - STEP / 2, centre + STEP / 2, curve) for centre in centres])
+    w = np.where(valid, w[:, None, None], 0)
+    with np.errstate(invalid="ignore"):
+        flux = (w * np.where(valid, data, 0)).sum(0) / w.sum(0)
+        noise = None if variance is None else (w**2 * np.where(valid, variance, 0)).sum(0) / w.sum(0) ** 2
+    return flux, noise, w.sum(0) == 0
+
+
+@pytest.mark.parametrize("stat", [True, False])
+@pytest.mark.parametrize("dq", [True, False])
+def test_the_formula(stat, dq):
+    hdus = cube_hdus(stat, dq)
+    image = bandpass_image(hdus, CURVE)
+    flux, noise, mask = expected(hdus, CURVE)
+    assert mask[2, 3]
+    assert mask[4, 5] == dq
+    np.testing.assert_array_equal(image.mask, mask)
+    np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+    if stat:
+        assert isinstance(image.uncertainty, VarianceUncertainty)
+        np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+    else:
+        assert image.uncertainty is None
+
+
+def test_no_mask_where_every_spectrum_is_valid():
+    hdus = cube_hdus()
+    for hdu, value in zip(hdus[1:], (3.0, 2.0, 0), strict=True):
+        hdu.data[:] = value
+    image = bandpass_image(hdus, CURVE)
+    assert image.mask is None
+    np.testing.assert_allclose(image.data, 3.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("unit", "ctype"), [("nm", "AWAV"), ("m", "WAVE"), ("Angstrom", "WAVE")])
+def test_units_of_the_axis(unit, ctype):
+    image = bandpass_image(cube_hdus(unit=unit, ctype=ctype), CURVE)
+    same = bandpass_image(cube_hdus(), CURVE)
+    np.testing.assert_allclose(image.data, same.data, rtol=1e-5)
+
+
+def test_unit_wcs_and_header(cube_path):
+    image = bandpass_image(cube_path, CURVE)
+    assert image.unit == MUSE_UNIT
+    assert image.shape == (NY, NX)
+    assert image.meta["OBJECT"] == "UDF"
+    sky = WCS(header()).celestial.pixel_to_world([0, 8], [0, 6])
+    assert image.wcs.pixel_to_world([0, 8], [0, 6]).separation(sky).max() < 1e-8 * u.arcsec
+
+
+def test_every_input_gives_the_same_image(cube_path):
+    hdus = cube_hdus()
+    in_memory = NDData(
+        hdus["DATA"].data,
+        VarianceUncertainty(hdus["STAT"].data),
+        hdus["DQ"].data != 0,
+        WCS(header()),
+        meta=fits.Header(),
+        unit=MUSE_UNIT,
+    )
+    first = bandpass_image(cube_path, CURVE)
+    for source in (str(cube_path), hdus, in_memory):
+        image = bandpass_image(source, CURVE)
+        np.testing.assert_array_equal(image.data, first.data)
+        np.testing.assert_array_equal(image.uncertainty.array, first.uncertainty.array)
+        assert image.unit == first.unit
+
+
+def test_every_form_of_curve(cube_path, tmp_path):
+    path = tmp_path / "V.txt"
+    np.savetxt(path, np.stack([CURVE.wavelength, CURVE.sensitivity], 1), header="wavelength throughput")
+    first = bandpass_image(cube_path, CURVE)
+    for curve in (path, str(path), (CURVE.wavelength, CURVE.sensitivity)):
+        np.testing.assert_allclose(bandpass_image(cube_path, curve).data, first.data, rtol=1e-6)
+
+
+def test_the_level_of_the_curve_does_not_matter(cube_path):
+    image = bandpass_image(cube_path, (CURVE.wavelength, 1e-9 * CURVE.sensitivity))
+    np.testing.assert_allclose(image.data, bandpass_image(cube_path, CURVE).data, rtol=1e-5)
+
+
+CURVES = [
+    CURVE,
+    FilterCurve([6000.0, 6010.0], [1, 1], name="blue"),
+    FilterCurve([6060.0, 6070.0], [1, 3], name="red"),
+    # Narrower than a plane.
+    FilterCurve([6030.1, 6030.3], [1, 1], name="line"),
+]
+
+
+def test_several_curves_in_one_pass(cube_path):
+    together = bandpass_images(cube_path, CURVES)
+    assert len(together) == len(CURVES)
+    for image, curve in zip(together, CURVES, strict=True):
+        alone = bandpass_image(cube_path, curve)
+        np.testing.assert_array_equal(np.isnan(image.data), np.isnan(alone.data))
+        np.testing.assert_allclose(image.data, alone.data, rtol=2e-6)
+        np.testing.assert_allclose(image.uncertainty.array, alone.uncertainty.array, rtol=2e-6)
+        flux, _, mask = expected(cube_hdus(), curve)
+        np.testing.assert_array_equal(np.ma.getmaskarray(np.ma.array(image.data, mask=image.mask)), mask)
+        np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+
+
+def test_images_do_not_share_their_headers(cube_path):
+    blue, red = bandpass_images(cube_path, CURVES[1:3])
+    blue.meta["FILTER"] = "blue"
+    assert "FILTER" not in red.meta
+
+
+# Planes at a time: 1, 1, some that do not divide their number, and all.
+@pytest.mark.parametrize("voxels", [1, NY * NX, 7 * NY * NX, 10**9])
+def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
+    monkeypatch.setattr(wideband, "BLOCK_VOXELS", voxels)
+    blocks = []
+
+    def progress_bar(planes):
+        blocks.extend(planes)
+        return planes
+
+    images = bandpass_images(cube_path, CURVES, progress_bar=progress_bar)
+    for image, curve in zip(images, CURVES, strict=True):
+        flux, noise, mask = expected(cube_hdus(), curve)
+        np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+        np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+    sizes = [planes.stop - planes.start for planes in blocks]
+    assert max(sizes) <= max(1, voxels // (NY * NX))
+    # Every plane but those that no curve needs, once.
+    planes = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+    weighted = [
+        any(integral(START + STEP * (n - 0.5), START + STEP * (n + 0.5), curve) > 0 for curve in CURVES)
+        for n in range(NZ)
+    ]
+    np.testing.assert_array_equal(np.sort(planes), np.flatnonzero(weighted))
+
+
+def test_planes_outside_the_curve_are_not_read():
+    hdus = cube_hdus(stat=False, dq=False)
+
+    class Watched(np.ndarray):
+        def __getitem__(self, planes):
+            read.append(planes)
+            return super().__getitem__(planes)
+
+    read = []
+    cube = NDData(hdus["DATA"].data.view(Watched), wcs=WCS(header()), unit="ct", meta={})
+    read.clear()
+    bandpass_image(cube, FilterCurve([6030.0, 6040.0], [1, 1]))
+    planes = [key for key in read if isinstance(key, slice)]
+    assert planes
+    assert min(key.start for key in planes) == 24
+    assert max(key.stop for key in planes) == 33
+
+
+def box(lost):
+    """A box of which a fraction lies below the cube's first edge."""
+    edge = START - STEP / 2
+    return FilterCurve([edge - 50 * lost, edge + 50 * (1 - lost)], [1, 1], name="V")
+
+
+def test_warning_for_a_curve_that_reaches_out(cube_path):
+    with pytest.warns(AstropyUserWarning, match=r"0\.6 % of the filter curve V lies outside .*cube\.fits"):
+        bandpass_image(cube_path, box(0.006))
+    # Warnings are errors in these tests.
+    bandpass_image(cube_path, box(0.004))
+
+
+@pytest.mark.parametrize("wavelengths", [(4000, 5990), (6080, 9000), (600, 607)])
+def test_no_overlap(cube_path, wavelengths):
+    with pytest.raises(UserError, match=r"V .* does not overlap .*cube\.fits \(5999 to 6074 Angs.*: choose"):
+        bandpass_image(cube_path, FilterCurve(wavelengths, [1, 1], name="V"))
+
+
+def test_no_overlap_of_one_of_several(cube_path):
+    with pytest.raises(UserError, match="curve far "):
+        bandpass_images(cube_path, [CURVE, FilterCurve([8000, 9000], [1, 1], name="far")])
+
+
+@pytest.mark.parametrize("name", ["gone.fits", "image.fits"])
+def test_no_cube(tmp_path, name):
+    fits.PrimaryHDU(np.ones((5, 6)), WCS(header()).celestial.to_header()).writeto(tmp_path / "image.fits")
+    with pytest.raises(UserError, match=name):
+        bandpass_image(tmp_path / name, CURVE)
+
+
+def test_agrees_with_mpdaf_on_a_real_cube(real_data):
+    path = os.path.join(real_data, "sdetect", "minicube.fits")
+    wavelength = np.linspace(7000.0, 9000.0, 81)
+    sensitivity = np.exp(-0.5 * ((wavelength - 8000) / 250) ** 2)
+    image = bandpass_image(path, (wavelength, sensitivity))
+    with warnings.catch_warnings():
+        # mpdaf's complaints about the file's headers.
+        warnings.simplefilter("ignore")
+        truth = Cube(path).bandpass_image(wavelength, sensitivity, interpolation="linear")
+    mask = np.ma.getmaskarray(truth.data)
+    np.testing.assert_array_equal(np.ma.getmaskarray(np.ma.array(image.data, mask=image.mask)), mask)
+    np.testing.assert_allclose(image.data[~mask], truth.data.data[~mask], rtol=1e-5)
+    np.testing.assert_allclose(image.uncertainty.array[~mask], truth.var.data[~mask], rtol=1e-5)
+    assert image.unit == truth.unit
