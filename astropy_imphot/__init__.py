@@ -1,6 +1,4 @@
-"""
-Point-spread function, flux scale, background and pointing of MUSE images, by comparison with HST.
-"""
+"""Point-spread function, flux scale, background and pointing of MUSE images, by comparison with HST."""
 
 from astropy_imphot._version import version as __version__
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
@@ -15,3 +13,28 @@ from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
 from astropy_imphot.results import FittedImagePhotometry, FittedPhotometry, FittedValue
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.wideband import bandpass_image, bandpass_images
+
+__all__ = [
+    "ConvolvedTemplate2D",
+    "FilterCurve",
+    "FittedImagePhotometry",
+    "FittedPhotometry",
+    "FittedValue",
+    "HstFilterInfo",
+    "HstTemplate",
+    "ImphotArgumentParser",
+    "UserError",
+    "bandpass_image",
+    "bandpass_images",
+    "extract_function_args",
+    "fit_image_photometry",
+    "image_grids_aligned",
+    "make_template",
+    "plot_image_fit",
+    "read_cube",
+    "read_image",
+    "regrid_hst_like_muse",
+    "rescale_hst_like_muse",
+    "write_image",
+    "__version__",
+]

@@ -70,7 +70,7 @@ def segment_objects(data, model, valid):
     >>> from astropy_imphot.changed import segment_objects
     >>> image = np.random.default_rng(1).normal(0, 0.01, (50, 50))
     >>> image[20:25, 30:35] += 1
-    >>> int(segment_objects(image, image, np.ones(image.shape, bool)).max())
+    >>> int(segment_objects(image, np.zeros(image.shape), np.ones(image.shape, bool)).max())
     1
     """
     # Importing photutils.segmentation takes long, and not every fit needs it.

@@ -1,6 +1,4 @@
-"""
-Files opened with clear errors, and written whole or not at all.
-"""
+"""Files opened with clear errors, and written whole or not at all."""
 
 import warnings
 from contextlib import contextmanager, nullcontext

@@ -164,7 +164,7 @@ class FilterCurve:
 
     @classmethod
     def read(cls, path, wave_unit="Angstrom"):
-        """
+        r"""
         Read a text file of two columns, wavelength and sensitivity.
 
         Parameters
@@ -189,7 +189,7 @@ class FilterCurve:
         --------
         >>> from pathlib import Path
         >>> from astropy_imphot import FilterCurve
-        >>> _ = Path("box.txt").write_text("# nm  throughput\\n600 1\\n700 1\\n")
+        >>> _ = Path("box.txt").write_text("# nm  throughput\n600 1\n700 1\n")
         >>> FilterCurve.read("box.txt", wave_unit="nm").wavelength
         array([6000., 7000.])
         """

@@ -17,7 +17,7 @@ from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.noise import sandwich_covariance
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.regrid import make_template
-from astropy_imphot.rescale import muse_unit
+from astropy_imphot.rescale import image_grids_aligned, muse_unit
 from astropy_imphot.results import FittedImagePhotometry, FittedValue
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
 
@@ -157,15 +157,13 @@ def _short_name(muse):
 
 
 def _template(hst, image, margin, reach, hst_window):
-    if not isinstance(hst, HstTemplate):
-        return make_template(
-            hst, image, margin=margin + reach if margin >= 0 else margin, hst_window=hst_window
-        )
-    if hst.muse_shape != image.shape:
-        raise UserError(
-            f"the template was made for a MUSE image of shape {hst.muse_shape}, not {image.shape}: make it anew."
-        )
-    return hst
+    if isinstance(hst, HstTemplate):
+        if not image_grids_aligned(hst.grid, image):
+            raise UserError("the template was made for another MUSE image: make it anew with make_template.")
+        return hst
+    if not margin >= 0:
+        raise UserError(f"margin is {margin}: give 0 or more arcsec.")
+    return make_template(hst, image, margin=margin + reach, hst_window=hst_window)
 
 
 def _check_fixed(fixed):

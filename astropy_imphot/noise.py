@@ -1,6 +1,4 @@
-"""
-Errors from the noise as it is: its level and its correlation, measured on the residuals.
-"""
+"""Errors from the noise as it is: its level and its correlation, measured on the residuals."""
 
 import numpy as np
 from scipy import fft

@@ -324,6 +324,6 @@ def padded_length(length):
     --------
     >>> from astropy_imphot.otf import padded_length
     >>> padded_length(331)
-    336
+    360
     """
     return 2 * fft.next_fast_len((int(length) + 1) // 2, real=True)

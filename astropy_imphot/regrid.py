@@ -1,6 +1,6 @@
-"""
-HST images made ready for a MUSE image: cut out, filtered, interpolated, in MUSE units.
-"""
+"""HST images made ready for a MUSE image: cut out, filtered, interpolated, in MUSE units."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.files import source_name
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.otf import WINDOWS
-from astropy_imphot.resample import border, interpolate, lowpassed, padded_grid, resampled_wcs
+from astropy_imphot.resample import border, finer_wcs, interpolate, lowpassed, padded_grid
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, muse_unit
-from astropy_imphot.template import MISSING_LIMIT, WINDOW_KEYWORD, HstTemplate
+from astropy_imphot.template import WINDOW_KEYWORD, HstTemplate
 
 __all__ = ["make_template", "regrid_hst_like_muse"]
 
@@ -61,6 +61,7 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     if hst_window is not None and hst_window not in WINDOWS:
         raise UserError(f"hst_window is {hst_window!r}: choose from {', '.join(WINDOWS)}.")
     muse = read_grid(muse)
+    muse = replace(muse, unit=muse_unit(muse))
     name = source_name(hst, "the HST image")
     hst_grid = read_grid(hst)
     if image_grids_aligned(hst_grid, muse):
@@ -121,89 +122,56 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
 
 
 def _from_hst_pixels(hst, hst_grid, muse, margin, name):
-    unit = muse_unit(muse)
-    before, grid_shape = padded_grid(muse, margin)
-    wcs = resampled_wcs(muse.wcs, OVERSAMPLE, before)
-    shape = tuple(OVERSAMPLE * size for size in grid_shape)
-    try:
-        image = read_image(hst, footprint=border(muse.wcs, before, grid_shape))
-    except UserError as error:
-        if "overlap" in str(error):
-            raise UserError(
-                f"{name} does not overlap the MUSE field on the sky: give an image that does."
-            ) from error
-        raise
+    before, shape = padded_grid(muse, margin)
+    image = read_image(hst, footprint=border(muse.wcs, before, shape))
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
-    factor = flux_factor(image.unit, image.meta, unit, name) * area_ratio
-    unobserved = _unobserved(image)
-    if unobserved.all():
-        raise UserError(f"{name} has no valid pixel within the MUSE field: check its mask and weights.")
-    layers = [np.where(unobserved, np.median(image.data[~unobserved]), image.data) * factor]
-    if unobserved.any():
-        layers.append(unobserved.astype(float))
-    if image.uncertainty is not None:
-        variance = np.where(unobserved, 0, image.uncertainty.array)
-        layers.append(variance * factor**2 / area_ratio)
+    factor = flux_factor(image.unit, image.meta, muse.unit, name) * area_ratio
+    layers = _layers(image, factor, factor**2 / area_ratio, name)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
-    layers = [lowpassed(layer, hst_grid.pixel_scale, flat, stop) for layer in layers]
-    resampled, footprint = interpolate(np.array(layers), image.wcs, wcs, shape)
-    outside = footprint == 0
-    data, *others = resampled
-    missing = None
-    if unobserved.any():
-        missing = np.clip(others.pop(0), 0, 1)
-    if outside.any():
-        missing = np.where(outside, 1, 0 if missing is None else missing)
-        data = np.where(outside, np.median(data[~outside]), data)
-    if missing is not None and np.all(missing > MISSING_LIMIT):
+    smooth = [lowpassed(layer, hst_grid.pixel_scale, flat, stop) for layer in layers.values()]
+    finer = finer_wcs(muse.wcs, OVERSAMPLE, before)
+    finer_shape = tuple(OVERSAMPLE * size for size in shape)
+    resampled, reached = interpolate(np.array(smooth), image.wcs, finer, finer_shape)
+    layers = dict(zip(layers, resampled, strict=True))
+    if not reached.any():
         raise UserError(f"{name} does not overlap the MUSE field on the sky: give an image that does.")
+    if not reached.all():
+        layers["data"] = np.where(reached, layers["data"], np.median(layers["data"][reached]))
+        layers["missing"] = np.where(reached, layers.get("missing", 0), 1)
+    if "missing" in layers:
+        layers["missing"] = np.clip(layers["missing"], 0, 1)
     return HstTemplate(
-        data=data,
-        missing=missing,
-        variance=np.where(outside, 0, np.clip(others[0], 0, None)) if others else None,
-        wcs=wcs,
-        unit=unit,
-        oversample=OVERSAMPLE,
-        margin=before,
-        muse_shape=muse.shape,
-        pixel_scale=muse.pixel_scale,
-        window="none",
-        meta=image.meta,
+        **layers, grid=muse, oversample=OVERSAMPLE, margin=before, window="none", meta=image.meta
     )
 
 
 def _from_aligned(image, muse, margin, window, name):
     """Return the template of an image that is on the MUSE grid, unobserved around it."""
-    unit = muse_unit(muse)
-    before, grid_shape = padded_grid(muse, margin)
-    field = tuple(slice(start, start + size) for start, size in zip(before, muse.shape, strict=True))
-    factor = flux_factor(image.unit, image.meta, unit, name)
-    bad = _unobserved(image)
-    if bad.all():
-        raise UserError(f"{name} has no valid pixel: check its mask.")
-    missing = np.ones(grid_shape)
-    missing[field] = bad
-    data = np.full(grid_shape, np.median(image.data[~bad]) * factor)
-    data[field] = np.where(bad, data[0, 0], image.data * factor)
-    variance = None
+    before, shape = padded_grid(muse, margin)
+    widths = [
+        (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
+    ]
+    factor = flux_factor(image.unit, image.meta, muse.unit, name)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(image, factor, factor**2, name)
+    around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
+    layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
+    return HstTemplate(**layers, grid=muse, oversample=1, margin=before, window=window, meta=image.meta)
+
+
+def _layers(image, factor, variance_factor, name):
+    """Return the arrays of an image that a template is made of, in MUSE units."""
+    unobserved = _unobserved(image)
+    if unobserved.all():
+        raise UserError(f"{name} has no valid pixel within the MUSE field: check its mask and weights.")
+    sky = np.median(image.data[~unobserved])
+    layers = {"data": np.where(unobserved, sky, image.data) * factor}
+    if unobserved.any():
+        layers["missing"] = unobserved.astype(float)
     if image.uncertainty is not None:
-        variance = np.zeros(grid_shape)
-        variance[field] = np.where(bad, 0, image.uncertainty.array * factor**2)
-    return HstTemplate(
-        data=data,
-        missing=missing,
-        variance=variance,
-        wcs=resampled_wcs(muse.wcs, 1, before),
-        unit=unit,
-        oversample=1,
-        margin=before,
-        muse_shape=muse.shape,
-        pixel_scale=muse.pixel_scale,
-        window=window,
-        meta=image.meta,
-    )
+        layers["variance"] = np.where(unobserved, 0, image.uncertainty.array) * variance_factor
+    return layers
 
 
 def _unobserved(image):

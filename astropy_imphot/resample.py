@@ -5,7 +5,7 @@ from scipy import fft
 
 from astropy_imphot.otf import frequencies, lowpass, padded_length
 
-__all__ = ["border", "crop_spectrum", "interpolate", "lowpassed", "padded_grid", "resampled_wcs"]
+__all__ = ["border", "crop_spectrum", "finer_wcs", "interpolate", "lowpassed", "padded_grid"]
 
 # How much wider than the template the HST image is cut out, in MUSE pixels: the low-pass
 # filter's response is negligible beyond.
@@ -23,26 +23,16 @@ def padded_grid(muse, margin):
     return tuple(before), tuple(lengths)
 
 
-def resampled_wcs(wcs, factor, margin):
-    """
-    Return the WCS of a grid with ``factor`` samples per pixel.
-
-    For a factor of 1 or more, ``margin`` pixels (y, x) are added before the first; for less
-    than 1, the step back, ``margin`` of the coarser pixels are taken away.
-    """
-    new = wcs.deepcopy()
-    before = np.array(margin[::-1], dtype=float)
-    zero_based = new.wcs.crpix - 1
-    if factor < 1:
-        new.wcs.crpix = zero_based * factor - before + 1
+def finer_wcs(wcs, oversample, before):
+    """Return the WCS of a grid with several samples per pixel that starts some pixels (y, x) before."""
+    finer = wcs.deepcopy()
+    finer.wcs.crpix = (wcs.wcs.crpix - 1 + before[::-1]) * oversample + 1
+    if finer.wcs.has_cd():
+        finer.wcs.cd = wcs.wcs.cd / oversample
     else:
-        new.wcs.crpix = (zero_based + before) * factor + 1
-    if new.wcs.has_cd():
-        new.wcs.cd = new.wcs.cd / factor
-    else:
-        new.wcs.cdelt = new.wcs.cdelt / factor
-    new.wcs.set()
-    return new
+        finer.wcs.cdelt = wcs.wcs.cdelt / oversample
+    finer.wcs.set()
+    return finer
 
 
 def border(wcs, before, shape):
@@ -56,6 +46,7 @@ def border(wcs, before, shape):
 
 
 def lowpassed(layer, pixel_scale, flat, stop):
+    """Return an image without the frequencies above ``stop``, those up to ``flat`` as they were."""
     padded = tuple(padded_length(size) for size in layer.shape)
     fy, fx = frequencies(padded, pixel_scale)
     # Padding repeats the edges, for a step there would ring into the image.
@@ -66,13 +57,14 @@ def lowpassed(layer, pixel_scale, flat, stop):
 
 
 def interpolate(layers, wcs_in, wcs_out, shape_out):
+    """Return layers of shape (k, ny, nx) on another grid, and where they reach on it."""
     # Importing reproject takes long, and not every user of this module needs it.
     from reproject import reproject_interp
 
     resampled, footprint = reproject_interp(
         (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
     )
-    return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0]
+    return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
 
 
 def crop_spectrum(spectrum, shape):

@@ -4,25 +4,26 @@ The HST template: what HST saw in and around a MUSE field, ready for the model.
 Its grid has a whole number of samples per MUSE pixel, one of them at the centre of each.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.wcs import WCS
 from scipy import fft
 
 from astropy_imphot.files import opened
-from astropy_imphot.io import read_grid, write_image
+from astropy_imphot.io import Grid, read_grid, write_image
 from astropy_imphot.otf import decimation_window, frequencies
-from astropy_imphot.resample import crop_spectrum, resampled_wcs
+from astropy_imphot.resample import crop_spectrum, finer_wcs
 
 __all__ = ["HstTemplate"]
 
 # The keyword that records the decimation filter of an HST image on a MUSE grid.
 WINDOW_KEYWORD = "DECIMWIN"
+
+# The extensions of a file that hold a template's arrays.
+EXTENSIONS = {"data": "TEMPLATE", "variance": "TEMPLATE_STAT", "missing": "TEMPLATE_MISSING"}
 
 # A pixel of which more than this fraction is unobserved is not usable.
 MISSING_LIMIT = 0.01
@@ -44,18 +45,12 @@ class HstTemplate:
         Fraction of each sample that HST did not observe; None where all was observed.
     variance : array of the same shape, or None
         Variance of the HST noise summed over the area of a MUSE pixel, if it is known.
-    wcs : `~astropy.wcs.WCS`
-        Of ``data``.
-    unit : `~astropy.units.UnitBase`
-        Of ``data``.
+    grid : `~astropy_imphot.io.Grid`
+        The MUSE image's, with the unit of ``data``.
     oversample : int
         Samples per MUSE pixel and axis.
     margin : (int, int)
         MUSE pixels before the first of the MUSE image, along y and x.
-    muse_shape : (int, int)
-        The MUSE image's (ny, nx).
-    pixel_scale : (float, float)
-        Height and width of a MUSE pixel, arcsec.
     window : str
         The decimation filter that is still to be divided out.
     meta : `~astropy.io.fits.Header` or dict
@@ -72,16 +67,13 @@ class HstTemplate:
     """
 
     data: np.ndarray
-    missing: np.ndarray | None
-    variance: np.ndarray | None
-    wcs: WCS
-    unit: u.UnitBase
+    grid: Grid
     oversample: int
     margin: tuple
-    muse_shape: tuple
-    pixel_scale: tuple
     window: str
     meta: object
+    missing: np.ndarray | None = None
+    variance: np.ndarray | None = None
 
     def __deepcopy__(self, memo):
         # Nothing in here changes, so that copies of a model can share it.
@@ -89,6 +81,21 @@ class HstTemplate:
 
     def __getstate__(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def muse_shape(self):
+        """The MUSE image's (ny, nx)."""
+        return self.grid.shape
+
+    @property
+    def pixel_scale(self):
+        """Height and width of a MUSE pixel, arcsec."""
+        return self.grid.pixel_scale
+
+    @property
+    def wcs(self):
+        """The WCS of ``data``."""
+        return finer_wcs(self.grid.wcs, self.oversample, self.margin)
 
     @cached_property
     def grid_shape(self):
@@ -159,13 +166,12 @@ class HstTemplate:
             variance = VarianceUncertainty((smooth * noise_power).astype(np.float32))
         meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
         meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
-        # The counts' unit is gone, and so is the image's calibration to flux.
         return CCDData(
             data.astype(np.float32),
             mask=mask,
             uncertainty=variance,
-            unit=self.unit,
-            wcs=resampled_wcs(self.wcs, 1 / self.oversample, self.margin),
+            unit=self.grid.unit,
+            wcs=self.grid.wcs,
             meta=meta,
         )
 
@@ -204,15 +210,11 @@ class HstTemplate:
         header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
         header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")
         header[WINDOW_KEYWORD] = (self.window, "decimation filter to be divided out")
-        arrays = {
-            "TEMPLATE": self.data,
-            "TEMPLATE_STAT": self.variance,
-            "TEMPLATE_MISSING": self.missing,
-        }
+        layers = {name: getattr(self, field) for field, name in EXTENSIONS.items()}
         extensions = [
-            fits.ImageHDU(array.astype(np.float32), header=header, name=name)
-            for name, array in arrays.items()
-            if array is not None
+            fits.ImageHDU(layer.astype(np.float32), header=header, name=name)
+            for name, layer in layers.items()
+            if layer is not None
         ]
         write_image(self.image(), path, overwrite=overwrite, extensions=extensions)
 
@@ -236,24 +238,21 @@ class HstTemplate:
         if hasattr(source, "data"):
             return None
         with opened(source) as hdus:
-            arrays = {
-                name: next((hdu.data.astype(float) for hdu in hdus if hdu.name == name), None)
-                for name in ("TEMPLATE", "TEMPLATE_MISSING", "TEMPLATE_STAT")
+            layers = {
+                field: hdu.data.astype(float)
+                for field, name in EXTENSIONS.items()
+                for hdu in hdus
+                if hdu.name == name
             }
-            if arrays["TEMPLATE"] is None:
+            if not layers:
                 return None
-            header = hdus["TEMPLATE"].header
-            grid = read_grid(hdus)
+            header = hdus[EXTENSIONS["data"]].header
+            image = read_grid(hdus)
             return cls(
-                data=arrays["TEMPLATE"],
-                missing=arrays["TEMPLATE_MISSING"],
-                variance=arrays["TEMPLATE_STAT"],
-                wcs=WCS(header),
-                unit=grid.unit,
+                **layers,
+                grid=replace(muse, unit=image.unit),
                 oversample=header["OVERSAMP"],
                 margin=(header["MARGINY"], header["MARGINX"]),
-                muse_shape=muse.shape,
-                pixel_scale=muse.pixel_scale,
                 window=header[WINDOW_KEYWORD],
-                meta=grid.meta,
+                meta=image.meta,
             )

@@ -64,7 +64,7 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     >>> from astropy_imphot import bandpass_image
     >>> hdu = fits.ImageHDU(np.arange(4.0)[:, None, None] * np.ones((4, 5, 7)), name="DATA")
     >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3="AWAV",
-    ...                   CUNIT3="Angstrom", CRVAL3=6000.0, CD3_3=100.0)
+    ...                   CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=6000.0, CD3_3=100.0)
     >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
     >>> image = bandpass_image(cube, ([6050, 6250], [1, 1]))
     >>> image.shape, float(image.data[0, 0])
@@ -103,7 +103,7 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     >>> from astropy_imphot import bandpass_images
     >>> hdu = fits.ImageHDU(np.arange(4.0)[:, None, None] * np.ones((4, 5, 7)), name="DATA")
     >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3="AWAV",
-    ...                   CUNIT3="Angstrom", CRVAL3=6000.0, CD3_3=100.0)
+    ...                   CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=6000.0, CD3_3=100.0)
     >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
     >>> blue, red = bandpass_images(cube, [([5950, 6150], [1, 1]), ([6150, 6350], [1, 1])])
     >>> float(blue.data[0, 0]), float(red.data[0, 0])

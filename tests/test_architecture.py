@@ -30,7 +30,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in PACKAGE.rglob("*.py")
-    if path.name not in ("__init__.py", "_version.py")
+    if path.name not in ("__init__.py", "_version.py", "conftest.py")
 }
 
 

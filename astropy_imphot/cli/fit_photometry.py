@@ -82,7 +82,7 @@ def _parser():
     hst.add_argument(
         "--hst_window",
         choices=list(WINDOWS),
-        help="how an image on the MUSE grid was filtered, if it does not record it: blackman for files of the "
+        help="how an image on the MUSE grid was filtered, if it does not say: blackman for files of the "
         "classic imphot",
     )
     hst.add_argument(
