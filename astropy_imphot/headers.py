@@ -50,8 +50,8 @@ def unit_string(unit):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.headers import unit_string
-    >>> unit_string(u.electron / u.s)
-    'electron s-1'
+    >>> unit_string(1e-20 * u.erg)
+    '10**-20 erg'
     """
     unit = u.Unit(unit)
     try:
