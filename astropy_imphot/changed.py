@@ -6,14 +6,13 @@ every object is asked for its own scale and offset, and none of them weighs more
 its kind can be trusted with; who differs from the consensus has changed.
 """
 
-import warnings
-
 import astropy.units as u
 import numpy as np
 from astropy.stats import mad_std
 from astropy.table import QTable
 from scipy import ndimage, signal
 
+from astropy_imphot.masks import detected_objects
 from astropy_imphot.noise import autocorrelation
 
 __all__ = ["are_compact", "segment_objects", "vote"]
@@ -73,18 +72,10 @@ def segment_objects(data, model, valid):
     >>> int(segment_objects(image, np.zeros(image.shape), np.ones(image.shape, bool)).max())
     1
     """
-    # Importing photutils.segmentation takes long, and not every fit needs it.
-    from photutils.segmentation import detect_sources
-    from photutils.utils.exceptions import NoDetectionsWarning
-
     noise = mad_std((data - model)[valid])
     brighter = np.where(valid, np.maximum(data, model), 0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)
-        found = detect_sources(brighter, DETECTION_SIGMA * noise, DETECTION_PIXELS)
-    if found is None:
-        return np.zeros(data.shape, dtype=int)
-    return np.where(valid, _widened(found.data), 0)
+    labels = detected_objects(brighter, DETECTION_SIGMA * noise, DETECTION_PIXELS)
+    return np.where(valid, _widened(labels), 0)
 
 
 def are_compact(template, x, y):

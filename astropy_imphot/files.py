@@ -1,6 +1,8 @@
 """Files opened with clear errors, and written whole or not at all."""
 
+import gzip
 import warnings
+import zlib
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy_imphot.errors import UserError
 
 __all__ = ["atomic_write", "naming", "opened", "refuse_existing", "source_name"]
+
+
+READ_BYTES = 1 << 24
 
 
 def source_name(source, default="the image"):
@@ -117,8 +122,10 @@ def opened(source):
     with context as hdus:
         try:
             yield hdus
+        except (EOFError, zlib.error) as error:
+            raise UserError(_truncated(source)) from error
         except (OSError, TypeError, ValueError) as error:
-            if "mmap" in str(error) or "buffer" in str(error):
+            if any(word in str(error) for word in ("mmap length", "buffer is too small", "truncated")):
                 raise UserError(_truncated(source)) from error
             raise
 
@@ -126,16 +133,27 @@ def opened(source):
 def _open_file(path):
     if not Path(path).exists():
         raise UserError(f"{path} does not exist: check the name.")
+    hdus = None
     try:
+        if str(path).endswith(".gz"):
+            # astropy leaves out, silently, the extensions behind a break.
+            with gzip.open(path) as stream:
+                while stream.read(READ_BYTES):
+                    pass
         with warnings.catch_warnings():
             # A file that ends early is found here, not in the middle of a long run.
-            warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
-            hdus = fits.open(path, memmap=True)
+            warnings.filterwarnings(
+                "error", message="(?s).*(truncated|corrupted)", category=AstropyUserWarning
+            )
+            hdus = fits.open(path)
             len(hdus)
     except AstropyUserWarning as error:
+        hdus.close()
+        raise UserError(_truncated(path)) from error
+    except (EOFError, zlib.error) as error:
         raise UserError(_truncated(path)) from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read as a FITS file: {error}") from error
+        raise UserError(f"{path} is not a FITS file that can be read: check or download it again.") from error
     return hdus
 
 
@@ -200,8 +218,10 @@ def atomic_write(path, overwrite=False):
     refuse_existing(path, overwrite)
     if not path.parent.is_dir():
         raise UserError(f"{path} cannot be written: there is no folder {path.parent}.")
-    temporary = path.with_name(f".partial-{path.stem}{path.suffix}")
+    temporary = path.with_name(f".partial-{path.name}")
     try:
+        # What a killed run may have left.
+        temporary.unlink(missing_ok=True)
         yield temporary
         temporary.replace(path)
     except OSError as error:

@@ -1,5 +1,6 @@
 """HST filters: zero points, and bandpass curves."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 
 from astropy_imphot.errors import UserError
-from astropy_imphot.files import source_name
+from astropy_imphot.files import naming, source_name
 from astropy_imphot.io import read_header
 
 __all__ = ["FilterCurve", "HstFilterInfo"]
@@ -81,10 +82,9 @@ class HstFilterInfo:
         else:
             header, name = _header_and_name(source)
         self.filter_name = name
-        if "PHOTFLAM" in header and "PHOTPLAM" in header:
-            self.photflam = float(header["PHOTFLAM"])
-            self.photplam = float(header["PHOTPLAM"])
-            self.photbw = float(header.get("PHOTBW", np.nan))
+        photflam, photplam, photbw = (_positive(header.get(f"PHOT{key}")) for key in ("FLAM", "PLAM", "BW"))
+        if np.isfinite(photflam * photplam):
+            self.photflam, self.photplam, self.photbw = photflam, photplam, photbw
             self.abmag_zero = -2.5 * (np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632)
         elif name in ACS_WFC:
             self.abmag_zero, self.photplam, self.photflam, self.photbw = ACS_WFC[name]
@@ -102,7 +102,18 @@ class HstFilterInfo:
         )
 
 
+def _positive(value):
+    """Return a header's number, or NaN if it is none or says nothing."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return np.nan
+    return number if number > 0 else np.nan
+
+
 def _header_and_name(source):
+    if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
+        raise UserError(f"{source} is neither a filter that is known ({', '.join(ACS_WFC)}) nor a file.")
     header = source if isinstance(source, Mapping | fits.Header) else read_header(source)
     for key in FILTER_KEYWORDS:
         value = header.get(key, "")
@@ -194,20 +205,24 @@ class FilterCurve:
         array([6000., 7000.])
         """
         path = Path(path)
-        if not path.exists():
+        if not path.is_file():
             raise UserError(f"the filter curve {path} does not exist: check the name.")
         try:
-            columns = np.loadtxt(path, ndmin=2, usecols=(0, 1))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
+                columns = np.loadtxt(path, ndmin=2)[:, :2]
+            wavelength, sensitivity = columns.T
         except (ValueError, IndexError, UnicodeDecodeError) as error:
             raise UserError(
-                f"the filter curve {path} is not a text file of two columns of numbers, "
-                "wavelength and sensitivity."
+                f"the filter curve {path} is not a text file of two columns of numbers: give it a "
+                "wavelength and a sensitivity in each row."
             ) from error
         try:
             factor = u.Unit(wave_unit).to(u.AA)
         except (ValueError, u.UnitConversionError) as error:
             raise UserError(f"{wave_unit!r} is not a unit of wavelength: use Angstrom, nm or um.") from error
-        return cls(columns[:, 0] * factor, columns[:, 1], name=path.stem)
+        with naming(str(path)):
+            return cls(wavelength * factor, sensitivity, name=path.stem)
 
     def integral(self, start, stop):
         """

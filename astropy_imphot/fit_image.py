@@ -138,9 +138,11 @@ def fit_image_photometry(
         for key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
         if options[f"fix_{key}"] is not None
     }
-    with naming(muse, hst):
+    files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
+    with naming(muse, hst, *files):
         _check_fixed(fixed)
         image = read_image(muse)
+        image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
         start = {"dx": init_dx, "dy": init_dy} | fixed
         # Wherever the search starts, the margin is around it.
         reach = max(abs(start["dx"]), abs(start["dy"]))
@@ -148,7 +150,8 @@ def fit_image_photometry(
         mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
         model = _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale)
         fitter = TRFLSQFitter() if fitter is None else fitter
-        fitted, mask, objects = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
+        with naming(hst):
+            fitted, mask, objects = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
         return _result(fitted, image, mask, objects, fitter, name or _short_name(muse), options)
 
 
@@ -291,7 +294,7 @@ def _with_linear_start(model, x, y, data, weights, fixed):
 
 
 def _result(model, image, mask, objects, fitter, name, options):
-    unit = muse_unit(image)
+    unit = image.unit
     y, x = _pixel_coordinates(image.shape)
     light = model(x, y)
     residual = np.where(mask, 0, image.data - light)

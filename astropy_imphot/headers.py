@@ -15,7 +15,9 @@ __all__ = ["header_wcs", "merged_header", "parse_unit", "unit_string", "without_
 # Spellings that HST's calibration software and mission archives write into BUNIT, which
 # are not FITS units.
 UNIT_WORDS = {
+    "electron": "electron",
     "electrons": "electron",
+    "adu": "adu",
     "counts": "ct",
     "count": "ct",
     "cps": "ct/s",
@@ -60,7 +62,7 @@ def unit_string(unit):
         return unit.to_string()
 
 
-def parse_unit(text):
+def parse_unit(text, name="the image"):
     """Return the unit of a BUNIT, dimensionless if there is none that can be understood."""
     if text is None:
         return u.dimensionless_unscaled
@@ -73,7 +75,11 @@ def parse_unit(text):
         warnings.simplefilter("ignore", u.UnitsWarning)
         unit = u.Unit(words, parse_strict="silent")
     if isinstance(unit, u.UnrecognizedUnit):
-        warnings.warn(f"the unit {text!r} is not understood and ignored.", AstropyUserWarning, stacklevel=4)
+        warnings.warn(
+            f"{name} has the unit {text!r}, which is not understood and ignored.",
+            AstropyUserWarning,
+            stacklevel=4,
+        )
         return u.dimensionless_unscaled
     return unit
 
@@ -104,6 +110,11 @@ def without_structure(meta):
     header = fits.Header()
     cards = meta.cards if isinstance(meta, fits.Header) else meta.items()
     for card in cards:
-        if not STRUCTURE_KEYWORDS.fullmatch(str(card[0])):
+        if STRUCTURE_KEYWORDS.fullmatch(str(card[0])):
+            continue
+        try:
             header.append(card, end=True)
+        except ValueError:
+            # What a dict may hold, and a header cannot.
+            continue
     return header

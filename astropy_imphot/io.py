@@ -106,7 +106,7 @@ def read_grid(source):
         return Grid(
             header_wcs(science.header, hdus, name).celestial,
             science.shape[-2:],
-            parse_unit(science.header.get("BUNIT")),
+            parse_unit(science.header.get("BUNIT"), name),
             merged_header(hdus, science),
         )
 
@@ -175,7 +175,7 @@ def read_image(source, *, footprint=None):
                 mask |= pixels != 0
             elif extension.name == "WHT":
                 mask |= pixels == 0
-    return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT")), wcs, header)
+    return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT"), name), wcs, header)
 
 
 def read_header(source):
@@ -254,7 +254,7 @@ def read_cube(source):
         name = source_name(source)
         science = _science_hdu(hdus, name, naxis=3)
         wcs = header_wcs(science.header, hdus, name)
-        if not wcs.has_spectral:
+        if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
             raise UserError(f"{name} has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
         companions = {hdu.name: hdu.data for hdu in _companions(hdus, science)}
         variance = companions.get("STAT")
@@ -262,9 +262,9 @@ def read_cube(source):
             science.data,
             # Not every cube's STAT has the square of DATA's unit in its header, though
             # it always has it in its pixels.
-            uncertainty=None if variance is None else VarianceUncertainty(variance),
+            uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
             mask=companions.get("DQ"),
-            unit=parse_unit(science.header.get("BUNIT")),
+            unit=parse_unit(science.header.get("BUNIT"), name),
             wcs=wcs,
             meta=merged_header(hdus, science),
         )
@@ -374,7 +374,7 @@ def _ccddata(data, mask, variance, unit, wcs, header):
     return CCDData(
         data,
         mask=mask if mask.any() else None,
-        uncertainty=None if variance is None else VarianceUncertainty(variance),
+        uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
         unit=unit,
         wcs=wcs,
         meta=header,

@@ -7,15 +7,20 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astropy_imphot.errors import UserError
-from astropy_imphot.files import opened
+from astropy_imphot.files import opened, source_name
 
-__all__ = ["exclusion_mask", "read_regions", "regions_mask", "star_mask", "taper_weights"]
+__all__ = ["detected_objects", "exclusion_mask", "read_regions", "regions_mask", "star_mask", "taper_weights"]
 
-# Coordinate frames that a ds9 region file can name; without any it is in pixels.
-DS9_FRAMES = ("image", "physical", "fk4", "fk5", "b1950", "j2000", "icrs", "galactic", "ecliptic")
+# Coordinate frames that a ds9 region file can name; without any it is in pixels. The
+# regions package does not know ds9's "physical", which is "image" in images that were not cut.
+DS9_FRAMES = "image|physical|fk4|fk5|b1950|j2000|icrs|galactic|ecliptic"
+ANY_FRAME = rf"(?im)(^|;)\s*({DS9_FRAMES})\s*(;|#|$)"
+PHYSICAL_FRAME = r"(?im)((?:^|;)\s*)physical(?=\s*(?:;|#|$))"
 
 # Detection of objects: standard deviations above the background, and connected pixels.
 SEGMENT_SIGMA = 2.0
@@ -61,32 +66,37 @@ def read_regions(source):
 
     if isinstance(source, Regions):
         return source
+    name = _regions_name(source)
+    lines = source
     if isinstance(source, (str, Path)):
-        name = str(source)
+        if not Path(source).is_file():
+            raise UserError(f"{name} does not exist: check the name.")
         try:
             lines = Path(source).read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"the region file {name} cannot be read: {error}.") from error
-    else:
-        name, lines = "the list of regions", list(source)
-    text = "\n".join(lines)
-    text = re.sub(r"(?im)(^|;)(\s*)physical(\s*)(?=;|$)", r"\1\2image\3", text)
-    if not re.search(rf"(?im)(^|;)\s*({'|'.join(DS9_FRAMES)})\s*(;|$)", text):
+            raise UserError(f"{name} cannot be read as text: save the regions again in ds9.") from error
+    text = re.sub(PHYSICAL_FRAME, r"\1image", "\n".join(lines))
+    if not re.search(ANY_FRAME, text):
         text = "image\n" + text
-    with warnings.catch_warnings():
-        # What the parser leaves out, it says in warnings, which are passed on by name.
-        warnings.filterwarnings("always", category=AstropyUserWarning)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                regions = Regions.parse(text, format="ds9")
-            except (ValueError, TypeError) as error:
-                raise UserError(f"{name} is not in ds9's region format: {error}") from error
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            regions = Regions.parse(text, format="ds9")
+        except (ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "a number is missing"
+            raise UserError(
+                f"{name} is not in ds9's region format ({reason}): correct or save it again."
+            ) from error
+    # What the parser leaves out, it says in warnings, which are passed on by name.
     for warning in caught:
         warnings.warn(f"{name}: {warning.message}", AstropyUserWarning, stacklevel=2)
     if not len(regions):
         raise UserError(f"{name} holds no usable region: give circles, ellipses, boxes or polygons.")
     return regions
+
+
+def _regions_name(source):
+    return str(source) if isinstance(source, (str, Path)) else "the list of regions"
 
 
 def regions_mask(regions, wcs, shape):
@@ -125,13 +135,14 @@ def regions_mask(regions, wcs, shape):
     from regions import SkyRegion
 
     usable = {True: [], False: []}
+    name = _regions_name(regions)
     for region in read_regions(regions):
-        pixel_region = region.to_pixel(wcs) if isinstance(region, SkyRegion) else region
         try:
+            pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
             inside = pixel_region.to_mask(mode="center").to_image(shape)
         except (NotImplementedError, ValueError):
             warnings.warn(
-                f"the region {type(region).__name__} encloses no pixels and is ignored.",
+                f"{name}: a {type(region).__name__} encloses no pixels and is ignored.",
                 AstropyUserWarning,
                 stacklevel=2,
             )
@@ -139,9 +150,20 @@ def regions_mask(regions, wcs, shape):
         inside = np.zeros(shape, dtype=bool) if inside is None else inside > 0
         usable[bool(int(region.meta.get("include", True)))].append(inside)
     if not any(usable.values()):
-        raise UserError("none of the regions encloses an area: give circles, ellipses, boxes or polygons.")
+        raise UserError(f"{name} encloses no area: give circles, ellipses, boxes or polygons.")
     mask = np.any(usable[False], axis=0) if usable[False] else np.zeros(shape, dtype=bool)
     return mask | ~np.any(usable[True], axis=0) if usable[True] else mask
+
+
+def _turned(region, wcs):
+    """Return a region whose angle counts from the axes of the image's frame, not of its own."""
+    if not hasattr(region, "angle"):
+        return region
+    frame = wcs_to_celestial_frame(wcs)
+    north = region.center.directional_offset_by(0 * u.deg, 1 * u.arcsec).transform_to(frame)
+    turned = region.copy()
+    turned.angle = region.angle + region.center.transform_to(frame).position_angle(north)
+    return turned
 
 
 def star_mask(star, wcs, shape):
@@ -209,7 +231,7 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
         As for `star_mask`.
     segment : bool
         Keep only the detected objects and their surroundings (default: False).
-    extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
+    extramask : bool array of shape (ny, nx), str, path, HDU, HDUList or NDData, optional
         A mask, or an image that is not 0 where a pixel is to be left out.
 
     Returns
@@ -288,11 +310,50 @@ def taper_weights(mask, taper):
     return 0.5 - 0.5 * np.cos(np.pi * distance)
 
 
+def detected_objects(image, threshold, n_pixels):
+    """
+    Label the groups of pixels that are brighter than a threshold.
+
+    Parameters
+    ----------
+    image : array of shape (ny, nx)
+        The image, less its background.
+    threshold : float
+        Least value of a pixel, in the image's unit.
+    n_pixels : int
+        Least number of connected pixels.
+
+    Returns
+    -------
+    int array of shape (ny, nx)
+        0 where there is no object, 1 and more on the objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.masks import detected_objects
+    >>> image = np.zeros((20, 20))
+    >>> image[3:6, 4:8] = image[10:13, 9:12] = 1
+    >>> int(detected_objects(image, 0.5, 5).max())
+    2
+    """
+    # Importing photutils.segmentation takes long, and not every fit needs it.
+    from photutils.segmentation import detect_sources
+    from photutils.utils.exceptions import NoDetectionsWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        found = detect_sources(image, threshold, n_pixels)
+    return np.zeros(image.shape, dtype=int) if found is None else found.data
+
+
 def _extra_mask(extramask, shape):
+    name = source_name(extramask, "the extra mask")
     if isinstance(extramask, np.ndarray):
-        values, name = extramask, "the extra mask"
+        values = extramask
+    elif isinstance(extramask, NDData):
+        values = extramask.data
     else:
-        name = f"the extra mask {extramask}"
         with opened(extramask) as hdus:
             values = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
         if values is None:
@@ -305,11 +366,11 @@ def _extra_mask(extramask, shape):
 def _objects(image, mask):
     """Return the pixels of detected objects and their surroundings."""
     from astropy.stats import sigma_clipped_stats
-    from photutils.segmentation import detect_sources
     from scipy.ndimage import binary_dilation
 
     _, median, noise = sigma_clipped_stats(image.data, mask=mask)
-    found = detect_sources(np.where(mask, median, image.data) - median, SEGMENT_SIGMA * noise, SEGMENT_PIXELS)
-    if found is None:
+    light = np.where(mask, 0, image.data - median)
+    labels = detected_objects(light, SEGMENT_SIGMA * noise, SEGMENT_PIXELS)
+    if not labels.any():
         raise UserError("no object was detected in the MUSE image: do not use segment (--segment).")
-    return binary_dilation(found.data > 0, iterations=SEGMENT_WIDENING)
+    return binary_dilation(labels > 0, iterations=SEGMENT_WIDENING)

@@ -60,8 +60,8 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         raise UserError(f"margin is {margin}: give 0 or more arcsec.")
     if hst_window is not None and hst_window not in WINDOWS:
         raise UserError(f"hst_window is {hst_window!r}: choose from {', '.join(WINDOWS)}.")
-    muse = read_grid(muse)
-    muse = replace(muse, unit=muse_unit(muse))
+    grid = read_grid(muse)
+    muse = replace(grid, unit=muse_unit(grid, source_name(muse, "the MUSE image")))
     name = source_name(hst, "the HST image")
     hst_grid = read_grid(hst)
     if image_grids_aligned(hst_grid, muse):
@@ -180,6 +180,7 @@ def _unobserved(image):
     if image.mask is not None:
         bad |= image.mask
     zero = image.data == 0
-    if np.mean(image.data[~zero & ~bad] < 0) > NEGATIVE_FRACTION:
+    light = image.data[~zero & ~bad]
+    if light.size and np.mean(light < 0) > NEGATIVE_FRACTION:
         bad |= zero
     return bad

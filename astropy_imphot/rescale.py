@@ -8,7 +8,7 @@ from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
-from astropy_imphot.files import source_name
+from astropy_imphot.files import naming, source_name
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.io import read_grid, read_image
 
@@ -100,7 +100,7 @@ def rescale_hst_like_muse(hst, muse):
     """
     grid = read_grid(muse)
     image = read_image(hst)
-    unit = muse_unit(grid)
+    unit = muse_unit(grid, source_name(muse, "the MUSE image"))
     factor = flux_factor(image.unit, image.meta, unit, source_name(hst, "the HST image"))
     variance = None
     if image.uncertainty is not None:
@@ -115,7 +115,7 @@ def rescale_hst_like_muse(hst, muse):
     )
 
 
-def muse_unit(grid):
+def muse_unit(grid, name="the MUSE image"):
     """
     Return the unit of MUSE fluxes, the MUSE pipeline's where the image has none.
 
@@ -123,6 +123,8 @@ def muse_unit(grid):
     ----------
     grid : `Grid` or `~astropy.nddata.CCDData`
         The MUSE image.
+    name : str
+        What messages call it.
 
     Returns
     -------
@@ -143,12 +145,10 @@ def muse_unit(grid):
     """
     unit = grid.unit
     if unit is None or unit == u.dimensionless_unscaled:
-        warnings.warn(
-            f"the MUSE image has no unit: {PIPELINE_UNIT} is assumed.", AstropyUserWarning, stacklevel=3
-        )
+        warnings.warn(f"{name} has no unit: {PIPELINE_UNIT} is assumed.", AstropyUserWarning, stacklevel=3)
         return PIPELINE_UNIT
     if not unit.is_equivalent(PIPELINE_UNIT):
-        raise UserError(f"the MUSE image is in {unit}: convert it to {PIPELINE_UNIT}.")
+        raise UserError(f"{name} is in {unit}: convert it to {PIPELINE_UNIT}.")
     return unit
 
 
@@ -191,5 +191,7 @@ def flux_factor(unit, meta, to_unit, name):
             f"{name} is in {unit}: convert it to counts per second (divide by its exposure "
             f"time) or to {PIPELINE_UNIT}."
         )
+    with naming(name):
+        info = HstFilterInfo(meta)
     scale = next((unit.to(one / u.s) for one in COUNTS if unit.is_equivalent(one / u.s)), 1.0)
-    return float(scale * (HstFilterInfo(meta).photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(to_unit))
+    return float(scale * (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(to_unit))

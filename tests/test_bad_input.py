@@ -143,6 +143,8 @@ CASES = {
     "unknown filter": ("hst", set_cards(0, FILTER="F300X"), {}, "unknown filter F300X .*PHOTFLAM.*: add"),
     "no filter": ("hst", set_cards(0, FILTER=""), {}, "no filter's name .*PHOTFLAM.*: add"),
     "next to it": ("hst", move(30 / 3600), {}, "does not overlap .*: give an image that does"),
+    # HST reaches the margin, but not the image: half sizes are 11 and 6 arcsec.
+    "in the margin only": ("hst", move(18.5 / 3600), {}, "(does not overlap|has to cover)"),
     "elsewhere": ("hst", move(1.0), {}, "does not overlap .*: give an image that does"),
     "other hemisphere": ("hst", move(110.0), {}, "does not overlap .*: give an image that does"),
     "decimated": ("hst", on_the_muse_grid, {}, "does not record how it was filtered: give hst_window"),
@@ -231,7 +233,7 @@ def check(sentence, which, message):
 
 
 # A region file may warn of its shapes before it is refused.
-@pytest.mark.filterwarnings("ignore:.*the region PointPixelRegion")
+@pytest.mark.filterwarnings("ignore:.*a PointPixelRegion")
 @pytest.mark.parametrize(("which", "change", "options", "message"), PARAMETERS)
 def test_function(arguments, which, message):
     with pytest.raises(UserError) as caught:
@@ -239,7 +241,7 @@ def test_function(arguments, which, message):
     check(str(caught.value), which, message)
 
 
-@pytest.mark.filterwarnings("ignore:.*the region PointPixelRegion")
+@pytest.mark.filterwarnings("ignore:.*a PointPixelRegion")
 @pytest.mark.parametrize(("which", "change", "options", "message"), PARAMETERS)
 def test_script(arguments, tmp_path, capsys, which, message):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -273,6 +275,15 @@ def test_the_good_files_are_good(arguments, tmp_path, capsys):
         "muse.fits",
         "muse_image_fit.pdf",
     ]
+
+
+@pytest.mark.filterwarnings("default::astropy.utils.exceptions.AstropyUserWarning")
+@pytest.mark.parametrize(("which", "change", "options"), [("muse", set_cards(1, BUNIT=""), {})])
+def test_script_warns_once_and_by_name(arguments, capsys):
+    assert main(command_line(**arguments)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert re.search(r"fit_photometry: warning: .*muse\.fits has no unit: 1e-20 erg .* is assumed", lines[0])
 
 
 @pytest.mark.parametrize(("which", "change", "options"), [(None, None, {})])

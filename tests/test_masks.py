@@ -110,11 +110,11 @@ def test_turned_shapes_on_the_sky(wcs, frame):
         np.testing.assert_array_equal(regions_mask([frame, f"-{shape}"], wcs, SHAPE), inside)
 
 
-@pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("sexagesimal", [False, True])
+# Galactic coordinates are never sexagesimal.
+@pytest.mark.parametrize(
+    ("frame", "sexagesimal"), [*((frame, False) for frame in FRAMES), ("fk5", True), ("icrs", True)]
+)
 def test_coordinates_keep_their_precision(wcs, frame, sexagesimal):
-    if frame == "galactic" and sexagesimal:
-        pytest.skip("galactic coordinates are in degrees")
     # Half a pixel would be told apart: each circle encloses the centre of one pixel only.
     pixels = np.random.default_rng(1).integers([0, 0], SHAPE, (30, 2))
     lines = [frame]
@@ -363,9 +363,9 @@ def test_nothing_left(image):
 def test_segment(image):
     image.data[abs(np.hypot(X - 15, Y - 12)) < 2.5] += 100
     image.data[36, 44:49] += 100
-    # A masked pixel is no object, however bright.
-    image.mask = (X == 40) & (Y == 5)
-    image.data[5, 40] = 1e5
+    # Masked pixels are no object, however bright.
+    image.mask = (abs(X - 40) < 3) & (abs(Y - 5) < 3)
+    image.data[image.mask] = 1e5
     left_out = exclusion_mask(image, segment=True)
     distance = np.minimum(np.hypot(X - 15, Y - 12) - 2.5, np.hypot(np.maximum(abs(X - 46) - 2, 0), Y - 36))
     assert not left_out[distance < 3].any()
