@@ -63,7 +63,7 @@ def fit_image_photometry(
     Parameters
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
-        The HST image: at its own pixels, or regridded by ``regrid_hst_to_muse``, or a template
+        The HST image: at its own pixels, or regridded by ```regrid_hst_to_muse```, or a template
         that `make_template` prepared for this MUSE image.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their

@@ -75,7 +75,7 @@ def read_grid(source):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `Grid`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.Grid`
         An image or a cube, of which only the header is read.
 
     Returns
@@ -91,7 +91,7 @@ def read_grid(source):
 
     Examples
     --------
-    See `Grid`.
+    See `~astropy_imphot.io.Grid`.
     """
     if isinstance(source, Grid):
         return source

@@ -30,8 +30,8 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     ----------
     hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The HST image: at its own pixels; or on the MUSE grid; or a file that
-        `regrid_hst_to_muse` wrote, which holds a template.
-    muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `Grid`
+        ``regrid_hst_to_muse`` wrote, which holds a template.
+    muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.Grid`
         The MUSE image or cube, of which only the header is read.
     margin : float
         How far the template reaches over the MUSE image on every side, arcsec
@@ -103,7 +103,7 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
         The HST image on the MUSE grid, (ny, nx), low-passed by a Blackman window that
         its header records (keyword DECIMWIN), with its variance if the HST image has
         one, and masked where HST did not observe. A fit to it loses the pixels next to
-        its edges, which `HstTemplate` and the script ``regrid_hst_to_muse`` keep.
+        its edges, which `HstTemplate` and the script ```regrid_hst_to_muse``` keep.
 
     Raises
     ------

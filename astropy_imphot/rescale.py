@@ -121,7 +121,7 @@ def muse_unit(grid, name="the MUSE image"):
 
     Parameters
     ----------
-    grid : `Grid` or `~astropy.nddata.CCDData`
+    grid : `~astropy_imphot.io.Grid` or `~astropy.nddata.CCDData`
         The MUSE image.
     name : str
         What messages call it.

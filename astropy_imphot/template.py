@@ -34,7 +34,7 @@ class HstTemplate:
     """
     An HST image, in MUSE units, sampled for a MUSE grid and wider than it.
 
-    Made by `make_template`, or read from a file of `regrid_hst_to_muse` by `read`.
+    Made by `make_template`, or read from a file of ``regrid_hst_to_muse`` by `read`.
 
     Attributes
     ----------
@@ -221,7 +221,7 @@ class HstTemplate:
     @classmethod
     def read(cls, source, muse):
         """
-        Return the template that a file of `regrid_hst_to_muse` holds.
+        Return the template that a file of ``regrid_hst_to_muse`` holds.
 
         Parameters
         ----------

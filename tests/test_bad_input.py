@@ -50,6 +50,12 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:9000])
 
 
+def truncate_plain(path):
+    data, header = fits.getdata(path, 1), fits.getheader(path, 1)
+    fits.PrimaryHDU(data, header).writeto(path, overwrite=True)
+    truncate(path)
+
+
 def drop_images(path):
     fits.HDUList([fits.PrimaryHDU()]).writeto(path, overwrite=True)
 
@@ -130,6 +136,7 @@ CASES = {
     "empty": ("both", write(b""), {}, "(check|download|give)"),
     "not FITS": ("both", write(b"hello" * 2000), {}, "(check|download|give)"),
     "truncated": ("both", truncate, {}, "ends before its data do: copy or download the file again"),
+    "truncated plain": ("both", truncate_plain, {}, "ends before its data do: copy or download the file"),
     "no image": ("both", drop_images, {}, "holds no image: give a file with an image"),
     "table": ("both", leave_a_table, {}, "holds no image: give a file with an image"),
     "cube": ("both", make_cube, {}, "holds a cube where an image is due: .* make_wideband_image"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import atomic_write, naming, opened, refuse_existing, source_name
@@ -117,6 +118,24 @@ def test_opened_truncated_file(muse_file, where, part):
     muse_file.write_bytes(muse_file.read_bytes()[:end])
     with pytest.raises(UserError, match=r"muse\.fits ends before its data do: copy or download"):
         opened(muse_file).__enter__()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("size", [2880, 3000, 8640])
+def test_opened_truncated_plain_image(tmp_path, size):
+    path = tmp_path / "plain.fits"
+    fits.PrimaryHDU(np.ones((80, 90))).writeto(path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(UserError, match=r"plain\.fits ends before its data do: copy or download"):
+        opened(path).__enter__()
+
+
+@pytest.mark.parametrize("rest", [b"\n", b"x" * 100], ids=["newline", "words"])
+def test_opened_file_with_a_rest_behind_its_end(muse_file, rest):
+    # All that it should hold is there.
+    muse_file.write_bytes(muse_file.read_bytes() + rest)
+    with pytest.warns(AstropyUserWarning, match="extra bytes"), opened(muse_file) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "DATA", "STAT"]
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
