@@ -6,7 +6,7 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.io import read_cube, read_image, write_image
-from astropy_imphot.models import ConvolvedTemplate2D
+from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
 from astropy_imphot.plotting import plot_image_fit
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
@@ -22,6 +22,7 @@ __all__ = [
     "FittedValue",
     "HstFilterInfo",
     "HstTemplate",
+    "MoffatStar2D",
     "ImphotArgumentParser",
     "UserError",
     "bandpass_image",

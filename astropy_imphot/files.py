@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["atomic_write", "naming", "opened", "refuse_existing", "source_name"]
+__all__ = ["atomic_write", "naming", "opened", "refuse_existing", "short_name", "source_name"]
 
 
 READ_BYTES = 1 << 24
@@ -44,6 +44,29 @@ def source_name(source, default="the image"):
     if isinstance(source, fits.HDUList):
         return source.filename() or default
     return default
+
+
+def short_name(source):
+    """
+    Return what results call an input.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        What a function was given.
+
+    Returns
+    -------
+    str
+        The stem of the file's name.
+
+    Examples
+    --------
+    >>> from astropy_imphot.files import short_name
+    >>> short_name("exposures/E1.fits")
+    'E1'
+    """
+    return Path(source_name(source, "MUSE image")).stem
 
 
 @contextmanager

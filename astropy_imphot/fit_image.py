@@ -4,24 +4,24 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.modeling.fitting import TRFLSQFitter
 from astropy.nddata import CCDData
-from astropy.stats import mad_std
 
 from astropy_imphot.changed import are_compact, segment_objects, vote
 from astropy_imphot.errors import UserError
-from astropy_imphot.files import naming, source_name
+from astropy_imphot.files import naming, short_name, source_name
+from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics, weighted_jacobian
 from astropy_imphot.io import read_image
-from astropy_imphot.masks import exclusion_mask, taper_weights
+from astropy_imphot.masks import exclusion_mask
 from astropy_imphot.models import ConvolvedTemplate2D
-from astropy_imphot.noise import sandwich_covariance
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.regrid import make_template
 from astropy_imphot.rescale import image_grids_aligned, muse_unit
-from astropy_imphot.results import FittedImagePhotometry, FittedValue
+from astropy_imphot.results import FittedImagePhotometry, covariance_of, fitted_values
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
 
 __all__ = ["fit_image_photometry"]
+
+PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 
 # Where the fit starts: typical of MUSE without adaptive optics.
 START_FWHM = 0.7
@@ -133,11 +133,7 @@ def fit_image_photometry(
     True
     """
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
-    fixed = {
-        key: options[f"fix_{key}"]
-        for key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
-        if options[f"fix_{key}"] is not None
-    }
+    fixed = {key: options[f"fix_{key}"] for key in PARAMETERS if options[f"fix_{key}"] is not None}
     files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
     with naming(muse, hst, *files):
         _check_fixed(fixed)
@@ -149,14 +145,10 @@ def fit_image_photometry(
         template = _template(hst, image, margin, reach, hst_window)
         mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
         model = _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale)
-        fitter = TRFLSQFitter() if fitter is None else fitter
         with naming(hst):
-            fitted, mask, objects = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
-        return _result(fitted, image, mask, objects, fitter, name or _short_name(muse), options)
-
-
-def _short_name(muse):
-    return Path(source_name(muse, "MUSE image")).stem
+            solution = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
+        fitted, fit_info, mask, objects = solution
+        return _result(fitted, fit_info, image, mask, objects, name or short_name(muse), options)
 
 
 def _template(hst, image, margin, reach, hst_window):
@@ -196,7 +188,7 @@ def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
     Fit the pixels that can be modelled and did not change.
 
     Which these are, the fit itself decides, so that it is repeated until they stay the
-    same. Returns the model, the final mask and the table of objects.
+    same. Returns the model, what the fitter tells, the final mask and the table of objects.
     """
     labels = objects = None
     left_out = mask | _unmodelled(model)
@@ -207,7 +199,9 @@ def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
                 "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
                 "few arcsec around it."
             )
-        model = _fit_pixels(model, image, left_out, taper, fitter, fixed)
+        weights = pixel_weights(image, left_out, taper)
+        start = _with_linear_start(model, image, weights, fixed)
+        model, fit_info = fit_pixels(start, image, left_out, weights, fitter)
         used, left_out = left_out, mask | _unmodelled(model)
         if not keep_changed:
             if labels is None:
@@ -219,29 +213,21 @@ def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
             left_out = left_out | changed
         if np.array_equal(used, left_out):
             break
-    return model, used, objects
-
-
-def _fit_pixels(model, image, mask, taper, fitter, fixed):
-    pixels = np.nonzero(~mask)
-    y, x = (axis.astype(float) for axis in pixels)
-    data = image.data[pixels].astype(float)
-    weights = _weights(image, mask, taper)[pixels]
-    return fitter(_with_linear_start(model, x, y, data, weights, fixed), x, y, data, weights=weights)
+    return model, fit_info, used, objects
 
 
 def _segments(model, image, mask):
     sky = model.copy()
     sky.scale = 0
-    y, x = _pixel_coordinates(image.shape)
+    y, x = pixel_coordinates(image.shape)
     background = sky(x, y)
     return segment_objects(image.data - background, model(x, y) - background, ~mask)
 
 
 def _vote(model, image, mask, labels):
-    y, x = _pixel_coordinates(image.shape)
-    weights = _weights(image, mask, 0)
-    jacobian = _weighted_jacobian(model, ("scale", "dx", "dy"), x, y, weights)
+    y, x = pixel_coordinates(image.shape)
+    weights = pixel_weights(image, mask)
+    jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
     residual = np.where(mask, 0, image.data - model(x, y)) * weights
     height, width = model.template.pixel_scale
 
@@ -249,15 +235,6 @@ def _vote(model, image, mask, labels):
         return are_compact(model.template, x - model.dx.value / width, y - model.dy.value / height)
 
     return vote(labels, jacobian, residual, ~mask, model.scale.value, compact)
-
-
-def _pixel_coordinates(shape):
-    return np.mgrid[: shape[0], : shape[1]].astype(float)
-
-
-def _weighted_jacobian(model, keys, x, y, weights):
-    derivatives = dict(zip(model.param_names, model.fit_deriv(x, y, *model.parameters), strict=True))
-    return np.array([derivatives[key] * weights for key in keys]).reshape(-1, *weights.shape)
 
 
 def _unmodelled(model):
@@ -268,72 +245,44 @@ def _unmodelled(model):
     return missing > MISSING_LIMIT
 
 
-def _weights(image, mask, taper):
-    if image.uncertainty is None:
-        noise = mad_std(image.data[~mask]) or 1.0
-    else:
-        noise = np.sqrt(np.where(mask, 1, image.uncertainty.array))
-    return taper_weights(mask, taper) / noise
-
-
-def _with_linear_start(model, x, y, data, weights, fixed):
+def _with_linear_start(model, image, weights, fixed):
     """Start from the scale and background that are best for the other parameters."""
+    y, x = pixel_coordinates(image.shape)
     model = model.copy()
     unit_light = model.copy()
     unit_light.scale, unit_light.bg = 1, 0
     columns = {"scale": unit_light(x, y), "bg": np.ones_like(x)}
     free = [key for key in columns if key not in fixed]
     if free:
-        rest = data - sum(fixed[key] * columns[key] for key in columns if key in fixed)
-        matrix = np.stack([columns[key] for key in free], axis=1)
-        solution = np.linalg.lstsq(matrix * weights[:, np.newaxis], rest * weights)[0]
+        used = weights > 0
+        rest = image.data - sum(fixed[key] * columns[key] for key in columns if key in fixed)
+        matrix = np.stack([(columns[key] * weights)[used] for key in free], axis=1)
+        solution = np.linalg.lstsq(matrix, (rest * weights)[used])[0]
         for key, value in zip(free, solution, strict=True):
             parameter = getattr(model, key)
             parameter.value = value if parameter.min is None else max(value, parameter.min * 1.01)
     return model
 
 
-def _result(model, image, mask, objects, fitter, name, options):
-    unit = image.unit
-    y, x = _pixel_coordinates(image.shape)
+def _result(model, fit_info, image, mask, objects, name, options):
+    y, x = pixel_coordinates(image.shape)
     light = model(x, y)
-    residual = np.where(mask, 0, image.data - light)
-    weights = _weights(image, mask, options["taper"])
-    free = tuple(key for key in model.param_names if not model.fixed[key])
-    jacobian = _weighted_jacobian(model, free, x, y, weights)
-    covariance, naive = sandwich_covariance(jacobian, residual * weights, ~mask)
-    errors = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
-    n_pixels = int((~mask).sum())
-    units = {"bg": unit, "bg_x": unit / u.arcsec, "bg_y": unit / u.arcsec, "rotation": u.deg}
-    units |= dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec)
-    values = {
-        key: FittedValue(
-            float(getattr(model, key).value),
-            float(errors.get(key, 0)),
-            key not in free,
-            units.get(key, u.dimensionless_unscaled),
-        )
-        for key in model.param_names
-        if key in free or key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
-    }
-    offset_covariance = _covariance_of(("dx", "dy"), covariance, free)
+    weights = pixel_weights(image, mask, options["taper"])
+    quality = statistics(model, image, mask, weights)
+    units = dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec) | {"bg": image.unit}
+    values = fitted_values(model, quality, units)
+    offset_covariance = covariance_of(("dx", "dy"), quality.covariance, quality.free)
     values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image.wcs, image.shape)
 
     def as_image(data):
-        return CCDData(data, mask=mask, unit=unit, wcs=image.wcs)
+        return CCDData(data, mask=mask, unit=image.unit, wcs=image.wcs)
 
     return FittedImagePhotometry(
         name=name,
         method="image",
-        values=values,
-        covariance=covariance,
-        naive_covariance=naive,
-        free=free,
-        rms_error=float(np.sqrt(np.sum(residual**2) / n_pixels)),
-        rchi=float(np.sum((residual * weights) ** 2) / max(n_pixels - len(free), 1)),
-        n_pixels=n_pixels,
-        n_evaluations=int(fitter.fit_info["nfev"]),
-        converged=bool(fitter.fit_info.get("success", True)),
+        values={key: values[key] for key in (*PARAMETERS, "dra", "ddec")},
+        n_evaluations=int(fit_info["nfev"]),
+        converged=bool(fit_info.get("success", True)),
         options=options,
         fitted_model=model,
         data=as_image(image.data),
@@ -341,14 +290,5 @@ def _result(model, image, mask, objects, fitter, name, options):
         residual=as_image(image.data - light),
         weights=weights,
         objects=objects,
+        **vars(quality),
     )
-
-
-def _covariance_of(keys, covariance, free):
-    """Return the covariance of some parameters, 0 for those that were fixed."""
-    block = np.zeros((len(keys), len(keys)))
-    for i, one in enumerate(keys):
-        for j, other in enumerate(keys):
-            if one in free and other in free:
-                block[i, j] = covariance[free.index(one), free.index(other)]
-    return block

@@ -18,12 +18,13 @@ FLOORS = [
     ["plotting", "tables"],
     ["fit_image"],
     ["models", "changed"],
-    ["convolution", "regrid", "wideband", "simulate"],
-    ["template", "offsets", "noise"],
+    ["convolution", "regrid", "wideband", "simulate", "fitting"],
+    ["template", "offsets"],
     ["rescale", "resample", "results"],
     ["filters"],
-    ["io", "masks", "otf"],
-    ["headers", "files"],
+    ["io", "masks", "otf", "noise"],
+    ["headers", "ds9regions"],
+    ["files"],
     ["errors"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

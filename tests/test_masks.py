@@ -13,7 +13,8 @@ from astropy.wcs import WCS
 from regions import CirclePixelRegion, PixCoord, Regions
 
 from astropy_imphot import UserError
-from astropy_imphot.masks import exclusion_mask, read_regions, regions_mask, star_mask, taper_weights
+from astropy_imphot.ds9regions import read_regions, regions_mask
+from astropy_imphot.masks import exclusion_mask, star_mask, taper_weights
 
 SHAPE = (40, 50)
 ANGLE = np.radians(30)

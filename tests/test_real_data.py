@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
 
-pytestmark = pytest.mark.filterwarnings("ignore:the MUSE image has no unit")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no unit")
 
 
 @pytest.mark.parametrize("fix_beta", [None, 2.8])
