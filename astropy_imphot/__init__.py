@@ -5,12 +5,18 @@ from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_
 from astropy_imphot.errors import UserError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
 from astropy_imphot.plotting import plot_image_fit
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
-from astropy_imphot.results import FittedImagePhotometry, FittedPhotometry, FittedValue
+from astropy_imphot.results import (
+    FittedImagePhotometry,
+    FittedPhotometry,
+    FittedStarPhotometry,
+    FittedValue,
+)
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.wideband import bandpass_image, bandpass_images
 
@@ -19,6 +25,7 @@ __all__ = [
     "FilterCurve",
     "FittedImagePhotometry",
     "FittedPhotometry",
+    "FittedStarPhotometry",
     "FittedValue",
     "HstFilterInfo",
     "HstTemplate",
@@ -28,7 +35,9 @@ __all__ = [
     "bandpass_image",
     "bandpass_images",
     "extract_function_args",
+    "fit_image_and_star_photometry",
     "fit_image_photometry",
+    "fit_star_photometry",
     "image_grids_aligned",
     "make_template",
     "plot_image_fit",

@@ -128,7 +128,9 @@ def regions_mask(regions, wcs, shape):
     name = _regions_name(regions)
     for region in read_regions(regions):
         try:
-            pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
+            # On the far side of the sky there are no pixels.
+            with np.errstate(invalid="ignore"):
+                pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
             inside = pixel_region.to_mask(mode="center").to_image(shape)
         except (NotImplementedError, ValueError):
             warnings.warn(

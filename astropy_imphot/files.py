@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 
@@ -156,28 +155,36 @@ def opened(source):
 def _open_file(path):
     if not Path(path).exists():
         raise UserError(f"{path} does not exist: check the name.")
-    hdus = None
     try:
         if str(path).endswith(".gz"):
             # astropy leaves out, silently, the extensions behind a break.
             with gzip.open(path) as stream:
                 while stream.read(READ_BYTES):
                     pass
-        with warnings.catch_warnings():
-            # A file that ends early is found here, not in the middle of a long run.
-            warnings.filterwarnings(
-                "error", message="(?s).*(truncated|corrupted)", category=AstropyUserWarning
-            )
+        # Not made errors, which would leave the file open.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             hdus = fits.open(path)
-            len(hdus)
-    except AstropyUserWarning as error:
-        hdus.close()
-        raise UserError(_truncated(path)) from error
+            # A file that ends early is found here, not in the middle of a long run.
+            place = hdus[len(hdus) - 1].fileinfo()
     except (EOFError, zlib.error) as error:
         raise UserError(_truncated(path)) from error
     except OSError as error:
         raise UserError(f"{path} is not a FITS file that can be read: check or download it again.") from error
+    told = [str(warning.message) for warning in caught]
+    if any("truncated" in text for text in told) or _breaks_off(place):
+        hdus.close()
+        raise UserError(_truncated(path))
+    for warning, text in zip(caught, told, strict=True):
+        if "extra bytes after the last HDU" not in text:
+            warnings.warn(warning.message, stacklevel=5)
     return hdus
+
+
+def _breaks_off(place):
+    """Tell whether another extension's header, which is not whole, follows the last HDU."""
+    place["file"].seek(place["datLoc"] + place["datSpan"])
+    return place["file"].read(8) == b"XTENSION"
 
 
 def _truncated(source):

@@ -210,7 +210,7 @@ class FilterCurve:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-                columns = np.loadtxt(path, ndmin=2)[:, :2]
+                columns = np.loadtxt(path, ndmin=2, usecols=(0, 1)).reshape(-1, 2)
             wavelength, sensitivity = columns.T
         except (ValueError, IndexError, UnicodeDecodeError) as error:
             raise UserError(

@@ -19,7 +19,7 @@ from astropy_imphot.rescale import image_grids_aligned, muse_unit
 from astropy_imphot.results import FittedImagePhotometry, covariance_of, fitted_values
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
 
-__all__ = ["fit_image_photometry"]
+__all__ = ["check_fixed", "fit_image_photometry"]
 
 PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 
@@ -136,7 +136,7 @@ def fit_image_photometry(
     fixed = {key: options[f"fix_{key}"] for key in PARAMETERS if options[f"fix_{key}"] is not None}
     files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
     with naming(muse, hst, *files):
-        _check_fixed(fixed)
+        check_fixed(fixed)
         image = read_image(muse)
         image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
         start = {"dx": init_dx, "dy": init_dy} | fixed
@@ -161,7 +161,25 @@ def _template(hst, image, margin, reach, hst_window):
     return make_template(hst, image, margin=margin + reach, hst_window=hst_window)
 
 
-def _check_fixed(fixed):
+def check_fixed(fixed):
+    """
+    Raise a `UserError` if a parameter cannot be held at a value.
+
+    Parameters
+    ----------
+    fixed : dict of str to float
+        Values of scale, bg, dx, dy, fwhm (arcsec) or beta.
+
+    Raises
+    ------
+    UserError
+        If a value is not finite, fwhm not above 0, or beta not above 1.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fit_image import check_fixed
+    >>> check_fixed({"fwhm": 0.7, "beta": 2.5})
+    """
     limits = {"fwhm": (0, np.inf, "arcsec above 0"), "beta": (1, 100, "a number above 1 and up to 100")}
     for key, value in fixed.items():
         low, high, wanted = limits.get(key, (-np.inf, np.inf, "a finite number"))

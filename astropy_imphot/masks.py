@@ -21,7 +21,7 @@ SEGMENT_PIXELS = 5
 SEGMENT_WIDENING = 5
 
 
-def star_mask(star, wcs, shape):
+def star_mask(star, wcs, shape, name="the MUSE image"):
     """
     Return the pixels around a star.
 
@@ -33,6 +33,8 @@ def star_mask(star, wcs, shape):
         Of the image.
     shape : (int, int)
         Its (ny, nx).
+    name : str
+        What errors call the image.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def star_mask(star, wcs, shape):
         raise UserError(f"the star's radius is {radius}: give more than 0 arcsec.")
     x, y = wcs.world_to_pixel(position)
     if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
-        raise UserError(f"the star at {ra}, {dec} is outside the MUSE image: check its coordinates.")
+        raise UserError(f"the star at {ra}, {dec} is outside {name}: check its coordinates.")
     inside = CircleSkyRegion(position, radius * u.arcsec).to_pixel(wcs).to_mask(mode="center").to_image(shape)
     return inside > 0
 

@@ -95,7 +95,9 @@ def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
     kernel = np.zeros(shape)
     lags = np.arange(-max_lag, max_lag + 1)
     kernel[np.ix_(lags, lags)] = correlation
-    smoothed = fft.irfft2(fft.rfft2(jacobian, s=shape) * fft.rfft2(kernel), s=shape)
+    # Its transform is the noise's power, which a few pixels can make negative by chance.
+    power = np.maximum(fft.rfft2(kernel).real, 0)
+    smoothed = fft.irfft2(fft.rfft2(jacobian, s=shape) * power, s=shape)
     ny, nx = residual.shape
     middle = flat @ smoothed[:, :ny, :nx].reshape(n_free, -1).T
     return naive @ (0.5 * (middle + middle.T)) @ naive, naive

@@ -137,6 +137,7 @@ def simulate_field(
     hst_margin=5.0,
     hst_psf=(0.085, 1.6),
     n_stars=3,
+    central_star=None,
 ):
     """
     Draw a field of galaxies and stars as HST and as MUSE see it.
@@ -167,6 +168,9 @@ def simulate_field(
         FWHM (arcsec) and beta of the HST PSF, pixel response included.
     n_stars : int
         Number of point sources among the objects (default: 3).
+    central_star : float, optional
+        AB magnitude of one more star at the centre, with no other object within 4
+        arcsec. By default (None) there is none.
 
     Returns
     -------
@@ -195,13 +199,18 @@ def simulate_field(
         tuple(round((length + 2 * hst_margin) / hst_pixel) for length in turned), hst_pixel, hst_rotation
     )
     info = HstFilterInfo(filter_name)
+    zero_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
     objects = _draw_objects(
         rng, height + 2 * max(hst_margin, 5), width + 2 * max(hst_margin, 5), info, n_stars
     )
 
+    if central_star is not None:
+        objects = [one for one in objects if np.hypot(one[0], one[1]) > 4]
+        flux = zero_flux * 10 ** (-0.4 * (central_star - info.abmag_zero))
+        objects.append((0.0, 0.0, 7.0, galsim.DeltaFunction(flux=flux)))
+
     psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1])
-    hst_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
-    data = _draw(objects, psf, hst_grid) / hst_flux + rng.normal(0, 1, hst_grid.shape) * hst_noise
+    data = _draw(objects, psf, hst_grid) / zero_flux + rng.normal(0, 1, hst_grid.shape) * hst_noise
     hst = CCDData(
         data.astype(np.float32),
         unit="electron/s",
@@ -323,8 +332,8 @@ def _draw(objects, psf, grid, dx=0.0, dy=0.0):
             continue
         stamp = galsim.ImageF(bounds)
         # The PSF includes the pixel's response: its values at pixel centres are the image.
-        galsim.Convolve(profile, psf).drawImage(
-            stamp, wcs=local, center=galsim.PositionD(x_0, y_0), method="no_pixel"
-        )
+        star = isinstance(profile, galsim.DeltaFunction)
+        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf)
+        seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x_0, y_0), method="no_pixel")
         full[overlap] += stamp[overlap]
     return full.array

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import atomic_write, naming, opened, refuse_existing, source_name
@@ -132,9 +131,9 @@ def test_opened_truncated_plain_image(tmp_path, size):
 
 @pytest.mark.parametrize("rest", [b"\n", b"x" * 100], ids=["newline", "words"])
 def test_opened_file_with_a_rest_behind_its_end(muse_file, rest):
-    # All that it should hold is there.
+    # All that it should hold is there, and nothing has to be told.
     muse_file.write_bytes(muse_file.read_bytes() + rest)
-    with pytest.warns(AstropyUserWarning, match="extra bytes"), opened(muse_file) as hdus:
+    with opened(muse_file) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "DATA", "STAT"]
 
 
@@ -152,7 +151,10 @@ def test_opened_truncated_gzip_file(muse_file, fraction):
         _ = [hdu.data for hdu in hdus[1:]]
 
 
-def test_opened_truncated_file_is_closed_again(muse_file, recwarn):
+@pytest.mark.parametrize("plain", [False, True])
+def test_opened_truncated_file_is_closed_again(muse_file, recwarn, plain):
+    if plain:
+        fits.PrimaryHDU(np.ones((80, 90))).writeto(muse_file, overwrite=True)
     muse_file.write_bytes(muse_file.read_bytes()[:20000])
     with pytest.raises(UserError) as caught:
         opened(muse_file).__enter__()
