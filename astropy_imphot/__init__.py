@@ -1,14 +1,17 @@
 """Point-spread function, flux scale, background and pointing of MUSE images, by comparison with HST."""
 
+from astropy_imphot import ds9regions
 from astropy_imphot._version import version as __version__
+from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP, FitStarPhotometryMP
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
-from astropy_imphot.errors import UserError
+from astropy_imphot.correct import apply_corrections
+from astropy_imphot.errors import UserError, WorkerError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
-from astropy_imphot.plotting import plot_image_fit
+from astropy_imphot.plotting import plot_image_fit, plot_star_fit
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
 from astropy_imphot.results import (
@@ -23,6 +26,9 @@ from astropy_imphot.wideband import bandpass_image, bandpass_images
 __all__ = [
     "ConvolvedTemplate2D",
     "FilterCurve",
+    "FitImageAndStarPhotometryMP",
+    "FitImagePhotometryMP",
+    "FitStarPhotometryMP",
     "FittedImagePhotometry",
     "FittedPhotometry",
     "FittedStarPhotometry",
@@ -32,8 +38,11 @@ __all__ = [
     "MoffatStar2D",
     "ImphotArgumentParser",
     "UserError",
+    "WorkerError",
+    "apply_corrections",
     "bandpass_image",
     "bandpass_images",
+    "ds9regions",
     "extract_function_args",
     "fit_image_and_star_photometry",
     "fit_image_photometry",
@@ -41,6 +50,7 @@ __all__ = [
     "image_grids_aligned",
     "make_template",
     "plot_image_fit",
+    "plot_star_fit",
     "read_cube",
     "read_image",
     "regrid_hst_like_muse",

@@ -1,6 +1,6 @@
 """The errors that the package raises for what its user can mend."""
 
-__all__ = ["UserError"]
+__all__ = ["UserError", "WorkerError"]
 
 
 class UserError(Exception):
@@ -18,3 +18,33 @@ class UserError(Exception):
         ...
     astropy_imphot.errors.UserError: cube.fits does not exist: check the name.
     """
+
+
+class WorkerError(UserError):
+    """
+    An exposure failed in a worker of a batch.
+
+    Parameters
+    ----------
+    name : str
+        The exposure's name.
+    reason : str
+        Why it failed.
+    worker_traceback : str
+        The traceback of the worker; empty if it was killed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import WorkerError
+    >>> str(WorkerError("E1.fits", "its worker was killed."))
+    'E1.fits: its worker was killed.'
+    """
+
+    def __init__(self, name, reason, worker_traceback=""):
+        super().__init__(reason if name in reason else f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+        self.worker_traceback = worker_traceback
+
+    def __reduce__(self):
+        return type(self), (self.name, self.reason, self.worker_traceback)

@@ -5,7 +5,7 @@ from scipy import fft
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["plot_image_fit", "show"]
+__all__ = ["close", "plot_image_fit", "plot_star_fit", "show"]
 
 
 def _pyplot():
@@ -61,7 +61,7 @@ def plot_image_fit(fit, *, title=None):
         "model": (fit.model.data - background, stretch),
         "MUSE - model": (fit.residual.data, (-span, span)),
     }
-    unit = fit.bg.unit.to_string("latex_inline")
+    unit = _unit_text(fit.bg.unit)
     rows, columns = _extent(~mask)
     axes = None
     for index, (name, (pixels, (low, high))) in enumerate(images.items()):
@@ -92,6 +92,88 @@ def plot_image_fit(fit, *, title=None):
     return figure
 
 
+def plot_star_fit(fit, *, title=None):
+    """
+    Draw the profiles of a star in the MUSE and the HST image, with the models and residuals.
+
+    Parameters
+    ----------
+    fit : `FittedStarPhotometry`
+        The result of `fit_star_photometry`.
+    title : str, optional
+        By default (None) the fit's name.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure: for both images the profile against the distance from the star, the
+        residuals below it in standard deviations of the residuals, and the image of the residuals.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_star_photometry, plot_star_fit
+    >>> from astropy_imphot.simulate import CENTER, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> figure = plot_star_fit(fit_star_photometry(field.hst, field.muse[0], star))
+    >>> figure.savefig("star.png")
+    """
+    plt = _pyplot()
+    figure = plt.figure(figsize=(13, 8.2), layout="constrained")
+    grid = figure.add_gridspec(3, 3, height_ratios=(3, 1, 2), width_ratios=(1, 1, 0.8))
+    figure.suptitle(fit.name if title is None else title)
+    for column, (name, star) in enumerate({"MUSE": fit.muse_fit, "HST": fit.hst_fit}.items()):
+        profile = figure.add_subplot(grid[0, column])
+        below = figure.add_subplot(grid[1, column], sharex=profile)
+        _plot_profile(profile, below, star, name)
+        _plot_star_residual(figure, figure.add_subplot(grid[2, column]), star, name)
+    _write_values(figure.add_subplot(grid[:, 2]), fit)
+    return figure
+
+
+def _plot_profile(axes, below, star, name):
+    values = {key: value.value for key, value in star.values.items()}
+    rows, columns = np.nonzero(~star.data.mask)
+    x, y = columns + star.origin[0], rows + star.origin[1]
+    distance = np.hypot(x - values["x_0"], y - values["y_0"]) * star.pixel_scale
+    data = star.data.data[rows, columns]
+    residual = data - star.model.data[rows, columns]
+    axes.plot(distance, data, ".", ms=2, color="0.5", rasterized=True, label="pixels")
+    radius = np.linspace(0, distance.max(), 500)
+    curve = star.fitted_model(values["x_0"] + radius / star.pixel_scale, np.full(500, values["y_0"]))
+    axes.plot(radius, curve, "C3", lw=1.5, label="Moffat")
+    noise = np.std(residual) or 1.0
+    axes.set_yscale("symlog", linthresh=5 * noise)
+    axes.set(title=f"{name} star", ylabel=f"flux per pixel\n({_unit_text(star.data.unit)})")
+    axes.tick_params(labelbottom=False)
+    axes.legend()
+    below.plot(distance, residual / noise, ".", ms=2, color="0.5", rasterized=True)
+    below.axhline(0, color="C3", lw=1)
+    below.set(xlabel="distance from the star (arcsec)", ylabel="residual / rms", ylim=(-5, 5))
+
+
+def _plot_star_residual(figure, axes, star, name):
+    residual = np.where(star.data.mask, np.nan, star.data.data - star.model.data)
+    span = 4 * np.nanstd(residual) or 1.0
+    x, y = star.origin
+    extent = (x - 0.5, x + residual.shape[1] - 0.5, y - 0.5, y + residual.shape[0] - 0.5)
+    shown = axes.imshow(
+        residual, origin="lower", extent=extent, vmin=-span, vmax=span, cmap="RdBu_r", interpolation="nearest"
+    )
+    axes.set(title=f"{name} - Moffat", xlabel="x (pixels)", ylabel="y (pixels)", facecolor="0.75")
+    bar = figure.colorbar(shown, ax=axes)
+    bar.set_label(_unit_text(star.data.unit), fontsize="small")
+
+
+def _unit_text(unit):
+    return unit.to_string("latex_inline")
+
+
 def show(wait=True):
     """
     Show the figures made so far.
@@ -110,6 +192,24 @@ def show(wait=True):
     plt.show(block=wait)
     if not wait:
         plt.pause(0.1)
+
+
+def close(figure):
+    """
+    Forget a figure that is not needed any more.
+
+    Parameters
+    ----------
+    figure : `~matplotlib.figure.Figure`
+        The figure.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from astropy_imphot.plotting import close
+    >>> close(plt.figure())
+    """
+    _pyplot().close(figure)
 
 
 def _stretch(values):
@@ -156,8 +256,10 @@ def _radial_power(image, pixel_scale):
 
 def _write_values(axes, fit):
     axes.axis("off")
-    lines = [f"{key:>6}  {value}" for key, value in fit.values.items() if key != "bg"]
-    lines.append(f"    bg  {fit.bg.value:.4g} +- {fit.bg.stdev:.2g}")
-    lines.append(f"   rms  {fit.rms_error:.4g}")
-    lines.append(f"pixels  {fit.n_pixels}")
+    width = max(len(key) for key in fit.values)
+    lines = [
+        f"{key:>{width}}  {value.value:.5g} " + ("(fixed)" if value.fixed else f"+- {value.stdev:.2g}")
+        for key, value in fit.values.items()
+    ]
+    lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
     axes.text(0, 1, "\n".join(lines), family="monospace", va="top", transform=axes.transAxes)

@@ -8,6 +8,7 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 __all__ = [
+    "FailedPhotometry",
     "FittedImagePhotometry",
     "FittedPhotometry",
     "FittedStarPhotometry",
@@ -251,6 +252,43 @@ class FittedImagePhotometry(FittedPhotometry):
     residual: CCDData
     weights: np.ndarray
     objects: QTable | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedPhotometry:
+    """
+    Takes the place of a fit that failed.
+
+    Parameters
+    ----------
+    name : str
+        The image's name.
+    error : str
+        Why it failed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results import FailedPhotometry
+    >>> print(FailedPhotometry(name="E5", error="E5.fits does not exist.").summary(header=False))
+    # E5 failed: E5.fits does not exist.
+    """
+
+    name: str
+    error: str
+    method: str = "failed"
+
+    def to_table(self):
+        """Return a table of one row: name, method and error."""
+        return QTable({"name": [self.name], "method": [self.method], "error": [self.error]})
+
+    def summary(self, header=True):
+        """Return the failure in one line that starts with #, as `FittedPhotometry.summary`."""
+        line = f"# {self.name} failed: {self.error}"
+        return "\n".join([*summary_header(), line]) if header else line
+
+    def report(self):
+        """Return the failure in one line."""
+        return f"{self.name} failed: {self.error}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,7 +15,8 @@ PACKAGE = Path(astropy_imphot.__file__).parent
 FLOORS = [
     ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
     ["cli.arguments"],
-    ["plotting", "tables"],
+    ["batch", "correct", "plotting", "saving", "tables"],
+    ["fit_star"],
     ["fit_image"],
     ["models", "changed"],
     ["convolution", "regrid", "wideband", "simulate", "fitting"],

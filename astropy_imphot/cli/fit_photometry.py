@@ -1,11 +1,13 @@
 """The command fit_photometry: the PSF, fluxes and offsets of MUSE images from an HST image."""
 
+import logging
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
+from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP
 from astropy_imphot.cli.arguments import (
     ImphotArgumentParser,
     extract_function_args,
@@ -13,13 +15,19 @@ from astropy_imphot.cli.arguments import (
     run,
     word_or_none,
 )
+from astropy_imphot.correct import apply_corrections
 from astropy_imphot.files import atomic_write, refuse_existing
 from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.fit_star import fit_image_and_star_photometry
+from astropy_imphot.io import write_image
 from astropy_imphot.otf import WINDOWS
-from astropy_imphot.results import summary_header
+from astropy_imphot.results import FailedPhotometry, summary_header
+from astropy_imphot.saving import saved_paths, write_fit_images
 from astropy_imphot.tables import check_format, write_table
 
 __all__ = ["main"]
+
+log = logging.getLogger("astropy_imphot")
 
 PLOT_FORMATS = ("pdf", "jpg", "png", "eps")
 
@@ -51,7 +59,7 @@ def _parser():
         nargs=3,
         type=float,
         metavar=("ra", "dec", "radius"),
-        help="a star, in degrees, degrees, arcsec",
+        help="fit this star, too; degrees, degrees, arcsec",
     )
     what.add_argument("--segment", action="store_true", help="fit only the detected objects")
     what.add_argument(
@@ -91,6 +99,17 @@ def _parser():
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="table", help="write a table: .ecsv, .fits, .csv, ...")
+    output.add_argument(
+        "--save",
+        action="store_true",
+        help="write X_image.fits, X_hst_model.fits, X_residual.fits, and their Fourier transforms, _fft",
+    )
+    output.add_argument(
+        "--apply", action="store_true", help="write X_aligned.fits, corrected by offset, scale and background"
+    )
+    output.add_argument(
+        "--resample", action="store_true", help="with --apply: shift the pixels and leave the WCS as it is"
+    )
     output.add_argument("--overwrite", action="store_true", help="replace files that exist")
     output.add_argument("--verbose", action="store_true", help="print a report of each fit")
     output.add_argument(
@@ -98,11 +117,22 @@ def _parser():
         metavar="|".join((*PLOT_FORMATS, "none")),
         type=word_or_none,
         choices=[*PLOT_FORMATS, None],
-        help="write a plot of each fit beside its image, X_image_fit.EXT",
+        help="write a plot of each fit beside its image X.fits: X_image_fit.EXT, X_star_fit.EXT",
     )
     output.add_argument("--display", action="store_true", help="show a plot of each fit")
     output.add_argument("--nowait", action="store_true", help="do not wait until a plot shown is closed")
     output.add_argument("--title", metavar="T", help="title of the plots; None: the image's name")
+
+    many = parser.add_argument_group("many images")
+    many.add_argument(
+        "--nprocess", metavar="N", type=int, help="images to fit at a time; None: one for each core"
+    )
+    many.add_argument(
+        "--on_error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="when an image fails: stop, and keep what is finished; or go on, with a line that says why",
+    )
     return parser
 
 
@@ -135,48 +165,90 @@ def _fit_all(options):
     if options.output:
         refuse_existing(options.output, options.overwrite)
         check_format(options.output)
-    if options.hardcopy:
-        for muse in options.muse_images:
-            refuse_existing(_beside(muse, f"_image_fit.{options.hardcopy}"), options.overwrite)
-    keywords = extract_function_args(options, fit_image_photometry)
-    with _kept_results(options) as results:
-        for muse in tqdm(options.muse_images, unit="image", disable=_hidden(options)):
-            fit = fit_image_photometry(options.hst_image, muse, **keywords)
-            _print(fit, options, first=not results)
-            results.append(fit)
-            if options.hardcopy or options.display:
-                _plot(fit, muse, options)
+    for muse in options.muse_images:
+        for path in _files(muse, options):
+            refuse_existing(path, options.overwrite)
+    results, failures = [], 0
+    with _fits(options) as fits:
+        for muse, fit in tqdm(fits, **_bar(options)):
+            for one in fit if isinstance(fit, tuple) else (fit,):
+                _print(one, options, first=not results)
+                results.append(one)
+                failures += isinstance(one, FailedPhotometry)
+                if not isinstance(one, FailedPhotometry):
+                    _write(one, muse, options)
+            if options.output:
+                # What is finished is on the disk, whatever happens next.
+                write_table(results, options.output, overwrite=options.overwrite or len(results) > 1)
+    if failures:
+        log.error("error: %d of %d images failed.", failures, len(options.muse_images))
+    return 1 if failures else 0
 
 
 @contextmanager
-def _kept_results(options):
-    """Give a list of results, which are written however the run ends."""
-    results = []
-    try:
-        yield results
-    finally:
-        if options.output and results:
-            write_table(results, options.output, overwrite=options.overwrite)
+def _fits(options):
+    """Give the images with their fits, in their order, from here or from several processes."""
+    function, batch = (
+        (fit_image_photometry, FitImagePhotometryMP)
+        if options.star is None
+        else (fit_image_and_star_photometry, FitImageAndStarPhotometryMP)
+    )
+    keywords = extract_function_args(options, fit_image_photometry)
+    images = options.muse_images
+    if len(images) == 1 and options.on_error == "raise":
+        star = () if options.star is None else (keywords.pop("star"),)
+        yield ((muse, function(options.hst_image, muse, *star, **keywords)) for muse in images)
+        return
+    with batch(
+        options.hst_image, images, nprocess=options.nprocess, on_error=options.on_error, **keywords
+    ) as fits:
+        yield fits.items()
+
+
+def _files(muse, options):
+    """Return the files that are written beside an image."""
+    if options.hardcopy:
+        yield _beside(muse, f"_image_fit.{options.hardcopy}")
+        if options.star is not None:
+            yield _beside(muse, f"_star_fit.{options.hardcopy}")
+    if options.save:
+        yield from saved_paths(muse).values()
+    if options.apply:
+        yield _beside(muse, "_aligned.fits")
 
 
 def _print(fit, options, first):
     with tqdm.external_write_mode(file=sys.stdout):
         if options.verbose:
-            print(fit.report(), end="\n\n")
+            print(fit.report(), end="\n\n", flush=True)
         else:
-            print("\n".join([*summary_header() * first, fit.summary(header=False)]))
+            print("\n".join([*summary_header() * first, fit.summary(header=False)]), flush=True)
+
+
+def _write(fit, muse, options):
+    image_fit = fit.method == "image"
+    if image_fit and options.save:
+        write_fit_images(fit, muse, overwrite=options.overwrite)
+    if image_fit and options.apply:
+        corrected = apply_corrections(muse, fit, resample=options.resample)
+        write_image(corrected, _beside(muse, "_aligned.fits"), overwrite=options.overwrite)
+    if options.hardcopy or options.display:
+        _plot(fit, muse, options)
 
 
 def _plot(fit, muse, options):
-    from astropy_imphot.plotting import plot_image_fit, show
+    from astropy_imphot.plotting import close, plot_image_fit, plot_star_fit, show
 
-    figure = plot_image_fit(fit, title=options.title)
+    ending, plot = {"image": ("image", plot_image_fit), "stars": ("star", plot_star_fit)}[fit.method]
+    figure = plot(fit, title=options.title)
     if options.hardcopy:
-        path = _beside(muse, f"_image_fit.{options.hardcopy}")
+        path = _beside(muse, f"_{ending}_fit.{options.hardcopy}")
         with atomic_write(path, options.overwrite) as temporary:
             figure.savefig(temporary)
     if options.display:
         show(wait=not options.nowait)
+    else:
+        close(figure)
 
 
 def _beside(muse, ending):
@@ -184,8 +256,9 @@ def _beside(muse, ending):
     return path.with_name(path.stem + ending)
 
 
-def _hidden(options):
-    return len(options.muse_images) == 1 or not sys.stderr.isatty()
+def _bar(options):
+    few = len(options.muse_images) == 1
+    return {"total": len(options.muse_images), "unit": "image", "disable": few or not sys.stderr.isatty()}
 
 
 if __name__ == "__main__":

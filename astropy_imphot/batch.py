@@ -1,0 +1,283 @@
+"""Many exposures, through any executor of concurrent.futures."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+import warnings
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+
+from astropy_imphot.errors import UserError, WorkerError
+from astropy_imphot.files import short_name, source_name
+from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.results import FailedPhotometry
+
+__all__ = ["FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
+
+# Each process has a core, on which more threads would stand in each other's way.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _Batch:
+    """The context manager and iterator behind the public classes."""
+
+    _function = None
+
+    def __init__(self, muse, calls, *, nprocess=None, executor=None, on_error="raise"):
+        if on_error not in ("raise", "skip"):
+            raise UserError(f"on_error is {on_error!r}: give 'raise' or 'skip'.")
+        if nprocess is not None and nprocess < 1:
+            raise UserError(f"nprocess is {nprocess}: give 1 or more.")
+        self._muse = list(muse)
+        self._calls = calls
+        self._nprocess = min(nprocess or os.cpu_count() or 1, max(len(self._muse), 1))
+        self._executor = executor
+        self._on_error = on_error
+        self._own = []
+        self._environment = None
+
+    def __len__(self):
+        return len(self._muse)
+
+    def __enter__(self):
+        if self._executor is None:
+            # Workers read these when they start.
+            self._environment = {key: os.environ.get(key) for key in THREAD_VARIABLES}
+            os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+        return self
+
+    def __exit__(self, error_type, error, trace):
+        if error_type is not None:
+            _terminate_workers()
+        for executor in self._own:
+            executor.shutdown(cancel_futures=True)
+        for key, value in (self._environment or {}).items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+    def __iter__(self):
+        """Give the results in the order of the exposures, as they come."""
+        return (fit for _, fit in self.items())
+
+    def items(self):
+        """Give tuples of an exposure, as it was given, and its result, in their order."""
+        places = self._places()
+        waiting = list(reversed(range(len(self))))
+        running, finished, failure, following = {}, {}, None, 0
+        while running or (waiting and failure is None):
+            while waiting and places and failure is None:
+                place, index = places.pop(), waiting.pop()
+                arguments, keywords = self._calls[index]
+                running[place.submit(self._function, *arguments, **keywords)] = index, place
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index, place = running.pop(future)
+                try:
+                    finished[index] = future.result()
+                except Exception as error:
+                    problem = self._problem(index, error)
+                    if self._on_error == "raise":
+                        failure = failure or problem
+                    else:
+                        finished[index] = FailedPhotometry(name=self._name(index), error=str(problem))
+                places.append(self._renewed(place))
+            if failure is not None:
+                running = {future: job for future, job in running.items() if not future.cancel()}
+            while following in finished:
+                yield self._muse[following], finished.pop(following)
+                following += 1
+        # What others had finished when one failed is not lost.
+        yield from ((self._muse[index], finished[index]) for index in sorted(finished))
+        if failure is not None:
+            raise failure
+
+    def _places(self):
+        """Return where jobs can run at the same time, an executor for each."""
+        if self._executor is not None:
+            return [self._executor] * len(self)
+        # With a pool of its own for each, it is known whose worker was killed.
+        return [self._pool() for _ in range(self._nprocess)]
+
+    def _pool(self):
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        self._own.append(pool)
+        return pool
+
+    def _renewed(self, place):
+        """Return a place that can run the next job, a new one if its worker was killed."""
+        if place is self._executor:
+            return place
+        try:
+            place.submit(int)
+        except BrokenExecutor:
+            return self._pool()
+        return place
+
+    def _name(self, index):
+        return short_name(self._muse[index])
+
+    def _problem(self, index, error):
+        name = source_name(self._muse[index], f"exposure {index + 1}")
+        if isinstance(error, BrokenExecutor):
+            problem = WorkerError(name, "its worker was killed or ran out of memory: run it again.")
+        elif isinstance(error, UserError):
+            problem = WorkerError(name, str(error), "".join(traceback.format_exception(error)))
+        else:
+            reason = f"{type(error).__name__}: {error}"
+            problem = WorkerError(name, reason, "".join(traceback.format_exception(error)))
+        problem.__cause__ = error
+        return problem
+
+
+class FitImagePhotometryMP(_Batch):
+    """
+    Fit many MUSE images to an HST image, several at a time.
+
+    A context manager, and an iterator that gives a `FittedImagePhotometry` for each image, in
+    the order of the images, as soon as it and all before it are there.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for `fit_image_photometry`.
+    muse : sequence
+        The MUSE images, each as for `fit_image_photometry`.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core, each of one thread.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead: that of a dask.distributed client (``client.get_executor()``),
+        mpi4py's MPIPoolExecutor, or any other. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails: give the results that are finished, then raise a
+        `WorkerError`, with no other image begun (the default); or give a
+        `~astropy_imphot.results.FailedPhotometry` in its place, and go on.
+    **options
+        For `fit_image_photometry`.
+
+    Raises
+    ------
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
+
+    Notes
+    -----
+    Processes are spawned, so that a script that uses this class has to have its
+    statements below ``if __name__ == "__main__":``. They end with the context.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitImagePhotometryMP
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     with FitImagePhotometryMP(field.hst, field.muse, executor=executor) as fits:
+    ...         [round(fit.dx.value, 1) for fit in fits]
+    [0.1, -0.1]
+    """
+
+    _function = staticmethod(fit_image_photometry)
+
+    def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
+        calls = [((hst, one), options) for one in muse]
+        super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
+
+
+class FitStarPhotometryMP(_Batch):
+    """
+    Fit one star in many MUSE images and in an HST image, several at a time.
+
+    As `FitImagePhotometryMP`, but gives a `FittedStarPhotometry` for each image.
+
+    Parameters
+    ----------
+    hst, muse, nprocess, executor, on_error
+        As for `FitImagePhotometryMP`.
+    star : (float, float, float)
+        As for `fit_star_photometry`.
+    **options
+        For `fit_star_photometry`.
+
+    Raises
+    ------
+    WorkerError, UserError
+        As for `FitImagePhotometryMP`.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitStarPhotometryMP
+    >>> from astropy_imphot.simulate import CENTER, Truth, simulate_field
+    >>> truth = [Truth(dx=0.1), Truth(dx=-0.1)]
+    >>> field = simulate_field(seed=1, size=12.0, truth=truth, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     with FitStarPhotometryMP(field.hst, field.muse, star, executor=executor) as fits:
+    ...         [round(fit.dx.value, 1) for fit in fits]
+    [0.1, -0.1]
+    """
+
+    _function = staticmethod(fit_star_photometry)
+
+    def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
+        calls = [((hst, one, star), options) for one in muse]
+        super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
+
+
+class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
+    """
+    Fit many MUSE images by the whole HST image and by one star, several at a time.
+
+    As `FitImagePhotometryMP`, but gives a tuple of a `FittedImagePhotometry` and a
+    `FittedStarPhotometry` for each image.
+
+    Parameters
+    ----------
+    hst, muse, star, nprocess, executor, on_error
+        As for `FitStarPhotometryMP`.
+    **options
+        For `fit_image_and_star_photometry`.
+
+    Raises
+    ------
+    WorkerError, UserError
+        As for `FitImagePhotometryMP`.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitImageAndStarPhotometryMP
+    >>> from astropy_imphot.simulate import CENTER, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     with FitImageAndStarPhotometryMP(field.hst, field.muse, star, executor=executor) as fits:
+    ...         [[fit.method for fit in both] for both in fits]
+    [['image', 'stars']]
+    """
+
+    _function = staticmethod(fit_image_and_star_photometry)
+
+
+def _start_worker():
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
+
+    def follow_parent():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+
+
+def _terminate_workers():
+    """End the workers of pools that were left, whose present job nobody waits for."""
+    for process in multiprocessing.active_children():
+        process.terminate()
