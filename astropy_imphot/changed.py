@@ -118,6 +118,8 @@ def are_compact(template, x, y):
     columns = template.oversample * (np.asarray(x) + template.margin[1]) + 2 * reach
     for index, place in enumerate(zip(rows.round().astype(int), columns.round().astype(int), strict=True)):
         near = _stamp(padded, place, reach)
+        if min(place) < reach or near.shape != away.shape:
+            continue
         peak = np.unravel_index(near.argmax(), near.shape)
         stamp = _stamp(padded, np.add(place, peak) - reach, reach)
         inner, outer = (np.sum(stamp[away <= radius]) for radius in COMPACT_RADII)
@@ -224,6 +226,8 @@ def _own_estimate(jacobian, residual, correlation):
     smoothed = signal.fftconvolve(jacobian, correlation[np.newaxis], mode="same", axes=(1, 2))
     middle = flat @ smoothed.reshape(3, -1).T
     covariance = inverse @ (0.5 * (middle + middle.T)) @ inverse
+    if np.diag(covariance).min() <= 0:
+        return None
     return inverse @ flat @ residual.ravel(), covariance
 
 

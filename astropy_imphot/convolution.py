@@ -1,4 +1,4 @@
-"""A template as MUSE sees it: convolved images, and their derivatives, on the MUSE grid."""
+"""A template as MUSE sees it: convolved light, and its derivatives."""
 
 from functools import cached_property
 
@@ -10,18 +10,24 @@ from astropy_imphot.otf import (
     RadialTable,
     decimation_window,
     elliptical_radius,
+    frequencies,
     moffat_otf,
     moffat_otf_and_derivatives,
 )
+from astropy_imphot.resample import fold_spectrum, refine_spectrum
 
 __all__ = ["TemplateConvolver"]
 
 # Frequencies at which a decimation window left less than this cannot be restored.
 LEAST_WINDOW = 0.01
 
-# Samples per pixel and axis, and degree of the splines, for values between the pixels.
-FINE = 4
+# Samples per MUSE pixel and axis, and degree of the splines, for values between the pixels.
+FINE = 5
 DEGREE = 5
+
+# What lies beyond the template is sky as a rule: it counts so much less than pixels
+# within it that were not observed.
+BEYOND_WEIGHT = 0.2
 
 
 class TemplateConvolver:
@@ -42,9 +48,11 @@ class TemplateConvolver:
 
     Notes
     -----
-    With F the Fourier transform, the image is F^-1[F[template] / window * OTF_muse /
-    OTF_hst * phase], cut off at the MUSE Nyquist frequency. The last result is kept, for
-    fitters ask for the model and then for its derivatives at the same parameters.
+    With F the Fourier transform, the light is F^-1[F[template] / window * OTF_muse /
+    OTF_hst * phase] at the centres of the MUSE pixels. Frequencies above MUSE's Nyquist
+    frequency appear at lower ones, as they do in MUSE images of a narrow PSF. The last
+    result is kept, for fitters ask for the model and then for its derivatives at the
+    same parameters.
 
     Examples
     --------
@@ -53,8 +61,8 @@ class TemplateConvolver:
     >>> from astropy_imphot.simulate import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
     >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), 0.085, 1.6)
-    >>> convolver.image(fwhm=0.7, beta=2.5).shape == convolver.template.grid_shape
-    True
+    >>> convolver.light(5.0, 7.0, fwhm=0.7, beta=2.5).shape
+    ()
     """
 
     def __init__(self, template, hst_fwhm, hst_beta):
@@ -66,7 +74,8 @@ class TemplateConvolver:
         self.template = template
         self.hst_fwhm = hst_fwhm
         self.hst_beta = hst_beta
-        self._last = (None, None, None)
+        self._last_spectrum = (None, None)
+        self._last_image = (None, None)
 
     def __deepcopy__(self, memo):
         # Results depend on the arguments alone, so that copies of a model can share it.
@@ -92,12 +101,16 @@ class TemplateConvolver:
         response = np.where(restorable, window, 1) * self._table(otf)
         return np.where(restorable, self.template.spectrum, 0) / response
 
-    def image(self, *, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
+    def light(self, x, y, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
         """
-        Return the template as MUSE sees it.
+        Return the template as MUSE sees it, or a derivative of that.
 
         Parameters
         ----------
+        x, y : arrays
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
+            With respect to which parameter. By default (None) the light itself.
         fwhm, beta : float
             The MUSE PSF, fwhm in arcsec.
         dx, dy : float
@@ -107,36 +120,24 @@ class TemplateConvolver:
 
         Returns
         -------
-        array of shape ``template.grid_shape``
-            Flux per MUSE pixel.
+        array
+            Flux per MUSE pixel, per arcsec for the derivatives in fwhm, dx and dy; 0
+            outside the template.
         """
-        key = (fwhm, beta, dx, dy, e1, e2)
-        last, spectrum, image = self._last
-        if key != last:
-            otf = self._otf(fwhm, beta, e1, e2)[0]
-            spectrum = self._shifted(otf, dx, dy)
-            image = self._inverse(spectrum)
-            self._last = (key, spectrum, image)
-        return image
-
-    def derivative(self, name, *, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
-        """
-        Return a derivative of `image`.
-
-        Parameters
-        ----------
-        name : {"fwhm", "beta", "dx", "dy", "e1", "e2"}
-            With respect to which parameter.
-        fwhm, beta, dx, dy, e1, e2
-            As for `image`.
-
-        Returns
-        -------
-        array of shape ``template.grid_shape``
-            The derivative, per arcsec for fwhm, dx and dy.
-        """
-        self.image(fwhm=fwhm, beta=beta, dx=dx, dy=dy, e1=e1, e2=e2)
-        return self._inverse(self._derivative_spectrum(name, fwhm, beta, dx, dy, e1, e2))
+        optics = (fwhm, beta, dx, dy, e1, e2)
+        x = np.asarray(x, dtype=float) + self.template.margin[1]
+        y = np.asarray(y, dtype=float) + self.template.margin[0]
+        ny, nx = self.template.grid_shape
+        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
+        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        column, row = x.astype(int), y.astype(int)
+        if np.array_equal(column, x) and np.array_equal(row, y):
+            values = self._on_pixels(derivative, optics)[row, column]
+        else:
+            # Band-limited images are interpolated to about 1e-6 of their range this way.
+            finer = self._finer(derivative, optics)
+            values = ndimage.map_coordinates(finer, [FINE * y, FINE * x], order=DEGREE, mode="grid-wrap")
+        return values if inside.all() else np.where(inside, values, 0)
 
     def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
         """
@@ -145,52 +146,51 @@ class TemplateConvolver:
         Parameters
         ----------
         fwhm, beta, dx, dy
-            As for `image`.
+            As for `light`.
 
         Returns
         -------
-        array of shape ``template.grid_shape``, or None
-            Fractions, or None if HST observed the whole template.
+        array of shape ``template.grid_shape``
+            Fractions; sky beyond the template counts a fifth.
         """
         missing = self.template.missing_on_grid()
         if missing is None:
-            return None
-        fy, fx = self.template.frequencies
-        spectrum = fft.rfft2(missing) * self._otf(fwhm, beta, 0, 0)[0]
-        return self._inverse(spectrum * np.exp(-2j * np.pi * (fy * dy + fx * dx)))
+            missing = np.zeros(self.template.grid_shape)
+        ny, nx = missing.shape
+        padded = np.pad(missing, ((0, ny), (0, nx)), constant_values=BEYOND_WEIGHT)
+        fy, fx = frequencies(padded.shape, self.template.pixel_scale)
+        nodes = self._table.nodes
+        # A mask needs no more than linear interpolation.
+        otf = np.interp(np.hypot(fy, fx), nodes, moffat_otf(nodes, fwhm, beta))
+        spectrum = fft.rfft2(padded) * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
+        return fft.irfft2(spectrum, s=padded.shape)[:ny, :nx]
 
-    def sample(self, image, x, y):
-        """
-        Return values of an image on the template's grid at any places.
+    def _on_pixels(self, derivative, optics):
+        key, image = self._last_image
+        if derivative is None and key == optics:
+            return image
+        folded = fold_spectrum(self._spectrum(derivative, optics), self.template.oversample)
+        image = fft.irfft2(folded, s=self.template.grid_shape)
+        if derivative is None:
+            self._last_image = (optics, image)
+        return image
 
-        Parameters
-        ----------
-        image : array of shape ``template.grid_shape``
-            What `image` or `derivative` returned.
-        x, y : arrays
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
+    def _finer(self, derivative, optics):
+        shape = tuple(FINE * size for size in self.template.grid_shape)
+        return fft.irfft2(
+            refine_spectrum(self._spectrum(derivative, optics), self.template.data.shape, shape), s=shape
+        )
 
-        Returns
-        -------
-        array
-            The values; 0 outside the template.
-        """
-        x = np.asarray(x, dtype=float) + self.template.margin[1]
-        y = np.asarray(y, dtype=float) + self.template.margin[0]
-        ny, nx = self.template.grid_shape
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-        column, row = x.astype(int), y.astype(int)
-        if np.array_equal(column, x) and np.array_equal(row, y):
-            values = image[row, column]
-        else:
-            # Band-limited images are interpolated to about 1e-6 of their range this way.
-            finer = _refined(image)
-            values = ndimage.map_coordinates(finer, [FINE * y, FINE * x], order=DEGREE, mode="grid-wrap")
-        return values if inside.all() else np.where(inside, values, 0)
+    def _spectrum(self, derivative, optics):
+        key, spectrum = self._last_spectrum
+        if key != optics:
+            fwhm, beta, dx, dy, e1, e2 = optics
+            spectrum = self._shifted(self._otf(fwhm, beta, e1, e2)[0], dx, dy)
+            self._last_spectrum = (optics, spectrum)
+        return spectrum if derivative is None else self._derivative(derivative, spectrum, *optics)
 
     def _otf(self, fwhm, beta, e1, e2, derivatives=False, beta_derivative=False):
-        """Return the MUSE transfer function and, if asked for, its derivatives, on the grid."""
+        """Return the MUSE transfer function and, if asked for, its derivatives."""
 
         def at(nodes):
             if derivatives:
@@ -201,9 +201,8 @@ class TemplateConvolver:
             return self._table(at(self._table.nodes))
         return at(elliptical_radius(*self.template.frequencies, e1, e2))
 
-    def _derivative_spectrum(self, name, fwhm, beta, dx, dy, e1, e2):
+    def _derivative(self, name, spectrum, fwhm, beta, dx, dy, e1, e2):
         fy, fx = self.template.frequencies
-        spectrum = self._last[1]
         if name == "dx":
             return -2j * np.pi * fx * spectrum
         if name == "dy":
@@ -223,16 +222,3 @@ class TemplateConvolver:
     def _shifted(self, otf, dx, dy):
         fy, fx = self.template.frequencies
         return self._deconvolved * otf * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
-
-    def _inverse(self, spectrum):
-        return fft.irfft2(spectrum, s=self.template.grid_shape)
-
-
-def _refined(image):
-    """Sample a band-limited image more finely, by zeros beyond its band."""
-    ny, nx = image.shape
-    spectrum = fft.rfft2(image)
-    padded = np.zeros((FINE * ny, FINE * nx // 2 + 1), dtype=complex)
-    padded[: ny // 2, : nx // 2] = spectrum[: ny // 2, : nx // 2]
-    padded[-ny // 2 + 1 :, : nx // 2] = spectrum[ny // 2 + 1 :, : nx // 2]
-    return fft.irfft2(padded, s=(FINE * ny, FINE * nx)) * FINE**2

@@ -27,6 +27,9 @@ PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 START_FWHM = 0.7
 START_BETA = 2.5
 
+# A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
+MOST_MARGIN = 60.0
+
 # Which pixels are usable depends on the fit: how often to fit again.
 MAX_PASSES = 8
 
@@ -63,7 +66,7 @@ def fit_image_photometry(
     Parameters
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
-        The HST image: at its own pixels, or regridded by ```regrid_hst_to_muse```, or a template
+        The HST image: at its own pixels, or regridded by ``regrid_hst_to_muse``, or a template
         that `make_template` prepared for this MUSE image.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their
@@ -88,7 +91,8 @@ def fit_image_photometry(
         The decimation filter of an HST image that is on the MUSE grid and does not
         record it, such as one of the classic imphot (``"blackman"``).
     margin : float
-        How far around the MUSE image the HST image is used, arcsec (default: 3).
+        How far around the MUSE image the HST image is used, arcsec (default: 3). A file of
+        ``regrid_hst_to_muse`` and a template keep the margin that they were made with.
     init_dx, init_dy : float
         Where the search for the offset starts, arcsec (default: 0).
     min_scale : float, optional
@@ -137,6 +141,11 @@ def fit_image_photometry(
     files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
     with naming(muse, hst, *files):
         check_fixed(fixed)
+        for key in ("init_dx", "init_dy"):
+            if not abs(options[key]) <= MOST_MARGIN:
+                raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
+        if min_scale is not None and not np.isfinite(min_scale):
+            raise UserError(f"min_scale is {min_scale}: give a finite number.")
         image = read_image(muse)
         image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
         start = {"dx": init_dx, "dy": init_dy} | fixed
@@ -155,10 +164,11 @@ def _template(hst, image, margin, reach, hst_window):
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
             raise UserError("the template was made for another MUSE image: make it anew with make_template.")
-        return hst
-    if not margin >= 0:
-        raise UserError(f"margin is {margin}: give 0 or more arcsec.")
-    return make_template(hst, image, margin=margin + reach, hst_window=hst_window)
+        return hst.in_unit(image.unit)
+    if not 0 <= margin <= MOST_MARGIN:
+        raise UserError(f"margin is {margin}: give 0 to {MOST_MARGIN:g} arcsec.")
+    template = make_template(hst, image, margin=margin + reach, hst_window=hst_window)
+    return template.in_unit(image.unit)
 
 
 def check_fixed(fixed):
@@ -185,6 +195,8 @@ def check_fixed(fixed):
         low, high, wanted = limits.get(key, (-np.inf, np.inf, "a finite number"))
         if not (low < value <= high and np.isfinite(value)):
             raise UserError(f"fix_{key} is {value}: give {wanted}.")
+    if len(fixed) == len(PARAMETERS):
+        raise UserError("all parameters are fixed: leave one free at least.")
 
 
 def _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale):
@@ -257,10 +269,7 @@ def _vote(model, image, mask, labels):
 
 def _unmodelled(model):
     """Return the pixels that draw too much of their light from where HST did not observe."""
-    missing = model.missing_fraction()
-    if missing is None:
-        return np.zeros(model.template.muse_shape, dtype=bool)
-    return missing > MISSING_LIMIT
+    return model.missing_fraction() > MISSING_LIMIT
 
 
 def _with_linear_start(model, image, weights, fixed):
@@ -278,7 +287,9 @@ def _with_linear_start(model, image, weights, fixed):
         solution = np.linalg.lstsq(matrix, (rest * weights)[used])[0]
         for key, value in zip(free, solution, strict=True):
             parameter = getattr(model, key)
-            parameter.value = value if parameter.min is None else max(value, parameter.min * 1.01)
+            # Fitters start within the bounds, not on them.
+            least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
+            parameter.value = max(value, least)
     return model
 
 
@@ -299,7 +310,7 @@ def _result(model, fit_info, image, mask, objects, name, options):
         name=name,
         method="image",
         values={key: values[key] for key in (*PARAMETERS, "dra", "ddec")},
-        n_evaluations=int(fit_info["nfev"]),
+        n_evaluations=int(fit_info.get("nfev", 0)),
         converged=bool(fit_info.get("success", True)),
         options=options,
         fitted_model=model,

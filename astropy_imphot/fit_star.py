@@ -205,7 +205,7 @@ def _fit_one(image, mask, start, held, taper, fitter):
         model=CCDData(light, mask=mask, unit=image.unit, wcs=image.wcs)[rows, columns],
         weights=weights[rows, columns],
         quality=quality,
-        n_evaluations=int(info["nfev"]),
+        n_evaluations=int(info.get("nfev", 0)),
         converged=bool(info.get("success", True)),
         origin=(columns.start, rows.start),
         wcs=image.wcs,

@@ -69,7 +69,7 @@ def parse_unit(text, name="the image"):
     words = re.sub(
         r"[A-Za-z]+",
         lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
-        str(text).replace("e-/", "electron/"),
+        re.sub(r"/A(ng)?$", "/Angstrom", str(text).strip()).replace("e-/", "electron/"),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)

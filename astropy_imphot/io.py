@@ -342,6 +342,7 @@ def _companions(hdus, science):
         if hdu is not science
         and hdu.is_image
         and hdu.shape == science.shape
+        and hdu.ver == science.ver
         and hdu.name in ("STAT", "ERR", "DQ", "WHT")
     ]
 

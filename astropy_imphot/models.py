@@ -63,7 +63,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
             \frac{\mathrm{OTF}_{muse}(fwhm, beta)}{\mathrm{OTF}_{hst}}
             \cdot e^{-2\pi i (f_x dx + f_y dy)}
 
-    cut off at MUSE's Nyquist frequency; see `~astropy_imphot.otf.moffat_otf` for the
+    at the centres of the MUSE pixels; see `~astropy_imphot.otf.moffat_otf` for the
     transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the
     centre of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
@@ -127,20 +127,19 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
         Returns
         -------
-        array of shape ``template.muse_shape``, or None
-            Fractions for the model's PSF and offset; None if HST observed everything.
+        array of shape ``template.muse_shape``
+            Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
         """
         missing = self._convolver.missing(
             fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
         )
-        return None if missing is None else missing[self.template.field]
+        return missing[self.template.field]
 
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the model at MUSE pixel coordinates x and y."""
         right, up = self._arcsec_from_centre(x, y)
         optics, places, _ = self._template_frame(x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2)
-        light = self._convolver.sample(self._convolver.image(**optics), *places)
-        return scale * light + (bg + bg_x * right + bg_y * up)
+        return scale * self._convolver.light(*places, **optics) + (bg + bg_x * right + bg_y * up)
 
     def fit_deriv(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the derivatives with respect to the parameters, in their order."""
@@ -150,7 +149,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
 
         def light(name):
-            return self._convolver.sample(self._convolver.derivative(name, **optics), *places)
+            return self._convolver.light(*places, derivative=name, **optics)
 
         def turning():
             # Turning moves the light along a circle, and turns the ellipse of the PSF.
@@ -160,7 +159,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
             return np.radians(scale * moved)
 
         derivatives = {
-            "scale": lambda: self._convolver.sample(self._convolver.image(**optics), *places),
+            "scale": lambda: light(None),
             "bg": lambda: np.ones_like(right),
             "dx": lambda: scale * (cos * light("dx") - sin * light("dy")),
             "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),

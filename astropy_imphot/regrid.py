@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import source_name
@@ -18,8 +19,12 @@ __all__ = ["make_template", "regrid_hst_like_muse"]
 # Nyquist frequency stays outside the MUSE band.
 OVERSAMPLE = 2
 
-# Exact zeros mean "not observed" in images whose noise goes below zero.
-NEGATIVE_FRACTION = 0.01
+# The fraction of pixels that are fainter than the sky for certain.
+SKY_FRACTION = 0.01
+
+# Areas of exact zeros that were not observed are larger than this, in HST pixels; smaller
+# ones occur in images of integers or after a lossy compression.
+ZERO_SIZE = 9
 
 
 def make_template(hst, muse, *, margin=3.0, hst_window=None):
@@ -103,7 +108,7 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
         The HST image on the MUSE grid, (ny, nx), low-passed by a Blackman window that
         its header records (keyword DECIMWIN), with its variance if the HST image has
         one, and masked where HST did not observe. A fit to it loses the pixels next to
-        its edges, which `HstTemplate` and the script ```regrid_hst_to_muse``` keep.
+        its edges, which `HstTemplate` and the script ``regrid_hst_to_muse`` keep.
 
     Raises
     ------
@@ -181,6 +186,10 @@ def _unobserved(image):
         bad |= image.mask
     zero = image.data == 0
     light = image.data[~zero & ~bad]
-    if light.size and np.mean(light < 0) > NEGATIVE_FRACTION:
-        bad |= zero
+    if light.size and zero.any():
+        # In an image that was drawn without noise, 0 is what the sky is. In a real one
+        # it is within the noise, or well below a sky that was not subtracted.
+        faintest = np.percentile(light, 100 * SKY_FRACTION)
+        if faintest < 0 or faintest > 0.5 * np.median(light):
+            bad |= ndimage.binary_opening(zero, np.ones((ZERO_SIZE, ZERO_SIZE)))
     return bad

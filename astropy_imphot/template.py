@@ -7,6 +7,7 @@ Its grid has a whole number of samples per MUSE pixel, one of them at the centre
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
@@ -111,19 +112,54 @@ class HstTemplate:
 
     @cached_property
     def spectrum(self):
-        """The transform (`scipy.fft.rfft2`) of the template on the MUSE grid, cut at its band."""
-        spectrum = crop_spectrum(fft.rfft2(self.data.astype(float)), self.grid_shape)
-        return spectrum / self.oversample**2
+        """The transform (`scipy.fft.rfft2`) of ``data``."""
+        return fft.rfft2(self.data.astype(float))
 
     @cached_property
     def frequencies(self):
         """The frequencies fy and fx of ``spectrum``, cycles/arcsec."""
-        return frequencies(self.grid_shape, self.pixel_scale)
+        samples = [scale / self.oversample for scale in self.pixel_scale]
+        return frequencies(self.data.shape, samples)
 
     @cached_property
     def nyquist(self):
         """The MUSE Nyquist frequency, cycles/arcsec."""
         return 0.5 / max(self.pixel_scale)
+
+    def in_unit(self, unit):
+        """
+        Return the template in another unit.
+
+        Parameters
+        ----------
+        unit : `~astropy.units.UnitBase`
+            A flux density per Angstrom.
+
+        Returns
+        -------
+        HstTemplate
+            This one if the unit is the same.
+
+        Examples
+        --------
+        >>> import astropy.units as u
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> other = template.in_unit(1e-18 * template.grid.unit / 1e-20)
+        >>> round(float(template.data.max() / other.data.max()))
+        100
+        """
+        factor = self.grid.unit.to(unit)
+        if factor == 1:
+            return self
+        return replace(
+            self,
+            data=self.data * factor,
+            variance=None if self.variance is None else self.variance * factor**2,
+            grid=replace(self.grid, unit=u.Unit(unit)),
+        )
 
     def missing_on_grid(self):
         """Return the unobserved fraction at the MUSE pixels, of shape ``grid_shape``, or None."""
@@ -154,8 +190,10 @@ class HstTemplate:
         >>> make_template(field.hst, field.muse[0]).image().shape
         (50, 50)
         """
-        response = decimation_window(window, np.hypot(*self.frequencies), self.nyquist)
-        data = fft.irfft2(self.spectrum * response, s=self.grid_shape)[self.field]
+        response = decimation_window(
+            window, np.hypot(*frequencies(self.grid_shape, self.pixel_scale)), self.nyquist
+        )
+        data = self._filtered(self.data, response)
         mask = variance = None
         if self.missing is not None:
             mask = self._filtered(self.missing, response) > MISSING_LIMIT

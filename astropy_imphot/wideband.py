@@ -127,7 +127,8 @@ class _WeightedSums:
     def __init__(self, weights, cube):
         self.weights = weights
         self.cube = cube
-        self.variance = None if cube.uncertainty is None else cube.uncertainty.array
+        self.variance = _variances(cube)
+        self.mask = None if cube.mask is None else np.broadcast_to(cube.mask, cube.data.shape)
         shape = (len(weights), int(np.prod(cube.data.shape[1:])))
         self.weight = np.zeros(shape)
         self.flux = np.zeros(shape)
@@ -140,18 +141,18 @@ class _WeightedSums:
         variance = None
         if self.variance is not None:
             variance = self._voxels(self.variance, planes)
-            valid &= np.isfinite(variance)
-        if self.cube.mask is not None:
-            valid &= self._voxels(self.cube.mask, planes) == 0
+            valid &= np.isfinite(variance) & (variance > 0)
+        if self.mask is not None:
+            valid &= self._voxels(self.mask, planes) == 0
         if valid.all():
             self.weight += weights.sum(axis=1, keepdims=True)
         else:
             data = np.where(valid, data, 0)
             variance = None if variance is None else np.where(valid, variance, 0)
             self.weight += weights @ valid.astype(np.float32)
-        self.flux += weights.astype(data.dtype) @ data
+        self.flux += weights.astype(np.result_type(data.dtype, np.float32)) @ data
         if variance is not None:
-            self.power += (weights**2).astype(variance.dtype) @ variance
+            self.power += (weights**2).astype(np.result_type(variance.dtype, np.float32)) @ variance
 
     @staticmethod
     def _voxels(array, planes):
@@ -182,6 +183,14 @@ class _WeightedSums:
         return images
 
 
+def _variances(cube):
+    uncertainty = cube.uncertainty
+    if uncertainty is None or isinstance(uncertainty, VarianceUncertainty):
+        # What is mapped from a file is not copied.
+        return None if uncertainty is None else uncertainty.array
+    return uncertainty.represent_as(VarianceUncertainty).array
+
+
 def _as_curve(curve):
     if isinstance(curve, FilterCurve):
         return curve
@@ -199,13 +208,14 @@ def _plane_edges(cube):
 
 
 def _plane_weights(curve, edges, name):
-    weights = np.asarray(curve.integral(edges[:-1], edges[1:]))
+    # Wavelengths may fall along the axis.
+    weights = np.asarray(curve.integral(np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])))
     total = curve.integral(curve.wavelength[0], curve.wavelength[-1])
     lost = 1 - weights.sum() / total
     if not np.any(weights > 0):
         raise UserError(
             f"the filter curve {curve.name} ({curve.wavelength[0]:.0f} to {curve.wavelength[-1]:.0f} "
-            f"Angstrom) does not overlap {name} ({edges[0]:.0f} to {edges[-1]:.0f} Angstrom): "
+            f"Angstrom) does not overlap {name} ({edges.min():.0f} to {edges.max():.0f} Angstrom): "
             "choose a filter within the cube, or check the curve's unit."
         )
     if lost > LOST_FRACTION:

@@ -153,22 +153,6 @@ def test_failure_keeps_what_was_finished(folder, capsys):
     assert list(QTable.read("t.ecsv")["name"]) == ["E1"]
 
 
-def test_interrupt(folder, monkeypatch, capsys):
-    calls = []
-    fit = fit_image_photometry
-
-    def interrupted(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return fit(*args, **kwargs)
-
-    monkeypatch.setattr(fit_photometry, "fit_image_photometry", interrupted)
-    monkeypatch.setattr(fit_photometry, "extract_function_args", lambda options, function: {"fix_beta": 2.5})
-    assert fit_photometry.main(["hst.fits", "E1.fits", "E2.fits", "--output", "t.ecsv"]) == 130
-    assert list(QTable.read("t.ecsv")["name"]) == ["E1"]
-
-
 def test_regrid_options(folder, capsys):
     os.mkdir("out")
     words = ["E1.fits", "hst.fits", "--field", "my field", "--outdir", "out", "--margin", "5"]

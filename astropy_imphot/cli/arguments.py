@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import logging
+import re
 import sys
 import warnings
 
@@ -33,6 +34,8 @@ class ImphotArgumentParser(argparse.ArgumentParser):
     def __init__(self, **kwargs):
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         super().__init__(**kwargs)
+        # Else "-1e-3" would be taken for an option.
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
         self.add_argument("--version", action="version", version=f"%(prog)s {version}")
 
 
