@@ -18,9 +18,9 @@ from astropy_imphot.results import (
     FittedImagePhotometry,
     FittedPhotometry,
     FittedStarPhotometry,
-    FittedValue,
 )
 from astropy_imphot.template import HstTemplate
+from astropy_imphot.values import FittedValue
 from astropy_imphot.wideband import bandpass_image, bandpass_images
 
 __all__ = [

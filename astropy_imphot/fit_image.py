@@ -16,8 +16,9 @@ from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.regrid import make_template
 from astropy_imphot.rescale import image_grids_aligned, muse_unit
-from astropy_imphot.results import FittedImagePhotometry, covariance_of, fitted_values
+from astropy_imphot.results import FittedImagePhotometry
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
+from astropy_imphot.values import covariance_of, fitted_values
 
 __all__ = ["check_fixed", "fit_image_photometry"]
 

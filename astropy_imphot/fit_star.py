@@ -16,8 +16,9 @@ from astropy_imphot.masks import exclusion_mask, star_mask
 from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.rescale import flux_factor, muse_unit
-from astropy_imphot.results import FittedStarPhotometry, FittedValue, StarFit, fitted_values
+from astropy_imphot.results import FittedStarPhotometry, StarFit
 from astropy_imphot.template import HstTemplate
+from astropy_imphot.values import FittedValue, fitted_values
 
 __all__ = ["fit_image_and_star_photometry", "fit_star_photometry"]
 

@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 
-from astropy_imphot.results import FittedValue
+from astropy_imphot.values import FittedValue
 
 __all__ = ["sky_offsets"]
 

@@ -30,9 +30,8 @@ def plot_image_fit(fit, *, title=None):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure. Data and model share a stretch; the residual has its own, of the same
-        centre. Pixels that were left out are grey, with the outlines of objects
-        that changed in red.
+        The figure. Data and model share a stretch; the residual has its own, symmetric
+        one. A grey veil is over pixels that were left out.
 
     Raises
     ------
@@ -149,6 +148,8 @@ def _plot_profile(axes, below, star, name):
     axes.plot(radius, curve, "C3", lw=1.5, label="Moffat")
     noise = np.std(residual) or 1.0
     axes.set_yscale("symlog", linthresh=5 * noise)
+    # Ticks next to 0 would stand on top of its.
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick == 0 or tick > 10 * noise])
     axes.set(title=f"{name} star", ylabel=f"flux per pixel\n({_unit_text(star.data.unit)})")
     axes.tick_params(labelbottom=False)
     axes.legend()
@@ -262,4 +263,6 @@ def _write_values(axes, fit):
         for key, value in fit.values.items()
     ]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
-    axes.text(0, 1, "\n".join(lines), family="monospace", va="top", transform=axes.transAxes)
+    axes.text(
+        0, 1, "\n".join(lines), family="monospace", fontsize="small", va="top", transform=axes.transAxes
+    )

@@ -26,7 +26,7 @@ FLOORS = [
     ["io", "masks", "otf", "noise"],
     ["headers", "ds9regions"],
     ["files"],
-    ["errors"],
+    ["errors", "values"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = {
@@ -77,3 +77,37 @@ def test_public_objects_are_documented(name):
     if callable(thing):
         assert len(thing.__doc__.splitlines()) > 5
         assert "Examples" in thing.__doc__
+
+
+# What users of the classic package import.
+INDEX = [
+    "FitImageAndStarPhotometryMP",
+    "FitImagePhotometryMP",
+    "FitStarPhotometryMP",
+    "FittedImagePhotometry",
+    "FittedPhotometry",
+    "FittedStarPhotometry",
+    "FittedValue",
+    "HstFilterInfo",
+    "ImphotArgumentParser",
+    "UserError",
+    "WorkerError",
+    "apply_corrections",
+    "bandpass_image",
+    "ds9regions",
+    "extract_function_args",
+    "fit_image_and_star_photometry",
+    "fit_image_photometry",
+    "fit_star_photometry",
+    "image_grids_aligned",
+    "regrid_hst_like_muse",
+    "rescale_hst_like_muse",
+    "ConvolvedTemplate2D",
+    "MoffatStar2D",
+]
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_index_is_importable(name):
+    assert name in astropy_imphot.__all__
+    assert getattr(astropy_imphot, name).__doc__

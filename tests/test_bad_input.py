@@ -174,7 +174,7 @@ CASES = {
     ),
     "broken region": ("regions", write(b"image\ncircle(10,20)\n"), {}, "(correct|save)"),
     "regions of no area": ("regions", write(b"image\npoint(20,20)\n"), {}, "give circles"),
-    "margin": (None, None, {"margin": -1.0}, "margin is -1.0: give 0 or more arcsec"),
+    "margin": (None, None, {"margin": -1.0}, "margin is -1.0: give 0 to 60 arcsec"),
     "fwhm of 0": (None, None, {"fix_fwhm": 0.0}, "fix_fwhm is 0.0: give arcsec above 0"),
     "negative fwhm": (None, None, {"fix_fwhm": -0.7}, "fix_fwhm is -0.7: give arcsec above 0"),
     "beta of 1": (None, None, {"fix_beta": 1.0}, "fix_beta is 1.0: give a number above 1"),

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_allclose
 
-from astropy_imphot import bandpass_image, fit_image_photometry, read_image, write_image
+from astropy_imphot import bandpass_image, fit_image_photometry, image_grids_aligned, read_image, write_image
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
 from astropy_imphot.simulate import muse_cube
 
@@ -96,6 +96,62 @@ def test_star_regions(folder, capsys, field, regions):
     total = field.muse[0].data.size
     expected = total - circle if regions == "notstar" else circle
     assert abs(n_pixels - expected) < 0.05 * circle
+
+
+@pytest.fixture
+def star(field):
+    """The brightest point of the small field, as words of a command line."""
+    bright = np.unravel_index(field.muse[0].data.argmax(), field.muse[0].shape)
+    place = field.muse[0].wcs.pixel_to_world(bright[1], bright[0])
+    return [f"{place.ra.deg:.7f}", f"{place.dec.deg:.7f}", "2.0"]
+
+
+def test_star_and_image_with_all_options(folder, capsys, star):
+    words = ["hst.fits", "E1.fits", "E2.fits", "--star", *star, "--regions", "notstar", "--fix_beta", "2.7"]
+    words += ["--fix_bg", "2.0", "--hardcopy", "png", "--output", "t.ecsv"]
+    assert fit_photometry.main(words) == 0
+    found = rows(capsys)
+    assert [row[:2] for row in found] == [["E1", "image"], ["E1", "stars"], ["E2", "image"], ["E2", "stars"]]
+    table = QTable.read("t.ecsv")
+    # The options hold in both fits.
+    assert_allclose(table["beta"], 2.7)
+    assert_allclose(table["bg"].value, 2.0)
+    assert_allclose(table["bg_err"].value, 0.0)
+    assert abs((table["dx"][3] - table["dx"][1]).value - 0.2) < 0.01
+    assert table["hst_fwhm"][1].value < 0.12
+    for name in ("E1", "E2"):
+        for kind in ("image", "star"):
+            assert os.path.getsize(f"{name}_{kind}_fit.png") > 20_000
+    assert fit_photometry.main(words) == 1
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_apply_and_save(folder, capsys, resample):
+    words = ["hst.fits", "E1.fits", "--apply", "--save"] + ["--resample"] * resample
+    assert fit_photometry.main(words) == 0
+    first = rows(capsys)[0]
+    names = {"E1_aligned.fits"} | {
+        f"E1_{kind}{ending}.fits" for kind in ("image", "hst_model", "residual") for ending in ("", "_fft")
+    }
+    assert names <= set(os.listdir())
+    assert fit_photometry.main(["hst.fits", "E1_aligned.fits"]) == 0
+    again = rows(capsys)[0]
+    assert abs(float(again[6])) < 0.003 < abs(float(first[6]))
+    assert abs(float(again[7])) < 0.003 < abs(float(first[7]))
+    assert abs(float(again[2]) - 1) < 0.01 < abs(float(first[2]) - 1)
+    same = image_grids_aligned("E1_aligned.fits", "E1.fits")
+    assert same == resample
+    residual, data, model = (read_image(f"E1_{kind}.fits") for kind in ("residual", "image", "hst_model"))
+    assert_allclose(residual.data, data.data - model.data, atol=1e-5)
+    assert fit_photometry.main(words) == 1
+    assert "exists" in capsys.readouterr().err
+    assert fit_photometry.main([*words, "--overwrite"]) == 0
+
+
+def test_negative_numbers_with_exponents(folder, capsys):
+    assert fit_photometry.main(["hst.fits", "E1.fits", "--fix_dx", "-1e-3"]) == 0
+    assert float(rows(capsys)[0][6]) == -0.001
 
 
 def test_verbose(folder, capsys):

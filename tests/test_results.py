@@ -131,3 +131,19 @@ def test_plot(fit, tmp_path):
     assert shown["MUSE"].get_clim() == shown["model"].get_clim()
     figure.savefig(tmp_path / "fit.png")
     assert (tmp_path / "fit.png").stat().st_size > 20_000
+
+
+def test_star_plot(tmp_path):
+    from astropy_imphot import fit_star_photometry, plot_star_fit
+    from astropy_imphot.simulate import simulate_field
+
+    field = simulate_field(1, size=12.0, central_star=20.0)
+    fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0), name="E1")
+    figure = plot_star_fit(fit)
+    assert figure.get_suptitle() == "E1"
+    titles = [axes.get_title() for axes in figure.axes]
+    assert {"MUSE star", "HST star", "MUSE - Moffat", "HST - Moffat"} <= set(titles)
+    # The curve goes through the pixels.
+    pixels, curve = figure.axes[0].lines[:2]
+    expected = np.interp(pixels.get_xdata(), curve.get_xdata(), curve.get_ydata())
+    assert np.std(pixels.get_ydata() - expected) < 0.13
