@@ -20,7 +20,7 @@ from astropy_imphot.results import FittedImagePhotometry
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
 from astropy_imphot.values import covariance_of, fitted_values
 
-__all__ = ["check_fixed", "fit_image_photometry"]
+__all__ = ["fit_image_photometry", "fixed_values", "option_files"]
 
 PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 
@@ -138,10 +138,8 @@ def fit_image_photometry(
     True
     """
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
-    fixed = {key: options[f"fix_{key}"] for key in PARAMETERS if options[f"fix_{key}"] is not None}
-    files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
-    with naming(muse, hst, *files):
-        check_fixed(fixed)
+    with naming(muse, hst, *option_files(options)):
+        fixed = fixed_values(options)
         for key in ("init_dx", "init_dy"):
             if not abs(options[key]) <= MOST_MARGIN:
                 raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
@@ -172,25 +170,33 @@ def _template(hst, image, margin, reach, hst_window):
     return template.in_unit(image.unit)
 
 
-def check_fixed(fixed):
+def fixed_values(options):
     """
-    Raise a `UserError` if a parameter cannot be held at a value.
+    Return the parameters that a fit's options hold fixed.
 
     Parameters
     ----------
-    fixed : dict of str to float
-        Values of scale, bg, dx, dy, fwhm (arcsec) or beta.
+    options : dict
+        Keywords of `fit_image_photometry`, of which fix_scale and the like are used.
+
+    Returns
+    -------
+    dict of str to float
+        The values, without the parameters that are to be fitted.
 
     Raises
     ------
     UserError
-        If a value is not finite, fwhm not above 0, or beta not above 1.
+        If a value is not finite, fwhm not above 0, beta not above 1, or all are fixed.
 
     Examples
     --------
-    >>> from astropy_imphot.fit_image import check_fixed
-    >>> check_fixed({"fwhm": 0.7, "beta": 2.5})
+    >>> from astropy_imphot.fit_image import fixed_values
+    >>> fixed_values({"fix_beta": 2.5, "fix_dx": None, "margin": 3.0})
+    {'beta': 2.5}
     """
+    values = {key: options.get(f"fix_{key}") for key in PARAMETERS}
+    fixed = {key: value for key, value in values.items() if value is not None}
     limits = {"fwhm": (0, np.inf, "arcsec above 0"), "beta": (1, 100, "a number above 1 and up to 100")}
     for key, value in fixed.items():
         low, high, wanted = limits.get(key, (-np.inf, np.inf, "a finite number"))
@@ -198,6 +204,31 @@ def check_fixed(fixed):
             raise UserError(f"fix_{key} is {value}: give {wanted}.")
     if len(fixed) == len(PARAMETERS):
         raise UserError("all parameters are fixed: leave one free at least.")
+    return fixed
+
+
+def option_files(options):
+    """
+    Return the files that a fit's options name, for errors to name them.
+
+    Parameters
+    ----------
+    options : dict
+        Keywords of `fit_image_photometry`, of which regions and extramask are used.
+
+    Returns
+    -------
+    list of str or path
+        The files.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fit_image import option_files
+    >>> option_files({"regions": "notstar", "extramask": "mask.fits"})
+    ['mask.fits']
+    """
+    names = [options.get(key) for key in ("regions", "extramask")]
+    return [name for name in names if isinstance(name, str | Path) and Path(name).suffix]
 
 
 def _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale):

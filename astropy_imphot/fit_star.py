@@ -1,7 +1,5 @@
 """Fit of one star, in the MUSE image and in the HST image."""
 
-from pathlib import Path
-
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -9,7 +7,7 @@ from astropy.nddata import CCDData, VarianceUncertainty
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, short_name, source_name
-from astropy_imphot.fit_image import check_fixed, fit_image_photometry
+from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
 from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
@@ -100,14 +98,8 @@ def fit_star_photometry(
     True
     """
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
-    fixed = {
-        key: options[f"fix_{key}"]
-        for key in ("scale", "bg", "dx", "dy", "fwhm", "beta")
-        if options[f"fix_{key}"] is not None
-    }
-    files = [one for one in (regions, extramask) if isinstance(one, str | Path) and Path(one).suffix]
-    with naming(muse, hst, *files):
-        check_fixed(fixed)
+    with naming(muse, hst, *option_files(options)):
+        fixed = fixed_values(options)
         image = read_image(muse)
         image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
