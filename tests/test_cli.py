@@ -1,5 +1,6 @@
 """The commands: each option does what its help says."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_allclose
 
-from astropy_imphot import bandpass_image, fit_image_photometry, image_grids_aligned, read_image, write_image
+from astropy_imphot import (
+    UserError,
+    bandpass_image,
+    fit_image_photometry,
+    image_grids_aligned,
+    read_image,
+    write_image,
+)
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
 from astropy_imphot.simulate import muse_cube
 
@@ -152,6 +160,60 @@ def test_apply_and_save(folder, capsys, resample):
 def test_negative_numbers_with_exponents(folder, capsys):
     assert fit_photometry.main(["hst.fits", "E1.fits", "--fix_dx", "-1e-3"]) == 0
     assert float(rows(capsys)[0][6]) == -0.001
+
+
+def test_every_option_of_the_fit_is_passed_on(folder, monkeypatch, capsys):
+    passed = {}
+
+    @functools.wraps(fit_image_photometry)
+    def recorded(hst, muse, **keywords):
+        passed.update(keywords)
+        raise UserError("enough seen.")
+
+    monkeypatch.setattr(fit_photometry, "fit_image_photometry", recorded)
+    words = (
+        "--regions none --segment --extramask m.fits --taper 3 --keep_changed --fix_scale 1 --fix_bg 2 "
+        "--fix_dx 3 --fix_dy 4 --fix_fwhm 5 --fix_beta 6 --min_scale 7 --init_dx 8 --init_dy 9 --hst_fwhm 10 "
+        "--hst_beta 11 --hst_window none --margin 12"
+    )
+    assert fit_photometry.main(["hst.fits", "E1.fits", *words.split()]) == 1
+    assert passed == {
+        "regions": None,
+        "star": None,
+        "segment": True,
+        "extramask": "m.fits",
+        "taper": 3,
+        "keep_changed": True,
+        "fix_scale": 1,
+        "fix_bg": 2,
+        "fix_dx": 3,
+        "fix_dy": 4,
+        "fix_fwhm": 5,
+        "fix_beta": 6,
+        "min_scale": 7,
+        "init_dx": 8,
+        "init_dy": 9,
+        "hst_fwhm": 10,
+        "hst_beta": 11,
+        "hst_window": "none",
+        "margin": 12,
+    }
+
+
+def test_title(folder, monkeypatch):
+    import astropy_imphot.plotting as plotting
+
+    titles = []
+    plot = plotting.plot_image_fit
+
+    def recorded(fit, title):
+        titles.append(plot(fit, title=title).get_suptitle())
+        return plot(fit, title=title)
+
+    monkeypatch.setattr(plotting, "plot_image_fit", recorded)
+    assert fit_photometry.main(["hst.fits", "E1.fits", "--hardcopy", "png", "--title", "My field"]) == 0
+    assert fit_photometry.main(["hst.fits", "E2.fits", "--hardcopy", "png"]) == 0
+    assert titles == ["My field", "E2"]
 
 
 def test_verbose(folder, capsys):

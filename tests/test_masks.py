@@ -400,3 +400,36 @@ def test_taper_weights_without_taper(masked, taper):
 def test_taper_that_is_none(taper):
     with pytest.raises(UserError, match=f"taper is {taper}: give 0 or more pixels"):
         taper_weights(np.zeros((5, 6), dtype=bool), taper)
+
+
+@pytest.mark.filterwarnings("ignore:.*(Text|Point)(Sky|Pixel)Region encloses no pixels")
+@pytest.mark.parametrize("frame", ["fk5", "icrs", "galactic", "image", "physical"])
+def test_file_as_ds9_writes_it(wcs, tmp_path, frame):
+    """A header, globals, comments, a composite, a text, a point and an excluded box."""
+    sky = frame in FRAMES
+    unit = 0.2 if sky else 1
+
+    def at(x, y):
+        return sky_word(wcs.pixel_to_world(x, y), frame) if sky else f"{x + 1},{y + 1}"
+
+    def size(pixels):
+        return f'{pixels * unit}"' if sky else f"{pixels}"
+
+    path = tmp_path / "ds9.reg"
+    path.write_text(
+        "# Region file format: DS9 version 4.1\n"
+        "# Filename: muse.fits\n"
+        'global color=green dashlist=8 3 width=1 font="helvetica 10 normal roman" select=1 fixed=0 source=1\n'
+        f"{frame}\n"
+        f"# composite({at(20, 20)},0) || composite=1\n"
+        f"circle({at(12, 15)},{size(5)}) || # color=red\n"
+        f"circle({at(30, 22)},{size(4)}) # text={{two}}\n"
+        f"-circle({at(31, 22)},{size(2)})\n"
+        f"# text({at(5, 5)}) text={{a star}}\n"
+        f"point({at(40, 30)}) # point=x\n"
+    )
+    kept = np.hypot(X - 12, Y - 15) < 5
+    kept |= (np.hypot(X - 30, Y - 22) < 4) & (np.hypot(X - 31, Y - 22) >= 2)
+    mask = regions_mask(path, wcs, SHAPE)
+    # On the sky the circles' edges may fall either way.
+    assert np.count_nonzero(mask == kept) <= (12 if sky else 0)
