@@ -404,7 +404,7 @@ def test_taper_that_is_none(taper):
 
 @pytest.mark.filterwarnings("ignore:.*(Text|Point)(Sky|Pixel)Region encloses no pixels")
 @pytest.mark.parametrize("frame", ["fk5", "icrs", "galactic", "image", "physical"])
-def test_file_as_ds9_writes_it(wcs, tmp_path, frame):
+def test_composites_and_labels_in_every_frame(wcs, tmp_path, frame):
     """A header, globals, comments, a composite, a text, a point and an excluded box."""
     sky = frame in FRAMES
     unit = 0.2 if sky else 1
