@@ -148,11 +148,10 @@ def regions_mask(regions, wcs, shape):
 
 
 def _turned(region, wcs):
-    """Return a region whose angle counts from the axes of the image's frame, not of its own."""
+    """Return a region in the image's frame, from whose axes its angle counts then."""
     if not hasattr(region, "angle"):
         return region
     frame = wcs_to_celestial_frame(wcs)
     north = region.center.directional_offset_by(0 * u.deg, 1 * u.arcsec).transform_to(frame)
-    turned = region.copy()
-    turned.angle = region.angle + region.center.transform_to(frame).position_angle(north)
-    return turned
+    center = region.center.transform_to(frame)
+    return region.copy(center=center, angle=region.angle + center.position_angle(north))

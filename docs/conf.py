@@ -15,7 +15,10 @@ html_title = f"{project} {release}"
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
 intersphinx_mapping = {}
 nitpick_ignore_regex = [
-    (r"py:.*", r"(astropy|numpy|scipy|matplotlib|regions|photutils|tqdm|argparse|sys|pathlib)\b(?!_).*"),
+    (
+        r"py:.*",
+        r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib)\b(?!_).*",
+    ),
     # Modules behind the public names have no pages yet.
     (r"py:.*", r"astropy_imphot\.\w+\.\w+"),
 ]

@@ -203,7 +203,13 @@ def test_interrupted_command(exposures, tmp_path):
     script = os.path.join(os.path.dirname(sys.executable), "fit_photometry")
     command = [script, hst, *good(paths) * 10, "--output", str(output), "--nprocess", "2"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A test run in the background inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     lines = [process.stdout.readline() for _ in range(5)]
     assert lines[4].startswith("E1")
