@@ -7,17 +7,33 @@ import threading
 import traceback
 import warnings
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from multiprocessing.context import SpawnContext
+
+from astropy.io import fits
 
 from astropy_imphot.errors import UserError, WorkerError
 from astropy_imphot.files import short_name, source_name
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.io import read_image
 from astropy_imphot.results import FailedPhotometry
 
 __all__ = ["FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
 
 # Each process has a core, on which more threads would stand in each other's way.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _RecordingContext(SpawnContext):
+    """Starts processes, and knows which, so that no other child of the program is ended with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.processes = []
+
+    def Process(self, *args, **kwargs):  # noqa: N802
+        self.processes.append(super().Process(*args, **kwargs))
+        return self.processes[-1]
 
 
 class _Batch:
@@ -36,6 +52,7 @@ class _Batch:
         self._executor = executor
         self._on_error = on_error
         self._own = []
+        self._context = _RecordingContext()
         self._environment = None
 
     def __len__(self):
@@ -50,7 +67,9 @@ class _Batch:
 
     def __exit__(self, error_type, error, trace):
         if error_type is not None:
-            _terminate_workers()
+            # Nobody waits for their present jobs any more.
+            for process in self._context.processes:
+                process.terminate()
         for executor in self._own:
             executor.shutdown(cancel_futures=True)
         for key, value in (self._environment or {}).items():
@@ -65,15 +84,26 @@ class _Batch:
 
     def items(self):
         """Give tuples of an exposure, as it was given, and its result, in their order."""
+        if self._executor is None and self._environment is None:
+            raise UserError(f"{type(self).__name__} starts processes: use it in a with statement.")
+        running = {}
+        try:
+            yield from self._results(running)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _results(self, running):
         places = self._places()
         waiting = list(reversed(range(len(self))))
-        running, finished, failure, following = {}, {}, None, 0
+        finished, failure, following = {}, None, 0
         while running or (waiting and failure is None):
             while waiting and places and failure is None:
                 place, index = places.pop(), waiting.pop()
                 arguments, keywords = self._calls[index]
                 running[place.submit(self._function, *arguments, **keywords)] = index, place
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=lambda one: running[one][0]):
                 index, place = running.pop(future)
                 try:
                     finished[index] = future.result()
@@ -85,7 +115,8 @@ class _Batch:
                         finished[index] = FailedPhotometry(name=self._name(index), error=str(problem))
                 places.append(self._renewed(place))
             if failure is not None:
-                running = {future: job for future, job in running.items() if not future.cancel()}
+                for future in [one for one in running if one.cancel()]:
+                    del running[future]
             while following in finished:
                 yield self._muse[following], finished.pop(following)
                 following += 1
@@ -102,8 +133,7 @@ class _Batch:
         return [self._pool() for _ in range(self._nprocess)]
 
     def _pool(self):
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start_worker)
         self._own.append(pool)
         return pool
 
@@ -185,7 +215,7 @@ class FitImagePhotometryMP(_Batch):
     _function = staticmethod(fit_image_photometry)
 
     def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
-        calls = [((hst, one), options) for one in muse]
+        calls = [((_portable(hst), _portable(one)), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
 
@@ -226,7 +256,7 @@ class FitStarPhotometryMP(_Batch):
     _function = staticmethod(fit_star_photometry)
 
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
-        calls = [((hst, one, star), options) for one in muse]
+        calls = [((_portable(hst), _portable(one), star), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
 
@@ -265,6 +295,15 @@ class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
     _function = staticmethod(fit_image_and_star_photometry)
 
 
+def _portable(source):
+    """Return an input that can travel to another process, which open files cannot."""
+    if isinstance(source, fits.HDUList) and source.filename():
+        return source.filename()
+    if isinstance(source, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        return read_image(source)
+    return source
+
+
 def _start_worker():
     """Leave Ctrl-C to the parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -275,9 +314,3 @@ def _start_worker():
         os._exit(1)
 
     threading.Thread(target=follow_parent, daemon=True).start()
-
-
-def _terminate_workers():
-    """End the workers of pools that were left, whose present job nobody waits for."""
-    for process in multiprocessing.active_children():
-        process.terminate()

@@ -43,8 +43,11 @@ COMPACT_FRACTION = 0.64
 # How many standard deviations make a difference significant.
 SIGNIFICANCE = 5.0
 
-# A smaller assembly has no consensus.
+# A smaller assembly, or one that knows no better than this (arcsec, fraction of the scale),
+# has no consensus.
 LEAST_VOTERS = 4
+OFFSET_QUORUM = 0.015
+SCALE_QUORUM = 0.05
 
 
 def segment_objects(data, model, valid):
@@ -165,7 +168,7 @@ def vote(labels, jacobian, residual, valid, scale, compact):
     and the covariance A^-1 J^T C J A^-1, where C is the autocorrelation of the residuals
     on the sky. The consensus is the median of the objects, weighted by 1/(error^2 +
     trust^2), where the trust is 10 mas and 3 % for galaxies, 0.1 arcsec and 15 % for
-    compact objects.
+    compact objects. A consensus that is not known to 15 mas or 5 % condemns nobody.
 
     Examples
     --------
@@ -196,9 +199,12 @@ def vote(labels, jacobian, residual, valid, scale, compact):
     values = np.array([table[key] for key in names]).reshape(3, -1)
     errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
     table["compact"] = compact(table["x"], table["y"])
-    if len(table):
-        values = values - _consensus(values, errors, table["compact"])[:, np.newaxis]
-    table["changed"] = _differs(values, covariances, errors) & (len(table) >= LEAST_VOTERS)
+    known = np.zeros(3, dtype=bool)
+    if len(table) >= LEAST_VOTERS:
+        consensus, doubt = _consensus(values, errors, table["compact"])
+        values = values - consensus[:, np.newaxis]
+        known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
+    table["changed"] = _differs(values, covariances, errors, known)
     for key, value, error in zip(names, values, errors, strict=True):
         unit = u.dimensionless_unscaled if key == "scale" else u.arcsec
         table[key] = value * unit
@@ -208,13 +214,16 @@ def vote(labels, jacobian, residual, valid, scale, compact):
 
 
 def _consensus(values, errors, compact):
+    """Return what the objects agree on, and its standard deviation."""
     trust = np.where(
         compact,
         np.reshape([COMPACT_SCALE, COMPACT_OFFSET, COMPACT_OFFSET], (3, 1)),
         np.reshape([SCALE_TOLERANCE, OFFSET_TOLERANCE, OFFSET_TOLERANCE], (3, 1)),
     )
     weights = 1 / (errors**2 + trust**2)
-    return np.array([_weighted_median(*one) for one in zip(values, weights, strict=True)])
+    medians = np.array([_weighted_median(*one) for one in zip(values, weights, strict=True)])
+    # A median's variance is pi/2 times a mean's.
+    return medians, np.sqrt(0.5 * np.pi / weights.sum(axis=1))
 
 
 def _own_estimate(jacobian, residual, correlation):
@@ -231,14 +240,14 @@ def _own_estimate(jacobian, residual, correlation):
     return inverse @ flat @ residual.ravel(), covariance
 
 
-def _differs(values, covariances, errors):
+def _differs(values, covariances, errors, known):
     if not values.size:
         return np.zeros(0, dtype=bool)
     scale_differs = (np.abs(values[0]) > SCALE_TOLERANCE) & (np.abs(values[0]) > SIGNIFICANCE * errors[0])
     offsets = values[1:].T
     chi_square = np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
     moved = (np.hypot(*values[1:]) > OFFSET_TOLERANCE) & (chi_square > SIGNIFICANCE**2)
-    return scale_differs | moved
+    return (scale_differs & known[0]) | (moved & known[1:].all())
 
 
 def _weighted_median(values, weights):

@@ -7,6 +7,7 @@ from scipy import fft, ndimage
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import pixel_coordinates
 from astropy_imphot.io import read_grid, read_image
+from astropy_imphot.rescale import muse_unit
 
 __all__ = ["apply_corrections"]
 
@@ -66,11 +67,12 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         if word not in CORRECTIONS:
             raise UserError(f"there is no correction {word!r}: choose from {', '.join(CORRECTIONS)}.")
     image = read_image(image)
+    unit = muse_unit(image)
     data = image.data.astype(float)
     variance = None if image.uncertainty is None else image.uncertainty.array
     mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask
     if "zero" in wanted:
-        data = data - fit.bg.value
+        data = data - fit.bg.value * fit.bg.unit.to(unit)
     if "scale" in wanted:
         if not fit.scale.value > 0:
             raise UserError(f"the scale is {fit.scale.value}: images can be divided by one above 0 only.")
@@ -90,7 +92,7 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         data.astype(np.float32),
         mask=mask if mask.any() else None,
         uncertainty=None if variance is None else VarianceUncertainty(variance.astype(np.float32)),
-        unit=image.unit,
+        unit=unit,
         wcs=wcs,
         meta=image.meta,
     )

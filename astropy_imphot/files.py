@@ -65,7 +65,8 @@ def short_name(source):
     >>> short_name("exposures/E1.fits")
     'E1'
     """
-    return Path(source_name(source, "MUSE image")).stem
+    name = Path(source_name(source, "MUSE image")).name
+    return Path(name.removesuffix(".gz")).stem
 
 
 @contextmanager

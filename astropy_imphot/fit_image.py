@@ -8,14 +8,13 @@ from astropy.nddata import CCDData
 
 from astropy_imphot.changed import are_compact, segment_objects, vote
 from astropy_imphot.errors import UserError
-from astropy_imphot.files import naming, short_name, source_name
+from astropy_imphot.files import naming, short_name
 from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics, weighted_jacobian
-from astropy_imphot.io import read_image
 from astropy_imphot.masks import exclusion_mask
 from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.regrid import make_template
-from astropy_imphot.rescale import image_grids_aligned, muse_unit
+from astropy_imphot.rescale import image_grids_aligned, read_muse_image
 from astropy_imphot.results import FittedImagePhotometry
 from astropy_imphot.template import MISSING_LIMIT, HstTemplate
 from astropy_imphot.values import covariance_of, fitted_values
@@ -84,7 +83,7 @@ def fit_image_photometry(
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
         Not 0 where a pixel is to be left out.
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
-        Values at which parameters are held (bg in the MUSE image's unit; dx, dy and
+        Values at which parameters are held (bg in 1e-20 erg/s/cm2/Angstrom; dx, dy and
         fwhm in arcsec). By default (None) all are fitted.
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
@@ -145,8 +144,7 @@ def fit_image_photometry(
                 raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
         if min_scale is not None and not np.isfinite(min_scale):
             raise UserError(f"min_scale is {min_scale}: give a finite number.")
-        image = read_image(muse)
-        image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
+        image = read_muse_image(muse)
         start = {"dx": init_dx, "dy": init_dy} | fixed
         # Wherever the search starts, the margin is around it.
         reach = max(abs(start["dx"]), abs(start["dy"]))

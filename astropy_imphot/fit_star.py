@@ -1,9 +1,12 @@
 """Fit of one star, in the MUSE image and in the HST image."""
 
+import warnings
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, short_name, source_name
@@ -13,7 +16,7 @@ from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
 from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
-from astropy_imphot.rescale import flux_factor, muse_unit
+from astropy_imphot.rescale import flux_factor, image_grids_aligned, read_muse_image
 from astropy_imphot.results import FittedStarPhotometry, StarFit
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue, fitted_values
@@ -52,8 +55,9 @@ def fit_star_photometry(
     Parameters
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
-        The HST image, best at its own pixels; of a regridded one, the image on the MUSE
-        grid is used.
+        The HST image at its own pixels. Of a regridded one the image on the MUSE grid is
+        used, with a warning: its filter leaves no Moffat function, and the scale is
+        several percent off.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx).
     star : (float, float, float)
@@ -100,12 +104,11 @@ def fit_star_photometry(
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
     with naming(muse, hst, *option_files(options)):
         fixed = fixed_values(options)
-        image = read_image(muse)
-        image.unit = muse_unit(image, source_name(muse, "the MUSE image"))
+        image = read_muse_image(muse)
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
         mask = exclusion_mask(image, regions=area, segment=segment, extramask=extramask)
         mask |= ~star_mask(star, image.wcs, image.shape)
-        hst_image = _hst_around_star(hst, star, image.unit)
+        hst_image = _hst_around_star(hst, star, image)
         hst_mask = ~star_mask(star, hst_image.wcs, hst_image.shape, source_name(hst, "the HST image"))
         if hst_image.mask is not None:
             hst_mask |= hst_image.mask
@@ -156,21 +159,33 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
     return image_fit, fit_star_photometry(hst, muse, star, name=name, **common)
 
 
-def _hst_around_star(hst, star, unit):
+def _hst_around_star(hst, star, muse):
     """Return the HST image around the star, in fluxes per its own pixels."""
-    name = source_name(hst, "the HST image")
+    name, unit = source_name(hst, "the HST image"), muse.unit
     if isinstance(hst, HstTemplate):
-        return hst.image()
+        _warn_of_filter(name)
+        return hst.in_unit(unit).image()
     ra, dec, radius = (float(number) for number in star)
     center = SkyCoord(ra, dec, unit="deg")
     around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * radius * u.arcsec)
     grid = read_grid(hst)
+    if image_grids_aligned(grid, muse):
+        _warn_of_filter(name)
     image = read_image(hst, footprint=around)
     factor = flux_factor(grid.unit, grid.meta, unit, name)
     if image.uncertainty is not None:
         image.uncertainty = VarianceUncertainty(image.uncertainty.array * factor**2)
     return CCDData(
         image.data * factor, mask=image.mask, uncertainty=image.uncertainty, unit=unit, wcs=image.wcs
+    )
+
+
+def _warn_of_filter(name):
+    warnings.warn(
+        f"{name} was filtered for the MUSE grid, so that a star in it is no Moffat function: its scale is "
+        "several percent off; give the HST image at its own pixels.",
+        AstropyUserWarning,
+        stacklevel=5,
     )
 
 

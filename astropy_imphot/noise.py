@@ -88,7 +88,10 @@ def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
     """
     n_free, n_valid = len(jacobian), int(valid.sum())
     flat = jacobian.reshape(n_free, -1)
-    naive = np.linalg.pinv(flat @ flat.T, hermitian=True)
+    # Parameters differ by many orders of magnitude, which must not look like degeneracy.
+    sizes = np.sqrt((flat**2).sum(axis=1))
+    sizes = np.outer(np.where(sizes > 0, sizes, 1), np.where(sizes > 0, sizes, 1))
+    naive = np.linalg.pinv(flat @ flat.T / sizes, hermitian=True) / sizes
     # The fit has used up as many degrees of freedom as there are parameters.
     correlation = autocorrelation(residual, valid, max_lag) * n_valid / max(n_valid - n_free, 1)
     shape = [fft.next_fast_len(size + max_lag, real=True) for size in residual.shape]

@@ -238,6 +238,8 @@ def _plot_spectra(axes, fit, mask):
         frequency, power = _radial_power(np.where(mask, 0, image), scale)
         axes.semilogy(frequency, power, style, label=name)
     axes.set(title="mean power spectra", xlabel="frequency (cycles/arcsec)", ylabel="power (arbitrary unit)")
+    # The residual's mean is 0, and its lowest bin with it: that is not worth decades.
+    axes.set_ylim(bottom=0.1 * min(np.median(line.get_ydata()[-10:]) for line in axes.lines))
     axes.legend()
 
 

@@ -12,7 +12,7 @@ from astropy_imphot.files import naming, source_name
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.io import read_grid, read_image
 
-__all__ = ["flux_factor", "image_grids_aligned", "muse_unit", "rescale_hst_like_muse"]
+__all__ = ["flux_factor", "image_grids_aligned", "muse_unit", "read_muse_image", "rescale_hst_like_muse"]
 
 # What the MUSE pipeline writes.
 PIPELINE_UNIT = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
@@ -150,6 +150,53 @@ def muse_unit(grid, name="the MUSE image"):
     if not unit.is_equivalent(PIPELINE_UNIT):
         raise UserError(f"{name} is in {unit}: convert it to {PIPELINE_UNIT}.")
     return unit
+
+
+def read_muse_image(muse):
+    """
+    Read a MUSE image in the MUSE pipeline's unit.
+
+    Parameters
+    ----------
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, in a flux density per Angstrom or without unit.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The image, (ny, nx), in 1e-20 erg/s/cm2/Angstrom. Fitters need numbers of about 1.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or has another unit.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.rescale import read_muse_image
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> muse = simulate_field(seed=1, size=10.0).muse[0]
+    >>> muse.unit = u.Unit("erg/s/cm2/Angstrom")
+    >>> bool(abs(read_muse_image(muse).data[0, 0] / muse.data[0, 0] / 1e20 - 1) < 1e-6)
+    True
+    """
+    image = read_image(muse)
+    factor = muse_unit(image, source_name(muse, "the MUSE image")).to(PIPELINE_UNIT)
+    if factor == 1:
+        image.unit = PIPELINE_UNIT
+        return image
+    variance = None
+    if image.uncertainty is not None:
+        variance = VarianceUncertainty(image.uncertainty.array.astype(float) * factor**2)
+    return CCDData(
+        image.data.astype(float) * factor,
+        mask=image.mask,
+        uncertainty=variance,
+        unit=PIPELINE_UNIT,
+        wcs=image.wcs,
+        meta=image.meta,
+    )
 
 
 def flux_factor(unit, meta, to_unit, name):

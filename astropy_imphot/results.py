@@ -149,7 +149,7 @@ class FittedPhotometry:
         """
         lines = [f"{self.name} ({self.method} fit)"]
         for key, value in self.values.items():
-            text = COLUMNS.get(key, ("", key))[1]
+            text = COLUMNS.get(key, ("", ""))[1]
             number = f"{value.value:12.6g}"
             error = "fixed" if value.fixed else f"+- {value.stdev:.2g}"
             naive = self._naive_error(key)

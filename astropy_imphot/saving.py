@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy import fft
 
-from astropy_imphot.files import atomic_write, refuse_existing
+from astropy_imphot.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.headers import unit_string
 from astropy_imphot.io import read_grid, write_image
 
@@ -39,7 +39,7 @@ def saved_paths(muse):
     """
     path = Path(muse)
     return {
-        f"{key}{transform}": path.with_name(f"{path.stem}_{ending}{transform}.fits")
+        f"{key}{transform}": path.with_name(f"{short_name(path)}_{ending}{transform}.fits")
         for key, ending in ENDINGS.items()
         for transform in ("", "_fft")
     }

@@ -29,7 +29,7 @@ def check_format(path):
     >>> check_format("results.ecsv")
     """
     if not registry.identify_format("write", QTable, str(path), None, [], {}):
-        raise UserError(f"{path} has no suffix of a table: use .ecsv, .fits, .csv or .txt.")
+        raise UserError(f"{path} has no suffix of a table: use .ecsv, .fits or .csv.")
 
 
 def write_table(results, path, *, overwrite=False):

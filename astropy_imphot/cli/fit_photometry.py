@@ -16,7 +16,8 @@ from astropy_imphot.cli.arguments import (
     word_or_none,
 )
 from astropy_imphot.correct import apply_corrections
-from astropy_imphot.files import atomic_write, refuse_existing
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry
 from astropy_imphot.io import write_image
@@ -163,11 +164,8 @@ def _fit_all(options):
     if options.regions == "star" and options.star is None:
         options.regions = None
     if options.output:
-        refuse_existing(options.output, options.overwrite)
         check_format(options.output)
-    for muse in options.muse_images:
-        for path in _files(muse, options):
-            refuse_existing(path, options.overwrite)
+    _check_files(options)
     results, failures = [], 0
     with _fits(options) as fits:
         for muse, fit in tqdm(fits, **_bar(options)):
@@ -203,6 +201,22 @@ def _fits(options):
         options.hst_image, images, nprocess=options.nprocess, on_error=options.on_error, **keywords
     ) as fits:
         yield fits.items()
+
+
+def _check_files(options):
+    """Raise a `UserError` if a file to be written exists, is an input, or would be written twice."""
+    written = [path for muse in options.muse_images for path in _files(muse, options)]
+    written += [options.output] * bool(options.output)
+    taken = {
+        Path(name).resolve()
+        for name in (options.hst_image, *options.muse_images, options.regions, options.extramask)
+        if name is not None
+    }
+    for path in written:
+        refuse_existing(path, options.overwrite)
+        if Path(path).resolve() in taken:
+            raise UserError(f"{path} would be written over an input or another output: rename one of them.")
+        taken.add(Path(path).resolve())
 
 
 def _files(muse, options):
@@ -252,8 +266,7 @@ def _plot(fit, muse, options):
 
 
 def _beside(muse, ending):
-    path = Path(muse)
-    return path.with_name(path.stem + ending)
+    return Path(muse).with_name(short_name(muse) + ending)
 
 
 def _bar(options):
