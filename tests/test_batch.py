@@ -243,3 +243,50 @@ def test_workers_do_not_outlive_a_killed_parent(exposures, tmp_path):
     # What was finished is on the disk.
     assert len(QTable.read(output)) >= 1
     wait_until_none_is_left(process.pid)
+
+
+def test_other_children_are_left_alone(exposures):
+    hst, paths = exposures
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(WorkerError):
+            with FitImagePhotometryMP(hst, paths[2:3], executor=executor) as fits:
+                list(fits)
+        assert executor.submit(int).result() == 0
+    with pytest.raises(WorkerError):
+        with FitImagePhotometryMP(hst, paths[2:3], nprocess=1) as fits:
+            list(fits)
+    assert other.is_alive()
+    other.kill()
+    other.join()
+
+
+def test_leaving_early_cancels_what_waits(exposures):
+    hst, paths = exposures
+    calls = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *args, **kwargs):
+            calls.append(super().submit(*args, **kwargs))
+            return calls[-1]
+
+    with Counting(1) as executor, FitImagePhotometryMP(hst, good(paths) * 3, executor=executor) as fits:
+        for _ in fits:
+            break
+    assert sum(call.cancelled() for call in calls) >= 8
+
+
+def test_needs_a_with_statement(exposures):
+    with pytest.raises(UserError, match="with statement"):
+        list(FitImagePhotometryMP(exposures[0], exposures[1]))
+
+
+def test_open_files_travel(exposures):
+    from astropy.io import fits as fitsio
+
+    hst, paths = exposures
+    with fitsio.open(paths[0]) as hdus, fitsio.open(paths[1]) as others:
+        with FitImagePhotometryMP(hst, [hdus, others["DATA"]], nprocess=1) as fits:
+            found = [fit.dx.value for fit in fits]
+    assert_allclose(found, OFFSETS[:2], atol=0.01)

@@ -85,3 +85,12 @@ def test_an_empty_field_has_no_objects():
     sky = np.random.default_rng(1).normal(0, 1, (60, 60))
     labels = segment_objects(sky, np.zeros_like(sky), np.ones(sky.shape, bool))
     assert labels.max() <= 1
+
+
+def test_a_few_faint_galaxies_condemn_no_star():
+    """Bright stars that did not move stay, where the galaxies do not know the offset well."""
+    truth = Truth(dx=0.12, dy=-0.21, scale=0.93, fwhm=0.62)
+    field = simulate_field(3, size=16.0, truth=[truth], central_star=20.0)
+    fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5)
+    assert not fit.objects["changed"].any()
+    assert abs(fit.dx.value - 0.12) < 0.001

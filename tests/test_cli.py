@@ -346,3 +346,28 @@ def test_api_and_command_line_have_the_same_defaults():
     }
     assert different == {"regions", "fix_beta"}
     assert set(parameters) - set(options) == {"hst", "muse", "fitter", "name"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "hst.fits E1.fits --output hst.fits",
+        "hst.fits E1.fits --apply --output E1_aligned.fits",
+        "hst.fits E1.fits E1_aligned.fits --apply",
+    ],
+)
+def test_inputs_are_not_written_over(folder, capsys, words):
+    os.link("E2.fits", "E1_aligned.fits")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert fit_photometry.main([*words.split(), "--overwrite"]) == 1
+    assert "rename one" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_compressed_names(folder, capsys):
+    import gzip
+
+    (folder / "E3.fits.gz").write_bytes(gzip.compress((folder / "E1.fits").read_bytes()))
+    assert fit_photometry.main(["hst.fits", "E3.fits.gz", "--apply"]) == 0
+    assert rows(capsys)[0][0] == "E3"
+    assert os.path.exists("E3_aligned.fits")

@@ -1,13 +1,15 @@
 """The fit of stars that GalSim drew."""
 
+import astropy.units as u
 import galsim
 import numpy as np
 import pytest
 from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from astropy_imphot import UserError, fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot import UserError, fit_image_and_star_photometry, fit_star_photometry, make_template
 from astropy_imphot.simulate import CENTER, PIPELINE_UNIT, Truth, simulate_field, sky_grid
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
@@ -159,3 +161,28 @@ def test_both_fits_agree():
     both, _ = fit_image_and_star_photometry(field.hst, field.muse[0], STAR, regions="star", fix_beta=2.8)
     assert both.beta.fixed
     assert abs(both.n_pixels - circle) < 0.05 * circle
+
+
+@pytest.mark.parametrize("factor", [1e-20, 1e-12])
+def test_any_unit(pair, factor):
+    hst, muse, _, star = pair
+    expected = fit_star_photometry(hst, muse, star)
+    scaled = CCDData(
+        muse.data * 1e-20 / factor,
+        uncertainty=VarianceUncertainty(muse.uncertainty.array * (1e-20 / factor) ** 2),
+        unit=u.Unit(factor * PIPELINE_UNIT / 1e-20),
+        wcs=muse.wcs,
+    )
+    fit = fit_star_photometry(hst, scaled, star)
+    for key in (*KEYS, "muse_flux"):
+        assert_allclose(fit.values[key].value, expected.values[key].value, rtol=1e-4, atol=1e-5)
+        assert_allclose(fit.values[key].stdev, expected.values[key].stdev, rtol=1e-3)
+
+
+def test_filtered_image_is_warned_of(pair):
+    hst, muse, _, star = pair
+    template = make_template(hst, muse, margin=0.0)
+    with pytest.warns(AstropyUserWarning, match="its own pixels"):
+        fit_star_photometry(template, muse, star)
+    with pytest.warns(AstropyUserWarning, match="its own pixels"):
+        fit_star_photometry(template.image(), muse, star)
