@@ -46,7 +46,7 @@ class _Batch:
             raise UserError(f"on_error is {on_error!r}: give 'raise' or 'skip'.")
         if nprocess is not None and nprocess < 1:
             raise UserError(f"nprocess is {nprocess}: give 1 or more.")
-        self._muse = list(muse)
+        self._muse = muse
         self._calls = calls
         self._nprocess = min(nprocess or os.cpu_count() or 1, max(len(self._muse), 1))
         self._executor = executor
@@ -215,6 +215,7 @@ class FitImagePhotometryMP(_Batch):
     _function = staticmethod(fit_image_photometry)
 
     def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
+        muse = list(muse)
         calls = [((_portable(hst), _portable(one)), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
@@ -256,6 +257,7 @@ class FitStarPhotometryMP(_Batch):
     _function = staticmethod(fit_star_photometry)
 
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
+        muse = list(muse)
         calls = [((_portable(hst), _portable(one), star), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 

@@ -82,8 +82,9 @@ def test_stars_through_another_executor(exposures, batch):
     hst, paths = exposures
     with (
         ThreadPoolExecutor(2) as executor,
-        batch(hst, good(paths), STAR, executor=executor, fix_beta=2.5) as fits,
+        batch(hst, iter(good(paths)), STAR, executor=executor, fix_beta=2.5) as fits,
     ):
+        assert len(fits) == 4
         results = list(fits)
     expected = fit_star_photometry(hst, paths[4], STAR, fix_beta=2.5)
     last = results[-1] if batch is FitStarPhotometryMP else results[-1][1]
