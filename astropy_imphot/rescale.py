@@ -177,7 +177,7 @@ def read_muse_image(muse):
     >>> from astropy_imphot.rescale import read_muse_image
     >>> from astropy_imphot.simulate import simulate_field
     >>> muse = simulate_field(seed=1, size=10.0).muse[0]
-    >>> muse.unit = u.Unit("erg/s/cm2/Angstrom")
+    >>> muse.unit = u.erg / u.s / u.cm**2 / u.AA
     >>> bool(abs(read_muse_image(muse).data[0, 0] / muse.data[0, 0] / 1e20 - 1) < 1e-6)
     True
     """
