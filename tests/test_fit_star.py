@@ -18,7 +18,7 @@ STAR = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
 PER_ELECTRON = 9.74
 
 
-def drawn_pair(rng, noise=0.1, smooth=0.0):
+def drawn_pair(rng, noise=0.1, smooth=0.0, hst_noise=2e-4):
     """Let GalSim draw a star as both telescopes see it, somewhere in a pixel."""
     truth = Truth(
         dx=rng.uniform(-0.5, 0.5),
@@ -33,7 +33,7 @@ def drawn_pair(rng, noise=0.1, smooth=0.0):
     place = muse_grid.wcs.pixel_to_world(20 + rng.uniform(-0.5, 0.5), 19.5 + rng.uniform(-0.5, 0.5))
     images = []
     for grid, psf, level, shift in (
-        (hst_grid, galsim.Moffat(fwhm=0.085, beta=1.6, flux=flux / PER_ELECTRON), 2e-4, (0, 0)),
+        (hst_grid, galsim.Moffat(fwhm=0.085, beta=1.6, flux=flux / PER_ELECTRON), hst_noise, (0, 0)),
         (
             muse_grid,
             galsim.Moffat(fwhm=truth.fwhm, beta=truth.beta, flux=flux * truth.scale),
@@ -81,6 +81,23 @@ def test_forty_stars(smooth):
         assert np.abs(pulls).max() < 4
     rms = np.sqrt(np.mean(pulls**2, axis=0))
     assert np.all((rms > 0.75) & (rms < 1.3)), dict(zip(KEYS, rms.round(2), strict=True))
+
+
+def test_errors_include_those_of_hst():
+    rng = np.random.default_rng([2026, 12])
+    pulls = []
+    for _ in range(40):
+        # A MUSE image without noise to speak of, so that HST's decides.
+        hst, muse, truth, star = drawn_pair(rng, noise=1e-3, hst_noise=0.03)
+        fit = fit_star_photometry(hst, muse, star)
+        pulls.append(
+            [
+                (fit.values[key].value - getattr(truth, key)) / fit.values[key].stdev
+                for key in ("scale", "dx", "dy")
+            ]
+        )
+    rms = np.sqrt(np.mean(np.square(pulls), axis=0))
+    assert np.all((rms > 0.7) & (rms < 1.35)), rms
 
 
 @pytest.fixture(scope="module")
