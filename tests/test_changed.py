@@ -94,3 +94,24 @@ def test_a_few_faint_galaxies_condemn_no_star():
     fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5)
     assert not fit.objects["changed"].any()
     assert abs(fit.dx.value - 0.12) < 0.001
+
+
+@pytest.mark.parametrize(("fwhm", "beta"), [(0.085, 1.6), (0.14, 2.5)])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.05, 0.0), (0.05, 0.05)])
+def test_concentration_of_point_sources(fwhm, beta, shift):
+    """What the limit for compact objects is set by, for narrow and wide PSFs of HST."""
+    import galsim
+
+    from astropy_imphot.changed import COMPACT_RADII
+    from astropy_imphot.simulate import sky_grid
+
+    grid = sky_grid((501, 501), 0.03)
+    star = galsim.Moffat(fwhm=fwhm, beta=beta).shift(*shift)
+    pixels = star.drawImage(nx=501, ny=501, scale=0.03, method="no_pixel").array
+    hst = CCDData(pixels, unit="electron/s", wcs=grid.wcs, meta={"FILTER": "F775W"})
+    data = make_template(hst, sky_grid((31, 31)), margin=2.0).data
+    y, x = np.indices(data.shape)
+    row, column = np.unravel_index(data.argmax(), data.shape)
+    away = 0.1 * np.hypot(x - column, y - row)
+    inner, outer = (data[away <= radius].sum() for radius in COMPACT_RADII)
+    assert 0.81 < inner / outer < 0.89

@@ -10,7 +10,7 @@ import warnings
 from astropy_imphot._version import version
 from astropy_imphot.errors import UserError
 
-__all__ = ["ImphotArgumentParser", "extract_function_args", "number_or_none", "run", "word_or_none"]
+__all__ = ["ImphotArgumentParser", "extract_function_args", "none_or", "run"]
 
 
 class ImphotArgumentParser(argparse.ArgumentParser):
@@ -67,50 +67,33 @@ def extract_function_args(options, function):
     return {key: value for key, value in vars(options).items() if key in names}
 
 
-def number_or_none(text):
+def none_or(kind):
     """
-    Read a number, or None from the word "none", from a command line.
+    Return a converter that reads the word "none" as None, for an option of a command line.
 
     Parameters
     ----------
-    text : str
-        The word.
+    kind : callable
+        What reads all other words, such as float.
 
     Returns
     -------
-    float or None
-        Its value.
+    callable
+        For argparse's ``type``.
 
     Examples
     --------
-    >>> from astropy_imphot.cli.arguments import number_or_none
-    >>> number_or_none("2.5"), number_or_none("none")
-    (2.5, None)
+    >>> from astropy_imphot.cli.arguments import none_or
+    >>> none_or(float)("2.5"), none_or(float)("none"), none_or(str)("star")
+    (2.5, None, 'star')
     """
-    return None if text.lower() == "none" else float(text)
 
+    def convert(text):
+        return None if text.lower() == "none" else kind(text)
 
-def word_or_none(text):
-    """
-    Read a word, or None from the word "none", from a command line.
-
-    Parameters
-    ----------
-    text : str
-        The word.
-
-    Returns
-    -------
-    str or None
-        It.
-
-    Examples
-    --------
-    >>> from astropy_imphot.cli.arguments import word_or_none
-    >>> word_or_none("star"), word_or_none("none")
-    ('star', None)
-    """
-    return None if text.lower() == "none" else text
+    # argparse names it where a word cannot be read.
+    convert.__name__ = kind.__name__
+    return convert
 
 
 def run(parser, command, args):

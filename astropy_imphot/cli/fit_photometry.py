@@ -11,9 +11,8 @@ from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometry
 from astropy_imphot.cli.arguments import (
     ImphotArgumentParser,
     extract_function_args,
-    number_or_none,
+    none_or,
     run,
-    word_or_none,
 )
 from astropy_imphot.correct import apply_corrections
 from astropy_imphot.errors import UserError
@@ -50,7 +49,7 @@ def _parser():
     what.add_argument(
         "--regions",
         metavar="file|star|notstar|none",
-        type=word_or_none,
+        type=none_or(str),
         default="star",
         help="ds9 region file of what to fit or, with a leading -, to leave out; or only the star, if --star "
         "is given, or all but the star; or none, the whole image",
@@ -80,8 +79,8 @@ def _parser():
         ("fwhm", None, "FWHM of the PSF, arcsec"),
         ("beta", 2.5, "exponent of the PSF"),
     ):
-        fixed.add_argument(f"--fix_{key}", metavar="V", type=number_or_none, default=default, help=unit)
-    fixed.add_argument("--min_scale", metavar="V", type=number_or_none, help="lower limit of the scale")
+        fixed.add_argument(f"--fix_{key}", metavar="V", type=none_or(float), default=default, help=unit)
+    fixed.add_argument("--min_scale", metavar="V", type=none_or(float), help="lower limit of the scale")
     fixed.add_argument("--init_dx", metavar="A", type=float, default=0.0, help="first guess of dx, arcsec")
     fixed.add_argument("--init_dy", metavar="A", type=float, default=0.0, help="first guess of dy, arcsec")
 
@@ -116,7 +115,7 @@ def _parser():
     output.add_argument(
         "--hardcopy",
         metavar="|".join((*PLOT_FORMATS, "none")),
-        type=word_or_none,
+        type=none_or(str),
         choices=[*PLOT_FORMATS, None],
         help="write a plot of each fit beside its image X.fits: X_image_fit.EXT, X_star_fit.EXT",
     )
