@@ -43,6 +43,14 @@ COMPACT_FRACTION = 0.64
 # How many standard deviations make a difference significant.
 SIGNIFICANCE = 5.0
 
+# An object appeared if this part of its light is new.
+NEW_LIGHT = 0.5
+
+# Objects that cover more than this part of the pixels are not left out; a plane through fewer pixels
+# of sky tells nothing.
+LARGEST_PART = 0.2
+LEAST_SKY = 100
+
 # A smaller assembly, or one that knows no better than this (arcsec, fraction of the scale),
 # has no consensus.
 LEAST_VOTERS = 4
@@ -135,7 +143,7 @@ def _stamp(image, place, reach):
     return image[row - reach : row + reach + 1, column - reach : column + reach + 1]
 
 
-def vote(labels, jacobian, residual, valid, scale, compact):
+def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     """
     Let the objects of a field vote on its scale and offset.
 
@@ -147,10 +155,12 @@ def vote(labels, jacobian, residual, valid, scale, compact):
         Weighted derivatives of the model with respect to scale, dx and dy.
     residual : array of shape (ny, nx)
         Weighted residuals.
-    valid : bool array of shape (ny, nx)
-        The pixels that can be used.
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel cannot be used.
     scale : float
         The fit's scale.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
     compact : callable
         Takes the objects' x and y (pixels) and tells which are compact, see `are_compact`.
 
@@ -158,96 +168,175 @@ def vote(labels, jacobian, residual, valid, scale, compact):
     -------
     `~astropy.table.QTable`
         A row for each object: label, x, y (pixels), n_pixels; scale, dx and dy (arcsec)
-        less the consensus, scale as a fraction, with their errors (``_err``);
-        ``compact``; and ``changed``, whether the object differs significantly and by
-        more than 10 mas or 3 %.
+        less the consensus, scale as a fraction, with their errors (``_err``; NaN where HST
+        saw nothing); ``compact``; ``changed``, whether the object differs significantly and by
+        more than 10 mas or 3 %, and the ``reason``: moved, varied, appeared; and
+        ``left_out``, False for those that changed but are too many, see the notes.
 
     Notes
     -----
     An object's own values are the linear estimate A^-1 J^T r on its pixels, with A = J^T J
     and the covariance A^-1 J^T C J A^-1, where C is the autocorrelation of the residuals
-    on the sky. The consensus is the median of the objects, weighted by 1/(error^2 +
-    trust^2), where the trust is 10 mas and 3 % for galaxies, 0.1 arcsec and 15 % for
-    compact objects. A consensus that is not known to 15 mas or 5 % condemns nobody.
+    on the sky, and r the residuals less a plane through the sky. The consensus is the median of
+    the objects, weighted by 1/(error^2 + trust^2), where the trust is 10 mas and 3 % for
+    galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
+    taken off. A consensus that is not known to 15 mas or 5 % condemns nobody. An object
+    appeared if half of its light is not in the HST image. The most significant ones are left out, as
+    long as they cover less than a fifth of the pixels.
 
     Examples
     --------
     See `~astropy_imphot.fit_image_photometry`, whose result holds the table.
     """
+    valid = weights > 0
     sky = valid & (labels == 0)
+    residual = _less_plane(residual, weights, sky)
     correlation = autocorrelation(np.where(sky, residual, 0), sky) if sky.any() else np.ones((1, 1))
-    names = ("scale", "dx", "dy")
-    rows = []
+    rows, covariances = [], []
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         inside = (labels[box] == index) & valid[box]
-        estimate = _own_estimate(jacobian[:, *box] * inside, residual[box] * inside, correlation)
-        if estimate is None:
+        if not inside.any():
             continue
+        own_jacobian, own_residual = jacobian[:, *box] * inside, residual[box] * inside
+        values, covariance = _own_estimate(own_jacobian, own_residual, correlation)
         y, x = np.nonzero(inside)
-        rows.append((index, x.mean() + box[1].start, y.mean() + box[0].start, len(x), *estimate))
+        place = x.mean() + box[1].start, y.mean() + box[0].start
+        new_light = _new_light(own_residual, scale * own_jacobian[0], inside, correlation)
+        rows.append((index, *place, len(x), *values, new_light))
+        covariances.append(covariance)
+    names = ("scale", "dx", "dy")
     table = QTable(
-        rows=[(*row[:4], *row[4]) for row in rows] or None,
-        names=["label", "x", "y", "n_pixels", *names],
-        dtype=[int, float, float, int, float, float, float],
+        rows=rows or None,
+        names=["label", "x", "y", "n_pixels", *names, "new_light"],
+        dtype=[int, float, float, int, float, float, float, float],
     )
-    covariances = np.array([row[5] for row in rows]).reshape(-1, 3, 3)
-    table["scale"] /= scale
-    covariances[:, 0, :] /= scale
-    covariances[:, :, 0] /= scale
-    values = np.array([table[key] for key in names]).reshape(3, -1)
-    errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
+    to_fraction = np.array([1 / scale, 1, 1])
+    covariances = np.reshape(covariances, (-1, 3, 3)) * np.outer(to_fraction, to_fraction)
+    values = np.reshape([table[key] for key in names], (3, -1)) * to_fraction[:, np.newaxis]
     table["compact"] = compact(table["x"], table["y"])
-    known = np.zeros(3, dtype=bool)
-    if len(table) >= LEAST_VOTERS:
-        consensus, doubt = _consensus(values, errors, table["compact"])
-        values = values - consensus[:, np.newaxis]
-        known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
-    table["changed"] = _differs(values, covariances, errors, known)
+    places = [table[key] - (size - 1) / 2 for key, size in zip("xy", labels.shape[::-1], strict=True)]
+    places = np.reshape(places, (2, -1)) * np.reshape(pixel_scale[::-1], (2, 1))
+    errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
+    values, known = _less_consensus(values, errors, table["compact"], places)
+    _judge(table, values, covariances, known)
     for key, value, error in zip(names, values, errors, strict=True):
         unit = u.dimensionless_unscaled if key == "scale" else u.arcsec
         table[key] = value * unit
         table[f"{key}_err"] = error * unit
     table["x"].unit = table["y"].unit = u.pix
+    table["left_out"] = _left_out(table, LARGEST_PART * valid.sum())
+    del table["new_light"], table["significance"]
     return table
 
 
-def _consensus(values, errors, compact):
-    """Return what the objects agree on, and its standard deviation."""
+def _less_plane(residual, weights, sky):
+    """Subtract a background that slopes, which would else be laid on the objects."""
+    if sky.sum() < LEAST_SKY:
+        return residual
+    y, x = np.indices(residual.shape) - np.reshape(residual.shape, (2, 1, 1)) / 2
+    columns = np.array([weights, x * weights, y * weights])
+    solution = np.linalg.lstsq(columns[:, sky].T, residual[sky])[0]
+    return residual - np.tensordot(solution, columns, axes=1)
+
+
+def _new_light(residual, light, inside, correlation):
+    """Return how significant an object's surplus is, in standard deviations, if it is most of its light."""
+    surplus = residual.sum()
+    if surplus <= NEW_LIGHT * (surplus + light.sum()):
+        return 0.0
+    spread = signal.fftconvolve(inside.astype(float), correlation, mode="same")
+    return float(surplus / np.sqrt(max((inside * spread).sum(), 1e-300)))
+
+
+def _less_consensus(values, errors, compact, places):
+    """Return the objects' values less what they agree on, and which of it is known well."""
+    asked = np.isfinite(errors).all(axis=0)
+    known = np.zeros(3, dtype=bool)
+    if asked.sum() < LEAST_VOTERS:
+        return values, known
     trust = np.where(
         compact,
         np.reshape([COMPACT_SCALE, COMPACT_OFFSET, COMPACT_OFFSET], (3, 1)),
         np.reshape([SCALE_TOLERANCE, OFFSET_TOLERANCE, OFFSET_TOLERANCE], (3, 1)),
     )
     weights = 1 / (errors**2 + trust**2)
+    consensus, doubt = _consensus(values[:, asked], weights[:, asked])
+    x, y = places
+    square = np.maximum(x**2 + y**2, 1e-6)
+    angles = (x * (values[2] - consensus[2]) - y * (values[1] - consensus[1])) / square
+    (angle,), (angle_doubt,) = _consensus(
+        angles[np.newaxis, asked], (weights[1:].mean(axis=0) * square)[np.newaxis, asked]
+    )
+    if abs(angle) > SIGNIFICANCE * angle_doubt:
+        values = values - angle * np.array([np.zeros_like(x), -y, x])
+        consensus, doubt = _consensus(values[:, asked], weights[:, asked])
+    known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
+    return values - consensus[:, np.newaxis], known
+
+
+def _consensus(values, weights):
+    """Return weighted medians, and their standard deviations."""
     medians = np.array([_weighted_median(*one) for one in zip(values, weights, strict=True)])
     # A median's variance is pi/2 times a mean's.
     return medians, np.sqrt(0.5 * np.pi / weights.sum(axis=1))
 
 
+def _judge(table, values, covariances, known):
+    """Add the columns changed, reason and significance."""
+    seen = np.isfinite(values).all(axis=0)
+    values, covariances = (
+        np.where(seen, values, 0),
+        np.where(seen[:, np.newaxis, np.newaxis], covariances, np.eye(3)),
+    )
+    scale_sigma = np.abs(values[0]) / np.sqrt(covariances[:, 0, 0])
+    offsets = values[1:].T
+    offset_sigma = np.sqrt(
+        np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
+    )
+    appeared = np.asarray(table["new_light"]) > SIGNIFICANCE
+    found = {
+        "moved": known[1:].all()
+        & (np.hypot(*values[1:]) > OFFSET_TOLERANCE)
+        & (offset_sigma > SIGNIFICANCE)
+        & ~appeared,
+        "varied": known[0] & (np.abs(values[0]) > SCALE_TOLERANCE) & (scale_sigma > SIGNIFICANCE) & ~appeared,
+        "appeared": appeared,
+    }
+    table["changed"] = np.any(list(found.values()), axis=0)
+    table["reason"] = np.array(
+        [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
+        dtype=str,
+    )
+    table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)
+
+
+def _left_out(table, most_pixels):
+    """Return which objects to leave out: those that changed, the most significant ones first."""
+    left_out = np.zeros(len(table), dtype=bool)
+    total = 0
+    for row in np.argsort(table["significance"])[::-1]:
+        if table["changed"][row]:
+            total += table["n_pixels"][row]
+            left_out[row] = total <= most_pixels
+    return left_out
+
+
 def _own_estimate(jacobian, residual, correlation):
+    """Return an object's linear estimate of scale, dx and dy and its covariance; NaN if it has none."""
     flat = jacobian.reshape(3, -1)
     normal = flat @ flat.T
-    if np.linalg.cond(normal) > 1e10:
-        return None
+    nothing = np.full(3, np.nan), np.full((3, 3), np.nan)
+    if not np.linalg.cond(normal) < 1e10:
+        return nothing
     inverse = np.linalg.inv(normal)
     smoothed = signal.fftconvolve(jacobian, correlation[np.newaxis], mode="same", axes=(1, 2))
     middle = flat @ smoothed.reshape(3, -1).T
     covariance = inverse @ (0.5 * (middle + middle.T)) @ inverse
     if np.diag(covariance).min() <= 0:
-        return None
+        return nothing
     return inverse @ flat @ residual.ravel(), covariance
-
-
-def _differs(values, covariances, errors, known):
-    if not values.size:
-        return np.zeros(0, dtype=bool)
-    scale_differs = (np.abs(values[0]) > SCALE_TOLERANCE) & (np.abs(values[0]) > SIGNIFICANCE * errors[0])
-    offsets = values[1:].T
-    chi_square = np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
-    moved = (np.hypot(*values[1:]) > OFFSET_TOLERANCE) & (chi_square > SIGNIFICANCE**2)
-    return (scale_differs & known[0]) | (moved & known[1:].all())
 
 
 def _weighted_median(values, weights):

@@ -1,9 +1,10 @@
 """A template as MUSE sees it: convolved light, and its derivatives."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft, ndimage, special
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.otf import (
@@ -16,18 +17,49 @@ from astropy_imphot.otf import (
 )
 from astropy_imphot.resample import fold_spectrum, refine_spectrum
 
-__all__ = ["TemplateConvolver"]
+__all__ = ["NoiseProducts", "TemplateConvolver"]
 
-# Frequencies at which a decimation window left less than this cannot be restored.
-LEAST_WINDOW = 0.01
+# Frequencies at which HST and a decimation window left less than this cannot be restored.
+LEAST_RESPONSE = 0.01
 
-# Samples per MUSE pixel and axis, and degree of the splines, for values between the pixels.
-FINE = 5
-DEGREE = 5
+# Samples per MUSE pixel and axis of the cubic splines for values between the pixels.
+FINE = 4
 
 # What lies beyond the template is sky as a rule: it counts so much less than pixels
 # within it that were not observed.
 BEYOND_WEIGHT = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseProducts:
+    """
+    What white noise in a template, of variance 1 in the sum over a MUSE pixel, becomes.
+
+    Attributes
+    ----------
+    gram : array of shape (3, 3)
+        Mean products of the noise in the convolved light and its derivatives with respect to
+        fwhm and beta.
+    gradient : float
+        Mean square of its derivative with respect to dx, and to dy.
+    frequencies, power : arrays of shape (n,)
+        Its power spectrum: the part that each radial frequency (cycles/arcsec) has in the
+        variance.
+    pixel_scale : (float, float)
+        Height and width of a MUSE pixel, arcsec.
+    """
+
+    gram: np.ndarray
+    gradient: float
+    frequencies: np.ndarray
+    power: np.ndarray
+    pixel_scale: tuple
+
+    def autocorrelation(self, max_lag):
+        """Return the mean products of values up to max_lag pixels apart along each axis."""
+        lags = np.arange(-max_lag, max_lag + 1)
+        away = np.hypot(lags[:, np.newaxis] * self.pixel_scale[0], lags * self.pixel_scale[1])
+        return special.j0(2 * np.pi * away[..., np.newaxis] * self.frequencies) @ self.power
 
 
 class TemplateConvolver:
@@ -40,6 +72,8 @@ class TemplateConvolver:
         What HST saw.
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, fwhm in arcsec.
+    hst_psf : `~astropy_imphot.hst_psf.HstPsf`, optional
+        The PSF of the HST image as an image, which then takes the place of the Moffat function.
 
     Raises
     ------
@@ -65,7 +99,7 @@ class TemplateConvolver:
     ()
     """
 
-    def __init__(self, template, hst_fwhm, hst_beta):
+    def __init__(self, template, hst_fwhm, hst_beta, hst_psf=None):
         if not (hst_fwhm > 0 and 1 < hst_beta <= 100):
             raise UserError(
                 f"the HST PSF has FWHM {hst_fwhm} and beta {hst_beta}: give hst_fwhm (arcsec) above "
@@ -74,6 +108,7 @@ class TemplateConvolver:
         self.template = template
         self.hst_fwhm = hst_fwhm
         self.hst_beta = hst_beta
+        self.hst_psf = hst_psf
         self._last_spectrum = (None, None)
         self._last_image = (None, None)
 
@@ -82,7 +117,7 @@ class TemplateConvolver:
         return self
 
     def __reduce__(self):
-        return type(self), (self.template, self.hst_fwhm, self.hst_beta)
+        return type(self), (self.template, self.hst_fwhm, self.hst_beta, self.hst_psf)
 
     @cached_property
     def _radius(self):
@@ -93,13 +128,20 @@ class TemplateConvolver:
         return RadialTable(self._radius)
 
     @cached_property
+    def _response(self):
+        """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
+        window = decimation_window(self.template.window, self._radius, self.template.nyquist)
+        if self.hst_psf is None:
+            otf = self._table(moffat_otf(self._table.nodes, self.hst_fwhm, self.hst_beta))
+        else:
+            otf = self.hst_psf.otf(*self.template.frequencies, self.template.hst_axes)
+        response = window * otf
+        return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
+
+    @cached_property
     def _deconvolved(self):
         """The template's spectrum without what HST and a decimation filter did to it."""
-        window = decimation_window(self.template.window, self._radius, self.template.nyquist)
-        restorable = window > LEAST_WINDOW
-        otf = moffat_otf(self._table.nodes, self.hst_fwhm, self.hst_beta)
-        response = np.where(restorable, window, 1) * self._table(otf)
-        return np.where(restorable, self.template.spectrum, 0) / response
+        return self.template.spectrum / self._response
 
     def light(self, x, y, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
         """
@@ -134,9 +176,10 @@ class TemplateConvolver:
         if np.array_equal(column, x) and np.array_equal(row, y):
             values = self._on_pixels(derivative, optics)[row, column]
         else:
-            # Band-limited images are interpolated to about 1e-6 of their range this way.
-            finer = self._finer(derivative, optics)
-            values = ndimage.map_coordinates(finer, [FINE * y, FINE * x], order=DEGREE, mode="grid-wrap")
+            # Band-limited images are interpolated to about 1e-5 of their range this way.
+            values = ndimage.map_coordinates(
+                self._spline(derivative, optics), [FINE * y, FINE * x], prefilter=False, mode="grid-wrap"
+            )
         return values if inside.all() else np.where(inside, values, 0)
 
     def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
@@ -165,6 +208,40 @@ class TemplateConvolver:
         spectrum = fft.rfft2(padded) * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
         return fft.irfft2(spectrum, s=padded.shape)[:ny, :nx]
 
+    def noise_products(self, *, fwhm, beta):
+        """
+        Return mean products of what white noise in the template becomes in the light.
+
+        Parameters
+        ----------
+        fwhm, beta : float
+            The MUSE PSF, fwhm in arcsec.
+
+        Returns
+        -------
+        NoiseProducts
+            For noise of variance 1 in the sum over a MUSE pixel.
+        """
+        nodes = self._table.nodes
+        terms = moffat_otf_and_derivatives(nodes, fwhm, beta)
+        squares = self._noise_weights * terms[0] ** 2
+        return NoiseProducts(
+            gram=(self._noise_weights * terms) @ terms.T,
+            # Half of it is along each axis.
+            gradient=float(np.sum(squares * (2 * np.pi * nodes) ** 2) / 2),
+            frequencies=nodes,
+            power=squares,
+            pixel_scale=self.template.pixel_scale,
+        )
+
+    @cached_property
+    def _noise_weights(self):
+        """The sums over all frequencies, as sums over the nodes of the radial table."""
+        full = np.full(self._radius.shape, 2.0)
+        full[:, [0, -1]] = 1
+        modes = full / np.abs(self._response) ** 2
+        return self._table.node_sums(modes * self.template.oversample**2 / self.template.data.size)
+
     def _on_pixels(self, derivative, optics):
         key, image = self._last_image
         if derivative is None and key == optics:
@@ -175,11 +252,14 @@ class TemplateConvolver:
             self._last_image = (optics, image)
         return image
 
-    def _finer(self, derivative, optics):
+    def _spline(self, derivative, optics):
+        """Return the coefficients of a cubic spline through finer samples, periodic as these are."""
         shape = tuple(FINE * size for size in self.template.grid_shape)
-        return fft.irfft2(
-            refine_spectrum(self._spectrum(derivative, optics), self.template.data.shape, shape), s=shape
-        )
+        spectrum = refine_spectrum(self._spectrum(derivative, optics), self.template.data.shape, shape)
+        # What samples of a cubic B-spline, 1/6, 2/3, 1/6, do to each frequency (Unser 1999, IEEE
+        # Signal Process. Mag. 16, 22) is undone here, for there it costs nothing.
+        fy, fx = (2 + np.cos(2 * np.pi * one) for one in frequencies(shape, (1, 1)))
+        return fft.irfft2(spectrum * (9 / (fy * fx)), s=shape)
 
     def _spectrum(self, derivative, optics):
         key, spectrum = self._last_spectrum

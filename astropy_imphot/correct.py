@@ -72,7 +72,7 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     variance = None if image.uncertainty is None else image.uncertainty.array
     mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask
     if "zero" in wanted:
-        data = data - fit.bg.value * fit.bg.unit.to(unit)
+        data = data - _background(fit, image) * fit.bg.unit.to(unit)
     if "scale" in wanted:
         if not fit.scale.value > 0:
             raise UserError(f"the scale is {fit.scale.value}: images can be divided by one above 0 only.")
@@ -82,10 +82,13 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     if "xy" in wanted:
         height, width = read_grid(image).pixel_scale
         x, y = fit.dx.value / width, fit.dy.value / height
+        rotation = fit.values["rotation"].value if "rotation" in fit.values else 0.0
         if resample:
+            if rotation != 0:
+                raise UserError("pixels are shifted, not turned: correct a rotation without resample.")
             data, variance, mask = _shifted(data, variance, mask, -x, -y)
         else:
-            wcs = wcs.deepcopy()
+            wcs = _turned(wcs, rotation, image.shape)
             wcs.wcs.crpix += [x, y]
             wcs.wcs.set()
     return CCDData(
@@ -96,6 +99,31 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         wcs=wcs,
         meta=image.meta,
     )
+
+
+def _background(fit, image):
+    """Return the background that a fit found at each pixel."""
+    slopes = [fit.values[key].value if key in fit.values else 0.0 for key in ("bg_x", "bg_y")]
+    y, x = pixel_coordinates(image.shape)
+    height, width = read_grid(image).pixel_scale
+    right, up = (x - (image.shape[1] - 1) / 2) * width, (y - (image.shape[0] - 1) / 2) * height
+    return fit.bg.value + slopes[0] * right + slopes[1] * up
+
+
+def _turned(wcs, rotation, shape):
+    """Return the WCS of an image that is turned about its centre, from x towards y, by degrees."""
+    wcs = wcs.deepcopy()
+    if rotation == 0:
+        return wcs
+    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
+    turn = np.array([[cos, -sin], [sin, cos]])
+    center = (np.array(shape[::-1]) + 1) / 2
+    wcs.wcs.crpix = turn @ (wcs.wcs.crpix - center) + center
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd @ turn.T
+    else:
+        wcs.wcs.pc = wcs.wcs.get_pc() @ turn.T
+    return wcs
 
 
 def _shifted(data, variance, mask, x, y):

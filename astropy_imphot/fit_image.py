@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from astropy_imphot.changed import are_compact, segment_objects, vote
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, short_name
-from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics, weighted_jacobian
+from astropy_imphot.fitting import pixel_coordinates
+from astropy_imphot.hst_psf import read_hst_psf
 from astropy_imphot.masks import exclusion_mask
 from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.offsets import sky_offsets
-from astropy_imphot.regrid import make_template
+from astropy_imphot.regrid import coarse_template, make_template
 from astropy_imphot.rescale import image_grids_aligned, read_muse_image
 from astropy_imphot.results import FittedImagePhotometry
-from astropy_imphot.template import MISSING_LIMIT, HstTemplate
+from astropy_imphot.search import SEARCH_RADIUS, find_offset
+from astropy_imphot.solve import solve
+from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import covariance_of, fitted_values
+from astropy_imphot.verdict import check_free, image_flags, parameter_units, untried_values
 
 __all__ = ["fit_image_photometry", "fixed_values", "option_files"]
 
@@ -29,9 +31,6 @@ START_BETA = 2.5
 
 # A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
 MOST_MARGIN = 60.0
-
-# Which pixels are usable depends on the fit: how often to fit again.
-MAX_PASSES = 8
 
 
 def fit_image_photometry(
@@ -50,11 +49,14 @@ def fit_image_photometry(
     fix_beta=None,
     hst_fwhm=0.085,
     hst_beta=1.6,
+    hst_psf=None,
+    hst_psf_scale=None,
     hst_window=None,
     margin=3.0,
-    init_dx=0.0,
-    init_dy=0.0,
+    init_dx=None,
+    init_dy=None,
     min_scale=None,
+    free=(),
     taper=0,
     keep_changed=False,
     fitter=None,
@@ -87,16 +89,26 @@ def fit_image_photometry(
         fwhm in arcsec). By default (None) all are fitted.
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
+    hst_psf : str, path, HDU, HDUList, `~astropy.nddata.NDData`, array or `~photutils.psf.ImagePSF`, optional
+        The PSF of the HST image as an image along its pixel axes, response of the pixels included,
+        such as `~astropy_imphot.hst_psf.build_hst_psf` makes; see
+        `~astropy_imphot.hst_psf.read_hst_psf`. By default (None) it is the Moffat function.
+    hst_psf_scale : float, optional
+        Size of its pixels, arcsec. By default (None) from its WCS or its keyword PIXSCALE.
     hst_window : {"blackman", "none"}, optional
         The decimation filter of an HST image that is on the MUSE grid and does not
         record it, such as one of the classic imphot (``"blackman"``).
     margin : float
         How far around the MUSE image the HST image is used, arcsec (default: 3). A file of
         ``regrid_hst_to_muse`` and a template keep the margin that they were made with.
-    init_dx, init_dy : float
-        Where the search for the offset starts, arcsec (default: 0).
+    init_dx, init_dy : float, optional
+        Where the fit starts, arcsec. By default (None) at the offset, of up to 15 arcsec along each
+        axis, at which the images correlate best.
     min_scale : float, optional
         A lower limit of the flux scale. By default (None) there is none.
+    free : sequence of str
+        Parameters of `ConvolvedTemplate2D` to fit that are else held at 0: bg_x, bg_y, rotation, e1
+        and e2 (default: none).
     taper : float
         Reduce the weights of pixels that are closer than this to a masked one, pixels
         (default: 0, none).
@@ -125,7 +137,9 @@ def fit_image_photometry(
     The model is `ConvolvedTemplate2D`, compared with the MUSE image pixel by pixel. MUSE
     pixels of which more than 1 % of the light would come from pixels that HST did not
     observe are left out. The errors follow from the residuals' own autocorrelation, see
-    `~astropy_imphot.noise.sandwich_covariance`.
+    `~astropy_imphot.noise.sandwich_covariance`. The noise of the HST image, measured on its sky, would
+    make the PSF too wide and the scale too small, and is corrected for, see
+    `~astropy_imphot.template_noise.template_noise`. The result's ``flags`` tell what is doubtful.
 
     Examples
     --------
@@ -139,33 +153,51 @@ def fit_image_photometry(
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
     with naming(muse, hst, *option_files(options)):
         fixed = fixed_values(options)
+        options["free"] = check_free(free)
         for key in ("init_dx", "init_dy"):
-            if not abs(options[key]) <= MOST_MARGIN:
+            if options[key] is not None and not abs(options[key]) <= MOST_MARGIN:
                 raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
         if min_scale is not None and not np.isfinite(min_scale):
             raise UserError(f"min_scale is {min_scale}: give a finite number.")
+        psf = None if hst_psf is None else read_hst_psf(hst_psf, hst_psf_scale)
         image = read_muse_image(muse)
-        start = {"dx": init_dx, "dy": init_dy} | fixed
-        # Wherever the search starts, the margin is around it.
-        reach = max(abs(start["dx"]), abs(start["dy"]))
-        template = _template(hst, image, margin, reach, hst_window)
         mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
-        model = _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale)
+        known = tuple(fixed.get(key, options[f"init_{key}"]) for key in ("dx", "dy"))
+        template, offset = _template_and_offset(hst, image, mask, margin, hst_window, known)
+        model = ConvolvedTemplate2D(
+            template,
+            hst_fwhm=hst_fwhm,
+            hst_beta=hst_beta,
+            hst_psf=psf,
+            **({"fwhm": START_FWHM, "beta": START_BETA, "dx": offset[0], "dy": offset[1]} | fixed),
+        )
+        for key in (*fixed, *options["free"]):
+            model.fixed[key] = key in fixed
+        if min_scale is not None:
+            model.scale.min = min_scale
         with naming(hst):
-            solution = _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed)
-        fitted, fit_info, mask, objects = solution
-        return _result(fitted, fit_info, image, mask, objects, name or short_name(muse), options)
+            solution = solve(model, image, mask, taper=taper, fitter=fitter, keep_changed=keep_changed)
+        return _result(solution, image, name or short_name(muse), options)
 
 
-def _template(hst, image, margin, reach, hst_window):
+def _template_and_offset(hst, image, mask, margin, hst_window, known):
+    """Return the template, and where the fit starts, with the margin around it."""
+    if not 0 <= margin <= MOST_MARGIN:
+        raise UserError(f"margin is {margin}: give 0 to {MOST_MARGIN:g} arcsec.")
+    template = None
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
             raise UserError("the template was made for another MUSE image: make it anew with make_template.")
-        return hst.in_unit(image.unit)
-    if not 0 <= margin <= MOST_MARGIN:
-        raise UserError(f"margin is {margin}: give 0 to {MOST_MARGIN:g} arcsec.")
-    template = make_template(hst, image, margin=margin + reach, hst_window=hst_window)
-    return template.in_unit(image.unit)
+        template = hst.in_unit(image.unit)
+    elif image_grids_aligned(hst, image):
+        template = make_template(hst, image, margin=margin, hst_window=hst_window).in_unit(image.unit)
+    if None in known:
+        sky = template or coarse_template(hst, image, margin=SEARCH_RADIUS)
+        known = find_offset(sky, image, mask, known)
+    if template is None:
+        reach = max(abs(known[0]), abs(known[1]))
+        template = make_template(hst, image, margin=margin + reach).in_unit(image.unit)
+    return template, known
 
 
 def fixed_values(options):
@@ -212,7 +244,7 @@ def option_files(options):
     Parameters
     ----------
     options : dict
-        Keywords of `fit_image_photometry`, of which regions and extramask are used.
+        Keywords of `fit_image_photometry`, of which regions, extramask and hst_psf are used.
 
     Returns
     -------
@@ -225,113 +257,18 @@ def option_files(options):
     >>> option_files({"regions": "notstar", "extramask": "mask.fits"})
     ['mask.fits']
     """
-    names = [options.get(key) for key in ("regions", "extramask")]
+    names = [options.get(key) for key in ("regions", "extramask", "hst_psf")]
     return [name for name in names if isinstance(name, str | Path) and Path(name).suffix]
 
 
-def _start_model(template, hst_fwhm, hst_beta, start, fixed, min_scale):
-    model = ConvolvedTemplate2D(
-        template,
-        hst_fwhm=hst_fwhm,
-        hst_beta=hst_beta,
-        **({"fwhm": START_FWHM, "beta": START_BETA} | start),
-    )
-    for key in fixed:
-        model.fixed[key] = True
-    if min_scale is not None:
-        model.scale.min = min_scale
-    return model
-
-
-def _fit_usable_pixels(model, image, mask, taper, fitter, fixed, keep_changed):
-    """
-    Fit the pixels that can be modelled and did not change.
-
-    Which these are, the fit itself decides, so that it is repeated until they stay the
-    same. Returns the model, what the fitter tells, the final mask and the table of objects.
-    """
-    labels = objects = None
-    left_out = mask | _unmodelled(model)
-    changed = np.zeros_like(mask)
-    for number in range(MAX_PASSES):
-        if left_out.all():
-            raise UserError(
-                "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
-                "few arcsec around it."
-            )
-        weights = pixel_weights(image, left_out, taper)
-        start = _with_linear_start(model, image, weights, fixed)
-        model, fit_info = fit_pixels(start, image, left_out, weights, fitter)
-        used, left_out = left_out, mask | _unmodelled(model)
-        if not keep_changed:
-            if labels is None:
-                labels = _segments(model, image, left_out)
-            objects = _vote(model, image, left_out, labels)
-            # An object may come back at first, but not in and out for ever.
-            kept = changed if number >= MAX_PASSES // 2 else np.zeros_like(mask)
-            changed = kept | np.isin(labels, objects["label"][objects["changed"]])
-            left_out = left_out | changed
-        if np.array_equal(used, left_out):
-            break
-    return model, fit_info, used, objects
-
-
-def _segments(model, image, mask):
-    sky = model.copy()
-    sky.scale = 0
-    y, x = pixel_coordinates(image.shape)
-    background = sky(x, y)
-    return segment_objects(image.data - background, model(x, y) - background, ~mask)
-
-
-def _vote(model, image, mask, labels):
-    y, x = pixel_coordinates(image.shape)
-    weights = pixel_weights(image, mask)
-    jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
-    residual = np.where(mask, 0, image.data - model(x, y)) * weights
-    height, width = model.template.pixel_scale
-
-    def compact(x, y):
-        return are_compact(model.template, x - model.dx.value / width, y - model.dy.value / height)
-
-    return vote(labels, jacobian, residual, ~mask, model.scale.value, compact)
-
-
-def _unmodelled(model):
-    """Return the pixels that draw too much of their light from where HST did not observe."""
-    return model.missing_fraction() > MISSING_LIMIT
-
-
-def _with_linear_start(model, image, weights, fixed):
-    """Start from the scale and background that are best for the other parameters."""
-    y, x = pixel_coordinates(image.shape)
-    model = model.copy()
-    unit_light = model.copy()
-    unit_light.scale, unit_light.bg = 1, 0
-    columns = {"scale": unit_light(x, y), "bg": np.ones_like(x)}
-    free = [key for key in columns if key not in fixed]
-    if free:
-        used = weights > 0
-        rest = image.data - sum(fixed[key] * columns[key] for key in columns if key in fixed)
-        matrix = np.stack([(columns[key] * weights)[used] for key in free], axis=1)
-        solution = np.linalg.lstsq(matrix, (rest * weights)[used])[0]
-        for key, value in zip(free, solution, strict=True):
-            parameter = getattr(model, key)
-            # Fitters start within the bounds, not on them.
-            least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
-            parameter.value = max(value, least)
-    return model
-
-
-def _result(model, fit_info, image, mask, objects, name, options):
+def _result(solution, image, name, options):
+    model, mask, quality = solution.model, solution.mask, solution.quality
     y, x = pixel_coordinates(image.shape)
     light = model(x, y)
-    weights = pixel_weights(image, mask, options["taper"])
-    quality = statistics(model, image, mask, weights)
-    units = dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec) | {"bg": image.unit}
-    values = fitted_values(model, quality, units)
+    values = fitted_values(model, quality, parameter_units(image.unit))
     offset_covariance = covariance_of(("dx", "dy"), quality.covariance, quality.free)
     values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image.wcs, image.shape)
+    untried = untried_values(solution, image)
 
     def as_image(data):
         return CCDData(data, mask=mask, unit=image.unit, wcs=image.wcs)
@@ -339,15 +276,18 @@ def _result(model, fit_info, image, mask, objects, name, options):
     return FittedImagePhotometry(
         name=name,
         method="image",
-        values={key: values[key] for key in (*PARAMETERS, "dra", "ddec")},
-        n_evaluations=int(fit_info.get("nfev", 0)),
-        converged=bool(fit_info.get("success", True)),
+        values={key: values[key] for key in (*PARAMETERS, *options["free"], "dra", "ddec")},
+        n_evaluations=solution.n_evaluations,
+        converged=solution.converged,
+        flags=image_flags(solution, values, untried, image),
         options=options,
         fitted_model=model,
         data=as_image(image.data),
         model=as_image(light),
         residual=as_image(image.data - light),
-        weights=weights,
-        objects=objects,
+        weights=solution.weights,
+        objects=solution.objects,
+        labels=solution.labels,
+        untried=untried,
         **vars(quality),
     )

@@ -12,12 +12,13 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, short_name, source_name
 from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
 from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics
+from astropy_imphot.flags import at_bound, basic_flags
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
 from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, read_muse_image
-from astropy_imphot.results import FittedStarPhotometry, StarFit
+from astropy_imphot.results_star import FittedStarPhotometry, StarFit
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue, fitted_values
 
@@ -290,18 +291,29 @@ def _result(hst_fit, muse_fit, fixed, name, options):
     for instrument, fit in (("muse", muse_fit), ("hst", hst_fit)):
         values |= fit.sky_values(instrument)
     quality = muse_fit.quality
+    covariance = covariances["covariance"][np.ix_(used, used)]
+    converged = muse_fit.converged and hst_fit.converged
+    flags = basic_flags(
+        values,
+        free,
+        covariance,
+        converged=converged,
+        bounded=at_bound(muse_fit.fitted_model) or at_bound(hst_fit.fitted_model),
+        n_pixels=muse_fit.quality.n_pixels,
+    )
     return FittedStarPhotometry(
         name=name,
         method="stars",
         values=values,
-        covariance=covariances["covariance"][np.ix_(used, used)],
+        covariance=covariance,
         naive_covariance=covariances["naive_covariance"][np.ix_(used, used)],
         free=free,
         rms_error=quality.rms_error,
         rchi=quality.rchi,
         n_pixels=quality.n_pixels,
         n_evaluations=muse_fit.n_evaluations + hst_fit.n_evaluations,
-        converged=muse_fit.converged and hst_fit.converged,
+        converged=converged,
+        flags=flags,
         options=options,
         hst_fit=hst_fit,
         muse_fit=muse_fit,

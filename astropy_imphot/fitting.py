@@ -7,11 +7,12 @@ from astropy.modeling.fitting import TRFLSQFitter
 from astropy.stats import mad_std
 
 from astropy_imphot.masks import taper_weights
-from astropy_imphot.noise import sandwich_covariance
+from astropy_imphot.noise import excess_on_objects, sandwich_covariance
 
 __all__ = [
     "FitStatistics",
     "fit_pixels",
+    "free_parameters",
     "pixel_coordinates",
     "pixel_weights",
     "statistics",
@@ -183,7 +184,31 @@ def weighted_jacobian(model, keys, shape, weights):
     return np.array([derivatives[key] * weights for key in keys]).reshape(-1, *shape)
 
 
-def statistics(model, image, mask, weights):
+def free_parameters(model):
+    """
+    Return the names of a model's free parameters.
+
+    Parameters
+    ----------
+    model : `~astropy.modeling.Model`
+        The model.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the model's parameters.
+
+    Examples
+    --------
+    >>> from astropy_imphot import MoffatStar2D
+    >>> from astropy_imphot.fitting import free_parameters
+    >>> free_parameters(MoffatStar2D(fixed={"beta": True, "fwhm": True}))
+    ('flux', 'x_0', 'y_0', 'bg')
+    """
+    return tuple(key for key in model.param_names if not model.fixed[key])
+
+
+def statistics(model, image, mask, weights, *, jacobian=None, labels=None, template_part=None):
     """
     Return the errors of a fitted model's parameters, and how well it fits.
 
@@ -197,6 +222,14 @@ def statistics(model, image, mask, weights):
         True where a pixel was left out.
     weights : array of shape (ny, nx)
         1/standard deviation as it was used in the fit, 0 where left out.
+    jacobian : array of shape (p, ny, nx), optional
+        The weighted derivatives with respect to the free parameters. By default (None) they
+        are computed.
+    labels : int array of shape (ny, nx), optional
+        The objects, on which the residuals may be larger, see
+        `~astropy_imphot.noise.excess_on_objects`. By default (None) they are the same everywhere.
+    template_part : array of shape (p, p), optional
+        As for `~astropy_imphot.noise.sandwich_covariance`.
 
     Returns
     -------
@@ -217,9 +250,14 @@ def statistics(model, image, mask, weights):
     """
     y, x = pixel_coordinates(image.shape)
     residual = np.where(mask, 0, image.data - model(x, y))
-    free = tuple(key for key in model.param_names if not model.fixed[key])
-    jacobian = weighted_jacobian(model, free, image.shape, weights)
-    covariance, naive = sandwich_covariance(jacobian, residual * weights, ~mask)
+    free = free_parameters(model)
+    if jacobian is None:
+        jacobian = weighted_jacobian(model, free, image.shape, weights)
+    weighted = residual * weights
+    excess = 1.0 if labels is None else excess_on_objects(weighted, ~mask, labels)
+    covariance, naive = sandwich_covariance(
+        jacobian, weighted, ~mask, excess=excess, template_part=template_part
+    )
     n_pixels = int((~mask).sum())
     return FitStatistics(
         free=free,

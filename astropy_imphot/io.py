@@ -120,7 +120,8 @@ def read_image(source, *, footprint=None):
     source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The image. In a file, the extension DATA or SCI is read, or else the first
         image. STAT (variances), ERR (standard deviations), DQ (not 0 where a pixel is
-        bad) and WHT (0 where a pixel was not observed) are used where they are present.
+        bad) and WHT (0 where a pixel was not observed; without STAT and ERR, 1/WHT are the
+        variances, up to a factor) are used where they are present.
     footprint : `~astropy.coordinates.SkyCoord`, optional
         Read only the rectangle of pixels that encloses these positions. By default
         (None) the whole image is read.
@@ -164,7 +165,7 @@ def read_image(source, *, footprint=None):
             wcs = wcs[cut]
         data = _pixels(science, cut)
         mask = ~np.isfinite(data)
-        variance = None
+        variance = weight = None
         for extension in _companions(hdus, science):
             pixels = _pixels(extension, cut)
             if extension.name == "STAT":
@@ -174,7 +175,10 @@ def read_image(source, *, footprint=None):
             elif extension.name == "DQ":
                 mask |= pixels != 0
             elif extension.name == "WHT":
-                mask |= pixels == 0
+                mask |= ~(pixels > 0)
+                weight = pixels
+    if variance is None and weight is not None:
+        variance = np.where(weight > 0, 1 / np.where(weight > 0, weight, 1), 0)
     return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT"), name), wcs, header)
 
 

@@ -1,5 +1,7 @@
 """Models of astropy.modeling: a template convolved with the MUSE PSF, and a star."""
 
+from functools import cache
+
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
 
@@ -41,6 +43,9 @@ class ConvolvedTemplate2D(Fittable2DModel):
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
         and 1.6, from published fits to stars in 30 mas images of the UDF).
+    hst_psf : `~astropy_imphot.hst_psf.HstPsf`, optional
+        The PSF of the HST image as an image, from `~astropy_imphot.hst_psf.read_hst_psf`. By
+        default (None) it is the Moffat function.
     **kwargs
         For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
 
@@ -103,8 +108,8 @@ class ConvolvedTemplate2D(Fittable2DModel):
     e1 = Parameter(default=0.0, fixed=True, bounds=(-0.7, 0.7), description="ellipticity along x")
     e2 = Parameter(default=0.0, fixed=True, bounds=(-0.7, 0.7), description="ellipticity along x = y")
 
-    def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, **kwargs):
-        self._convolver = TemplateConvolver(template, hst_fwhm, hst_beta)
+    def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
+        self._convolver = TemplateConvolver(template, hst_fwhm, hst_beta, hst_psf)
         super().__init__(**kwargs)
 
     @property
@@ -135,6 +140,17 @@ class ConvolvedTemplate2D(Fittable2DModel):
         )
         return missing[self.template.field]
 
+    def noise_products(self):
+        """
+        Return what white noise in the template becomes in the model, less the scale.
+
+        Returns
+        -------
+        `~astropy_imphot.convolution.NoiseProducts`
+            For the model's PSF.
+        """
+        return self._convolver.noise_products(fwhm=self.fwhm.value, beta=self.beta.value)
+
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the model at MUSE pixel coordinates x and y."""
         right, up = self._arcsec_from_centre(x, y)
@@ -148,6 +164,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
         cos, sin = _cos_sin(rotation)
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
 
+        @cache
         def light(name):
             return self._convolver.light(*places, derivative=name, **optics)
 
@@ -155,7 +172,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
             # Turning moves the light along a circle, and turns the ellipse of the PSF.
             moved = -light("dx") * lever[1] + light("dy") * lever[0]
             if e1 != 0 or e2 != 0:
-                moved += 2 * (optics["e2"] * light("e1") - optics["e1"] * light("e2"))
+                moved = moved + 2 * (optics["e2"] * light("e1") - optics["e1"] * light("e2"))
             return np.radians(scale * moved)
 
         derivatives = {

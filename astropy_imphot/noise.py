@@ -1,12 +1,41 @@
-"""Errors from the noise as it is: its level and its correlation, measured on the residuals."""
+"""Noise as it is: its level and its correlation, measured on images, and the errors that follow."""
 
 import numpy as np
-from scipy import fft
+from astropy.stats import mad_std
+from scipy import fft, ndimage
 
-__all__ = ["autocorrelation", "sandwich_covariance"]
+__all__ = [
+    "autocorrelation",
+    "excess_on_objects",
+    "inverse",
+    "sandwich_covariance",
+    "score_covariance",
+    "sky_variance",
+]
 
 # Resampling correlates the noise of a few neighbouring pixels.
 MAX_LAG = 6
+
+# The least part of J^T J that is taken to be information, not noise of the template.
+LEAST_INFORMATION = 0.05
+
+# Where the noise of an HST image is measured: frequencies (cycles/arcsec, and fractions of the
+# Nyquist frequency) at which galaxies have little power left.
+BAND = (4.0, 8.0)
+BAND_OF_NYQUIST = (0.4, 0.8)
+BAND_STEPS = 8
+
+# Light is kept out by subtracting means of this radius, arcsec, and by masking what exceeds so many
+# standard deviations, and as much around it.
+SMOOTH_RADIUS = 0.15
+SOURCE_SIGMA = 3.0
+
+# Residuals on an object are larger than on the sky if so many standard deviations tell so.
+EXCESS_SIGMA = 4.0
+
+# Less sky than this, in pixels, tells nothing; more than this, along an axis, tells nothing new.
+LEAST_SKY = 1000
+TILE = 1024
 
 
 def autocorrelation(residual, valid, max_lag=MAX_LAG):
@@ -47,7 +76,7 @@ def autocorrelation(residual, valid, max_lag=MAX_LAG):
     return products(np.where(valid, residual, 0)) / pairs
 
 
-def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
+def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=None, max_lag=MAX_LAG):
     r"""
     Return the covariance of fitted parameters under correlated noise.
 
@@ -60,6 +89,12 @@ def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
         Weighted residuals, 0 where not valid.
     valid : bool array of shape (ny, nx)
         The pixels that were fitted.
+    excess : array of shape (ny, nx) or float
+        By how much the noise is larger at some pixels than the weights tell, as
+        `excess_on_objects` finds it (default: 1).
+    template_part : array of shape (p, p), optional
+        What noise in the template adds to J\ :sup:`T`\ J, which is no information, see
+        `~astropy_imphot.template_noise.TemplateNoise`. By default (None) there is none.
     max_lag : int
         How far the noise is correlated, pixels (default: 6).
 
@@ -73,8 +108,8 @@ def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
     Notes
     -----
     With A = J\ :sup:`T`\ J and C the autocorrelation of the residuals, taken as the
-    same everywhere, the covariance is A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1` (Huber
-    1967; White 1980, Econometrica 48, 817).
+    same everywhere but for the excess, the covariance is A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1`
+    (Huber 1967; White 1980, Econometrica 48, 817).
 
     Examples
     --------
@@ -88,19 +123,194 @@ def sandwich_covariance(jacobian, residual, valid, max_lag=MAX_LAG):
     """
     n_free, n_valid = len(jacobian), int(valid.sum())
     flat = jacobian.reshape(n_free, -1)
-    # Parameters differ by many orders of magnitude, which must not look like degeneracy.
-    sizes = np.sqrt((flat**2).sum(axis=1))
-    sizes = np.outer(np.where(sizes > 0, sizes, 1), np.where(sizes > 0, sizes, 1))
-    naive = np.linalg.pinv(flat @ flat.T / sizes, hermitian=True) / sizes
+    normal = flat @ flat.T
     # The fit has used up as many degrees of freedom as there are parameters.
-    correlation = autocorrelation(residual, valid, max_lag) * n_valid / max(n_valid - n_free, 1)
-    shape = [fft.next_fast_len(size + max_lag, real=True) for size in residual.shape]
+    correlation = autocorrelation(residual / excess, valid, max_lag) * n_valid / max(n_valid - n_free, 1)
+    bread = inverse(normal if template_part is None else normal - template_part, normal)
+    return bread @ score_covariance(jacobian * excess, correlation) @ bread, inverse(normal)
+
+
+def score_covariance(jacobian, correlation):
+    """
+    Return the covariance of a fit's slopes under correlated noise, J^T C J.
+
+    Parameters
+    ----------
+    jacobian : array of shape (p, ny, nx)
+        As for `sandwich_covariance`.
+    correlation : array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        The autocorrelation of the noise, from `autocorrelation`.
+
+    Returns
+    -------
+    array of shape (p, p)
+        The covariance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import score_covariance
+    >>> white = np.pad([[4.0]], 1)
+    >>> score_covariance(np.ones((1, 10, 10)), white).round(6)
+    array([[400.]])
+    """
+    n_free, ny, nx = jacobian.shape
+    max_lag = len(correlation) // 2
+    shape = [fft.next_fast_len(size + max_lag, real=True) for size in (ny, nx)]
     kernel = np.zeros(shape)
     lags = np.arange(-max_lag, max_lag + 1)
     kernel[np.ix_(lags, lags)] = correlation
     # Its transform is the noise's power, which a few pixels can make negative by chance.
     power = np.maximum(fft.rfft2(kernel).real, 0)
-    smoothed = fft.irfft2(fft.rfft2(jacobian, s=shape) * power, s=shape)
-    ny, nx = residual.shape
-    middle = flat @ smoothed[:, :ny, :nx].reshape(n_free, -1).T
-    return naive @ (0.5 * (middle + middle.T)) @ naive, naive
+    smoothed = fft.irfft2(fft.rfft2(jacobian, s=shape) * power, s=shape)[:, :ny, :nx]
+    middle = jacobian.reshape(n_free, -1) @ smoothed.reshape(n_free, -1).T
+    return 0.5 * (middle + middle.T)
+
+
+def inverse(matrix, sizes_of=None):
+    """
+    Return the inverse of a matrix J^T J whose parameters differ by orders of magnitude.
+
+    Parameters
+    ----------
+    matrix : array of shape (p, p)
+        Symmetric; combinations of parameters of which it tells nothing are left out.
+    sizes_of : array of shape (p, p), optional
+        The matrix that tells the parameters' sizes, and of whose information at least a
+        small part is taken to be real. By default (None) ``matrix`` itself.
+
+    Returns
+    -------
+    array of shape (p, p)
+        The pseudo-inverse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import inverse
+    >>> inverse(np.diag([4.0, 1e-20, 0.0])).diagonal().tolist()
+    [0.25, 1e+20, 0.0]
+    """
+    sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
+    sizes = np.where(sizes > 0, sizes, 1)
+    scaled = matrix / np.outer(sizes, sizes)
+    if sizes_of is not None:
+        values, vectors = np.linalg.eigh(scaled)
+        least = LEAST_INFORMATION * np.linalg.eigvalsh(sizes_of / np.outer(sizes, sizes))
+        scaled = (vectors * np.maximum(values, least)) @ vectors.T
+    return np.linalg.pinv(scaled, hermitian=True) / np.outer(sizes, sizes)
+
+
+def excess_on_objects(residual, valid, labels):
+    """
+    Return by how much residuals are larger on objects than on the sky.
+
+    Parameters
+    ----------
+    residual : array of shape (ny, nx)
+        Weighted residuals, 0 where not valid.
+    valid : bool array of shape (ny, nx)
+        The pixels that count.
+    labels : int array of shape (ny, nx)
+        0 on the sky, 1 and more on the objects.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        Ratio of the rms residual on an object to that on the sky, where it is
+        significantly more than 1, and 1 elsewhere.
+
+    Notes
+    -----
+    No model is perfect: colours that change over a galaxy, distortions, and the shot noise of bright
+    objects that variances leave out, make the errors larger than the sky's noise tells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import excess_on_objects
+    >>> residual = np.random.default_rng(1).normal(size=(100, 100))
+    >>> labels = np.zeros((100, 100), int)
+    >>> labels[40:50, 40:50], labels[70:80, 70:80] = 1, 2
+    >>> residual[labels == 2] *= 3
+    >>> excess_on_objects(residual, labels >= 0, labels)[[10, 45, 75], [10, 45, 75]].round()
+    array([1., 1., 3.])
+    """
+    excess = np.ones(residual.shape)
+    sky = valid & (labels == 0)
+    if sky.sum() < LEAST_SKY or not labels.any():
+        return excess
+    correlation = autocorrelation(np.where(sky, residual, 0), sky)
+    variance = correlation[MAX_LAG, MAX_LAG]
+    if variance <= 0:
+        return excess
+    # Of so many correlated pixels one is independent.
+    correlated = np.sum((correlation / variance) ** 2)
+    numbers = np.arange(1, labels.max() + 1)
+    counts = np.maximum(ndimage.sum_labels(valid, labels, numbers), 1)
+    ratios = ndimage.sum_labels(residual**2, labels, numbers) / counts / variance
+    significant = ratios > 1 + EXCESS_SIGMA * np.sqrt(2 * correlated / counts)
+    return np.concatenate([[1.0], np.sqrt(np.where(significant, ratios, 1))])[labels]
+
+
+def sky_variance(image, valid, pixel_scale):
+    """
+    Return the variance of an image's noise, as large structures see it.
+
+    Parameters
+    ----------
+    image : array of shape (ny, nx)
+        An HST image.
+    valid : bool array of shape (ny, nx)
+        The pixels that were observed.
+    pixel_scale : (float, float)
+        Height and width of its pixels, arcsec.
+
+    Returns
+    -------
+    float or None
+        Variance per pixel of white noise that has the power of the image's noise at low
+        frequencies; None if there is too little sky to tell.
+
+    Notes
+    -----
+    Drizzling and other resampling correlate noise, so that it is larger, averaged over many
+    pixels, than the scatter of the pixels tells (Casertano et al. 2000, AJ 120, 2747). Hence the
+    power spectrum of the sky is measured where galaxies have no power left, from 4 to 8
+    cycles/arcsec, and carried on to frequency 0 as a Gaussian. Of large images the middle is used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import sky_variance
+    >>> noise = np.random.default_rng(1).normal(0, 2, (300, 300))
+    >>> bool(abs(sky_variance(noise, np.ones(noise.shape, bool), (0.03, 0.03)) - 4) < 0.2)
+    True
+    """
+    middle = tuple(slice(max(size - TILE, 0) // 2, (size + TILE) // 2) for size in image.shape)
+    image, valid = image[middle], valid[middle]
+    if valid.sum() < LEAST_SKY:
+        return None
+    pixel = np.mean(pixel_scale)
+    size = 2 * round(SMOOTH_RADIUS / pixel) + 1
+    filled = np.where(valid, image, np.median(image[valid]))
+    fine = filled - ndimage.uniform_filter(filled, size)
+    smooth = ndimage.uniform_filter(filled, 3) - ndimage.uniform_filter(filled, 4 * size + 1)
+    sources = ndimage.binary_opening(np.abs(smooth) > SOURCE_SIGMA * mad_std(smooth[valid]), np.ones((2, 2)))
+    sky = ~ndimage.maximum_filter(sources | ~valid, size)
+    if sky.sum() < LEAST_SKY:
+        return None
+    fy = fft.fftfreq(image.shape[0], pixel_scale[0])[:, np.newaxis]
+    fx = fft.rfftfreq(image.shape[1], pixel_scale[1])
+    power = np.abs(fft.rfft2(np.where(sky, fine, 0))) ** 2 / sky.sum()
+    power /= np.maximum(1 - np.sinc(size * pixel * fy) * np.sinc(size * pixel * fx), 0.1) ** 2
+    nyquist = 0.5 / max(pixel_scale)
+    low, high = (min(one, part * nyquist) for one, part in zip(BAND, BAND_OF_NYQUIST, strict=True))
+    frequency = np.hypot(fy, fx)
+    edges = np.linspace(low, high, BAND_STEPS + 1)
+    step = np.digitize(frequency, edges)
+    means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
+    if not np.all(means > 0):
+        return 0.0
+    _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
+    return float(np.exp(level))

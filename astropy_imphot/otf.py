@@ -19,6 +19,7 @@ __all__ = [
     "moffat_otf",
     "moffat_otf_and_derivatives",
     "padded_length",
+    "window_noise",
 ]
 
 # Half the steps of a five-point central difference, and their weights.
@@ -179,6 +180,31 @@ class RadialTable:
         at_radii = self._to_radii @ (self._to_coefficients @ np.transpose(values))
         return np.moveaxis(at_radii, 0, -1).reshape(np.shape(values)[:-1] + self.shape)
 
+    def node_sums(self, weights):
+        """
+        Return weights of the nodes that give the same sums as weights of the radii.
+
+        Parameters
+        ----------
+        weights : array of the radii's shape
+            Weights w.
+
+        Returns
+        -------
+        array of shape (n,)
+            Weights v with sum(v * values) = sum(w * table(values)) for any function.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot.otf import RadialTable
+        >>> table = RadialTable(np.linspace(0, 3, 50))
+        >>> sums = table.node_sums(np.ones(50))
+        >>> round(float(sums @ table.nodes), 6), round(float(np.linspace(0, 3, 50).sum()), 6)
+        (75.0, 75.0)
+        """
+        return self._to_coefficients.T @ (self._to_radii.T @ np.ravel(weights))
+
 
 def frequencies(shape, pixel_scale):
     """
@@ -304,6 +330,30 @@ def decimation_window(name, frequency, nyquist):
     if name not in WINDOWS:
         raise UserError(f"there is no decimation window {name!r}: choose from {', '.join(WINDOWS)}.")
     return WINDOWS[name](np.asarray(frequency, dtype=float) / nyquist)
+
+
+def window_noise(name):
+    """
+    Return which part of white noise a decimation window leaves.
+
+    Parameters
+    ----------
+    name : str
+        As for `decimation_window`.
+
+    Returns
+    -------
+    float
+        The variance of a pixel after it over that before it.
+
+    Examples
+    --------
+    >>> from astropy_imphot.otf import window_noise
+    >>> round(window_noise("none"), 3), round(window_noise("blackman"), 3)
+    (1.0, 0.118)
+    """
+    axis = fft.fftfreq(256)
+    return float(np.mean(decimation_window(name, np.hypot(axis[:, np.newaxis], axis), 0.5) ** 2))
 
 
 def padded_length(length):

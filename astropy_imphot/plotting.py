@@ -4,8 +4,13 @@ import numpy as np
 from scipy import fft
 
 from astropy_imphot.errors import UserError
+from astropy_imphot.flags import flag_names
 
 __all__ = ["close", "plot_image_fit", "plot_star_fit", "show"]
+
+# Objects' offsets are drawn if they are known to this, arcsec, which is so many pixels long.
+KNOWN_OFFSET = 0.05
+ARROW_PIXELS = 10
 
 
 def _pyplot():
@@ -31,7 +36,8 @@ def plot_image_fit(fit, *, title=None):
     -------
     `~matplotlib.figure.Figure`
         The figure. Data and model share a stretch; the residual has its own, symmetric
-        one. A grey veil is over pixels that were left out.
+        one. A grey veil is over pixels that were left out; objects that changed since the HST
+        image are outlined. Arrows are the offsets of the objects from the fit's.
 
     Raises
     ------
@@ -86,6 +92,8 @@ def plot_image_fit(fit, *, title=None):
         axes.set(xlim=columns, ylim=rows)
         bar = figure.colorbar(shown, ax=axes, orientation="horizontal", shrink=0.9)
         bar.set_label(unit, fontsize="small")
+        _plot_changed(axes, fit)
+    _plot_offsets(axes, fit)
     _plot_spectra(figure.add_subplot(grid[1, :2]), fit, mask)
     _write_values(figure.add_subplot(grid[1, 2]), fit)
     return figure
@@ -228,6 +236,36 @@ def _extent(valid):
     return limits
 
 
+def _plot_changed(axes, fit):
+    """Outline the objects that changed."""
+    if fit.objects is not None and fit.objects["changed"].any():
+        changed = np.isin(fit.labels, fit.objects["label"][fit.objects["changed"]])
+        axes.contour(changed, levels=[0.5], colors="C1", linewidths=1)
+
+
+def _plot_offsets(axes, fit):
+    """Draw the objects' own offsets, of those that know them."""
+    if fit.objects is None:
+        return
+    known = np.hypot(fit.objects["dx_err"], fit.objects["dy_err"]).value < KNOWN_OFFSET
+    shown = fit.objects[known]
+    if not len(shown):
+        return
+    pixels = ARROW_PIXELS / KNOWN_OFFSET
+    arrows = axes.quiver(
+        shown["x"].value,
+        shown["y"].value,
+        shown["dx"].value * pixels,
+        shown["dy"].value * pixels,
+        color=np.where(shown["changed"], "C1", "k"),
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.006,
+    )
+    axes.quiverkey(arrows, 0.85, 1.03, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
+
+
 def _plot_spectra(axes, fit, mask):
     scale = fit.fitted_model.template.pixel_scale
     for name, image, style in (
@@ -265,6 +303,7 @@ def _write_values(axes, fit):
         for key, value in fit.values.items()
     ]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
+    lines += [f"{'flag':>{width}}  {name}" for name in flag_names(fit.flags)]
     axes.text(
         0, 1, "\n".join(lines), family="monospace", fontsize="small", va="top", transform=axes.transAxes
     )

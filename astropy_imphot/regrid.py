@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
+from astropy.nddata import block_reduce
+from astropy.wcs.utils import pixel_to_pixel
 from scipy import ndimage
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import source_name
 from astropy_imphot.io import read_grid, read_image
-from astropy_imphot.otf import WINDOWS
-from astropy_imphot.resample import border, finer_wcs, interpolate, lowpassed, padded_grid
+from astropy_imphot.noise import sky_variance
+from astropy_imphot.otf import WINDOWS, window_noise
+from astropy_imphot.resample import border, coarser_wcs, finer_wcs, interpolate, lowpassed, padded_grid
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, muse_unit
 from astropy_imphot.template import WINDOW_KEYWORD, HstTemplate
 
-__all__ = ["make_template", "regrid_hst_like_muse"]
+__all__ = ["coarse_template", "make_template", "regrid_hst_like_muse"]
 
 # Samples of the template per MUSE pixel and axis: aliasing of what is above the MUSE
 # Nyquist frequency stays outside the MUSE band.
@@ -89,6 +92,61 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     return _from_hst_pixels(hst, hst_grid, muse, margin, name)
 
 
+def coarse_template(hst, muse, *, margin):
+    """
+    Make a template that is just good enough to find an offset with.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image at its own pixels.
+    muse : `~astropy_imphot.io.Grid`
+        The MUSE image.
+    margin : float
+        How far the template reaches over the MUSE image on every side, arcsec.
+
+    Returns
+    -------
+    HstTemplate
+        One sample per MUSE pixel, means of HST pixels, in the HST image's unit.
+
+    Raises
+    ------
+    UserError
+        If the HST image cannot be read, or does not overlap the MUSE field widened by the margin.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io import read_grid
+    >>> from astropy_imphot.regrid import coarse_template
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> coarse_template(field.hst, read_grid(field.muse[0]), margin=12.0).grid_shape
+    (180, 180)
+    """
+    grid = read_grid(muse)
+    before, shape = padded_grid(grid, margin)
+    image = read_image(hst, footprint=border(grid.wcs, before, shape))
+    observed = ~_unobserved(image)
+    if not observed.any():
+        raise UserError(f"{source_name(hst, 'the HST image')} has no valid pixel within the MUSE field.")
+    size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
+    light = block_reduce(np.where(observed, image.data, np.median(image.data[observed])), size, func=np.mean)
+    seen = block_reduce(observed.astype(float), size, func=np.mean)
+    (data, seen), reached = interpolate(
+        np.array([light, seen]), coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
+    )
+    return HstTemplate(
+        data=data,
+        missing=np.where(reached, 1 - seen, 1),
+        grid=grid,
+        oversample=1,
+        margin=before,
+        window="none",
+        meta=image.meta,
+    )
+
+
 def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     """
     Resample an HST image onto the pixels of a MUSE image, in its unit.
@@ -133,6 +191,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit, name) * area_ratio
     layers = _layers(image, factor, factor**2 / area_ratio, name)
+    uniform = _calibrate_variance(layers, hst_grid.pixel_scale, area_ratio)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
     smooth = [lowpassed(layer, hst_grid.pixel_scale, flat, stop) for layer in layers.values()]
@@ -140,15 +199,24 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     finer_shape = tuple(OVERSAMPLE * size for size in shape)
     resampled, reached = interpolate(np.array(smooth), image.wcs, finer, finer_shape)
     layers = dict(zip(layers, resampled, strict=True))
+    if uniform is not None:
+        layers["variance"] = np.full(finer_shape, uniform)
     if not reached.any():
         raise UserError(f"{name} does not overlap the MUSE field on the sky: give an image that does.")
     if not reached.all():
         layers["data"] = np.where(reached, layers["data"], np.median(layers["data"][reached]))
         layers["missing"] = np.where(reached, layers.get("missing", 0), 1)
-    if "missing" in layers:
-        layers["missing"] = np.clip(layers["missing"], 0, 1)
+    for key, most in (("missing", 1), ("variance", None)):
+        if key in layers:
+            layers[key] = np.clip(layers[key], 0, most)
     return HstTemplate(
-        **layers, grid=muse, oversample=OVERSAMPLE, margin=before, window="none", meta=image.meta
+        **layers,
+        grid=muse,
+        oversample=OVERSAMPLE,
+        margin=before,
+        window="none",
+        meta=image.meta,
+        hst_axes=_hst_axes(image.wcs, hst_grid.pixel_scale, muse),
     )
 
 
@@ -159,10 +227,41 @@ def _from_aligned(image, muse, margin, window, name):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit, name)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(image, factor, factor**2, name)
+    layers = {"missing": np.zeros(muse.shape)}
+    layers |= _layers(image, factor, factor**2 / window_noise(window), name)
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
     return HstTemplate(**layers, grid=muse, oversample=1, margin=before, window=window, meta=image.meta)
+
+
+def _calibrate_variance(layers, pixel_scale, area_ratio):
+    """
+    Set the level of the variances by the noise of the image itself, if it has enough sky.
+
+    Variances of drizzled images do not include its correlation, and weights are relative.
+    Returns the variance if it is the same everywhere.
+    """
+    valid = layers["missing"] == 0 if "missing" in layers else np.ones(layers["data"].shape, dtype=bool)
+    level = sky_variance(layers["data"], valid, pixel_scale)
+    if level is None:
+        return None
+    if "variance" not in layers:
+        return level / area_ratio
+    given = np.median(layers["variance"][valid])
+    if given > 0:
+        layers["variance"] = layers["variance"] * (level / area_ratio / given)
+    return None
+
+
+def _hst_axes(hst_wcs, hst_pixel_scale, muse):
+    """Return the rotation (and reflection) from the MUSE pixel axes to those of the HST image."""
+    x, y = (muse.shape[1] - 1) / 2, (muse.shape[0] - 1) / 2
+    steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+    there = pixel_to_pixel(muse.wcs, hst_wcs, x + steps[:, 0], y + steps[:, 1])
+    matrix = np.array([[one[0] - one[1], one[2] - one[3]] for one in there])
+    matrix *= np.reshape(hst_pixel_scale[::-1], (2, 1)) / np.array(muse.pixel_scale[::-1])
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
 
 
 def _layers(image, factor, variance_factor, name):

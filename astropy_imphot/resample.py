@@ -7,6 +7,7 @@ from astropy_imphot.otf import frequencies, lowpass, padded_length
 
 __all__ = [
     "border",
+    "coarser_wcs",
     "crop_spectrum",
     "finer_wcs",
     "fold_spectrum",
@@ -34,14 +35,23 @@ def padded_grid(muse, margin):
 
 def finer_wcs(wcs, oversample, before):
     """Return the WCS of a grid with several samples per pixel that starts some pixels (y, x) before."""
-    finer = wcs.deepcopy()
-    finer.wcs.crpix = (wcs.wcs.crpix - 1 + before[::-1]) * oversample + 1
-    if finer.wcs.has_cd():
-        finer.wcs.cd = wcs.wcs.cd / oversample
+    return _rescaled(wcs, 1 / oversample, (wcs.wcs.crpix - 1 + before[::-1]) * oversample + 1)
+
+
+def coarser_wcs(wcs, size):
+    """Return the WCS of a grid whose pixels are blocks of size x size pixels."""
+    return _rescaled(wcs, size, (wcs.wcs.crpix - 0.5) / size + 0.5)
+
+
+def _rescaled(wcs, factor, crpix):
+    other = wcs.deepcopy()
+    other.wcs.crpix = crpix
+    if other.wcs.has_cd():
+        other.wcs.cd = wcs.wcs.cd * factor
     else:
-        finer.wcs.cdelt = wcs.wcs.cdelt / oversample
-    finer.wcs.set()
-    return finer
+        other.wcs.cdelt = wcs.wcs.cdelt * factor
+    other.wcs.set()
+    return other
 
 
 def border(wcs, before, shape):

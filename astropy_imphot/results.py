@@ -2,19 +2,16 @@
 
 from dataclasses import dataclass, field
 
-import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot.values import FittedValue, covariance_of
+from astropy_imphot.flags import FitFlags, flag_names
 
 __all__ = [
     "FailedPhotometry",
     "FittedImagePhotometry",
     "FittedPhotometry",
-    "FittedStarPhotometry",
-    "StarFit",
     "summary_header",
 ]
 
@@ -29,10 +26,19 @@ COLUMNS = {
     "dra": ("8.4f", "offset in right ascension, MUSE - HST"),
     "ddec": ("8.4f", "offset in declination, MUSE - HST"),
 }
+# Those that are fitted on demand.
+EXTRAS = {
+    "bg_x": "gradient of the background along x",
+    "bg_y": "gradient of the background along y",
+    "rotation": "rotation, from x towards y",
+    "e1": "ellipticity of the MUSE PSF along x",
+    "e2": "ellipticity of the MUSE PSF along x = y",
+}
 NAME_WIDTH = 32
 
 
-def _value(name):
+def value_property(name):
+    """Return the attribute of a result that is one of its values."""
     text = COLUMNS[name][1] if name in COLUMNS else f"{name.replace('_', ' ')} of the star"
     return property(lambda self: self.values[name], doc=f"`FittedValue`: {text}.")
 
@@ -65,7 +71,9 @@ class FittedPhotometry:
     n_evaluations : int
         How often the fitter evaluated the model.
     converged : bool
-        Whether the fitter converged.
+        Whether the fit converged.
+    flags : `~astropy_imphot.flags.FitFlags`
+        What is doubtful about it; 0 if nothing is.
     options : dict
         What the fit was asked for.
 
@@ -85,16 +93,17 @@ class FittedPhotometry:
     n_pixels: int
     n_evaluations: int
     converged: bool
+    flags: FitFlags
     options: dict = field(default_factory=dict)
 
-    scale = _value("scale")
-    bg = _value("bg")
-    dx = _value("dx")
-    dy = _value("dy")
-    dra = _value("dra")
-    ddec = _value("ddec")
-    fwhm = _value("fwhm")
-    beta = _value("beta")
+    scale = value_property("scale")
+    bg = value_property("bg")
+    dx = value_property("dx")
+    dy = value_property("dy")
+    dra = value_property("dra")
+    ddec = value_property("ddec")
+    fwhm = value_property("fwhm")
+    beta = value_property("beta")
 
     def to_table(self):
         """
@@ -104,8 +113,8 @@ class FittedPhotometry:
         -------
         `~astropy.table.QTable`
             Columns name, method, every value and its standard deviation (``_err``), rms,
-            rchi and n_pixels. Rows of several fits can be stacked with
-            `astropy.table.vstack`.
+            rchi, n_pixels and flags (see `~astropy_imphot.flags.FitFlags`). Rows of several
+            fits can be stacked with `astropy.table.vstack`.
         """
         from astropy_imphot._version import version
 
@@ -116,6 +125,7 @@ class FittedPhotometry:
         row["rms"] = [self.rms_error] * self.bg.unit
         row["rchi"] = [self.rchi]
         row["n_pixels"] = [self.n_pixels]
+        row["flags"] = [int(self.flags)]
         return QTable(row, meta={"VERSION": f"astropy_imphot {version}"})
 
     def summary(self, header=True):
@@ -135,7 +145,7 @@ class FittedPhotometry:
         """
         cells = [f"{self.name:<{NAME_WIDTH}}", f"{self.method:<6}"]
         cells += [format(self.values[key].value, COLUMNS[key][0]) for key in COLUMNS]
-        line = "  ".join([*cells, f"{self.rms_error:9.4g}"])
+        line = "  ".join([*cells, f"{self.rms_error:9.4g}", f"{int(self.flags):5d}"])
         return "\n".join([*summary_header(), line]) if header else line
 
     def report(self):
@@ -149,7 +159,7 @@ class FittedPhotometry:
         """
         lines = [f"{self.name} ({self.method} fit)"]
         for key, value in self.values.items():
-            text = COLUMNS.get(key, ("", ""))[1]
+            text = COLUMNS[key][1] if key in COLUMNS else EXTRAS.get(key, "")
             number = f"{value.value:12.6g}"
             error = "fixed" if value.fixed else f"+- {value.stdev:.2g}"
             naive = self._naive_error(key)
@@ -161,6 +171,8 @@ class FittedPhotometry:
             f"  {self.n_pixels} pixels, {self.n_evaluations} evaluations, "
             + ("converged" if self.converged else "NOT CONVERGED"),
         ]
+        lines += [f"  flag {flag.value}, {name}: {flag.meaning}" for name, flag in self._raised()]
+        lines += self._more_lines()
         if len(self.free) > 1:
             lines.append("  correlations:")
             correlation = _correlation(self.covariance)
@@ -168,6 +180,12 @@ class FittedPhotometry:
                 row = "".join(f"{correlation[i, j]:8.3f}" for j in range(i + 1))
                 lines.append(f"    {one:<9}{row}")
         return "\n".join(lines)
+
+    def _raised(self):
+        return [(name, FitFlags[name]) for name in flag_names(self.flags)]
+
+    def _more_lines(self):
+        return []
 
     def _naive_error(self, key):
         if key not in self.free:
@@ -194,6 +212,10 @@ class FittedImagePhotometry(FittedPhotometry):
         What each object of the field says of the scale and the offset, and whether it was
         left out because it changed, see `~astropy_imphot.changed.vote`; None if they
         were not asked.
+    labels : int array of shape (ny, nx)
+        Where the objects are: their labels, 0 on the sky.
+    untried : dict of str to `FittedValue`
+        What those of bg_x, bg_y, rotation, e1 and e2 would be that were not free, to first order.
 
     See Also
     --------
@@ -217,6 +239,29 @@ class FittedImagePhotometry(FittedPhotometry):
     residual: CCDData
     weights: np.ndarray
     objects: QTable | None
+    labels: np.ndarray
+    untried: dict
+
+    def _more_lines(self):
+        lines = []
+        if self.objects is not None:
+            changed = self.objects[self.objects["changed"]]
+            lines.append(
+                f"  {len(self.objects)} objects, of which {len(changed)} changed since the HST image"
+            )
+            lines += [
+                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: {row['reason']}, by "
+                f"{row['dx'].value:+.3f}, {row['dy'].value:+.3f} arcsec and {100 * row['scale'].value:+.1f} %"
+                + ("" if row["left_out"] else ", NOT LEFT OUT")
+                for row in changed
+            ]
+        if self.untried:
+            lines.append("  would be, if they were free:")
+            lines += [
+                f"    {key:<9}{value.value:.3g} +- {value.stdev:.2g} {value.unit}"
+                for key, value in self.untried.items()
+            ]
+        return lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,110 +301,6 @@ class FailedPhotometry:
         return f"{self.name} failed: {self.error}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class StarFit:
-    """
-    The fit of a star in one image.
-
-    Attributes
-    ----------
-    values : dict of str to `FittedValue`
-        Of `MoffatStar2D`: flux, x_0, y_0, fwhm (pixels), beta and bg.
-    fitted_model : `MoffatStar2D`
-        The model at the solution, in the coordinates of the whole image.
-    data, model : `~astropy.nddata.CCDData`
-        The image around the star and the model, masked where pixels were left out.
-    weights : array of the same shape
-        1/standard deviation of the pixels.
-    origin : (int, int)
-        x and y of the first pixel of ``data`` in the whole image.
-    pixel_scale : float
-        Size of a pixel, arcsec.
-    quality : `~astropy_imphot.fitting.FitStatistics`
-        Errors, and how well the model fits.
-    n_evaluations : int
-        How often the fitter evaluated the model.
-    converged : bool
-        Whether the fitter converged.
-    wcs, shape
-        Of the whole image.
-    """
-
-    values: dict
-    fitted_model: object
-    data: CCDData
-    model: CCDData
-    weights: np.ndarray
-    origin: tuple
-    pixel_scale: float
-    quality: object
-    n_evaluations: int
-    converged: bool
-    wcs: object
-    shape: tuple
-
-    def sky_values(self, prefix):
-        """Return the values with a prefix, the FWHM in arcsec."""
-        named = {f"{prefix}_{key.removesuffix('_0')}": value for key, value in self.values.items()}
-        pixels = named[f"{prefix}_fwhm"]
-        named[f"{prefix}_fwhm"] = FittedValue(
-            pixels.value * self.pixel_scale, pixels.stdev * self.pixel_scale, pixels.fixed, u.arcsec
-        )
-        return named
-
-    def full_covariance(self, keys, kind="covariance"):
-        """Return the covariance of parameters, 0 for those that were fixed."""
-        return covariance_of(keys, getattr(self.quality, kind), self.quality.free)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FittedStarPhotometry(FittedPhotometry):
-    """
-    The result of `fit_star_photometry`.
-
-    Attributes
-    ----------
-    muse_flux, muse_x, muse_y, muse_fwhm, muse_beta, muse_bg : `FittedValue`
-        The star in the MUSE image: flux, position (pixels), FWHM (arcsec), beta, and
-        background per pixel.
-    hst_flux, hst_x, hst_y, hst_fwhm, hst_beta, hst_bg : `FittedValue`
-        The star in the HST image, at its own pixels.
-    muse_fit, hst_fit : `~astropy_imphot.results.StarFit`
-        The two fits, with their images.
-
-    See Also
-    --------
-    FittedPhotometry : the other attributes, and the methods.
-
-    Examples
-    --------
-    >>> from astropy_imphot import fit_star_photometry
-    >>> from astropy_imphot.simulate import CENTER, simulate_field
-    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
-    >>> fit = fit_star_photometry(
-    ...     field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0), fix_beta=2.5
-    ... )
-    >>> fit.muse_beta.fixed, bool(abs(fit.hst_fwhm.value - 0.085) < 0.01)
-    (True, True)
-    """
-
-    muse_fit: StarFit
-    hst_fit: StarFit
-
-    muse_flux = _value("muse_flux")
-    muse_x = _value("muse_x")
-    muse_y = _value("muse_y")
-    muse_fwhm = _value("muse_fwhm")
-    muse_beta = _value("muse_beta")
-    muse_bg = _value("muse_bg")
-    hst_flux = _value("hst_flux")
-    hst_x = _value("hst_x")
-    hst_y = _value("hst_y")
-    hst_fwhm = _value("hst_fwhm")
-    hst_beta = _value("hst_beta")
-    hst_bg = _value("hst_bg")
-
-
 def summary_header():
     """
     Return the three lines above the summaries of fits.
@@ -380,12 +321,12 @@ def summary_header():
     names = "  ".join(
         [f"{'# name':<{NAME_WIDTH}}", f"{'method':<6}"]
         + [f"{key:>{width}}" for key, width in widths.items()]
-        + [f"{'rms':>9}"]
+        + [f"{'rms':>9}", "flags"]
     )
     second = "  ".join(
         [f"{'#':<{NAME_WIDTH}}", " " * 6]
         + [f"{units.get(key, ''):>{width}}" for key, width in widths.items()]
-        + [" " * 9]
+        + [" " * 9, " " * 5]
     )
     return [names, second, "#" + "-" * (len(names) - 1)]
 

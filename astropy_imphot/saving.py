@@ -1,4 +1,4 @@
-"""Files of a fit: its images, and their Fourier transforms."""
+"""Files of a fit: its images, their Fourier transforms, and the regions of objects that changed."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy import fft
 
+from astropy_imphot.ds9regions import object_regions
 from astropy_imphot.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.headers import unit_string
 from astropy_imphot.io import read_grid, write_image
@@ -29,7 +30,7 @@ def saved_paths(muse):
     Returns
     -------
     dict of str to `~pathlib.Path`
-        X_image.fits, X_hst_model.fits and X_residual.fits, and the same with ``_fft``.
+        X_image.fits, X_hst_model.fits and X_residual.fits, the same with ``_fft``, and X_changed.reg.
 
     Examples
     --------
@@ -38,16 +39,17 @@ def saved_paths(muse):
     ('E1_image.fits', 'E1_image_fft.fits')
     """
     path = Path(muse)
-    return {
+    paths = {
         f"{key}{transform}": path.with_name(f"{short_name(path)}_{ending}{transform}.fits")
         for key, ending in ENDINGS.items()
         for transform in ("", "_fft")
     }
+    return paths | {"changed": path.with_name(f"{short_name(path)}_changed.reg")}
 
 
 def write_fit_images(fit, muse, *, overwrite=False):
     """
-    Write the images of an image fit, and their Fourier transforms, beside the MUSE image.
+    Write the images of an image fit, and what it left out, beside the MUSE image.
 
     Parameters
     ----------
@@ -66,7 +68,9 @@ def write_fit_images(fit, muse, *, overwrite=False):
     Notes
     -----
     The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency
-    0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0.
+    0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. The
+    region file has circles around the objects that changed since the HST image, excluded, with the
+    reasons; as ``regions`` of another fit it leaves them out.
 
     Examples
     --------
@@ -83,6 +87,15 @@ def write_fit_images(fit, muse, *, overwrite=False):
         write_image(image, paths[key], overwrite=overwrite)
         with atomic_write(paths[f"{key}_fft"], overwrite) as temporary:
             _transform(image).writeto(temporary)
+    with atomic_write(paths["changed"], overwrite) as temporary:
+        temporary.write_text(_changed_text(fit))
+
+
+def _changed_text(fit):
+    changed = fit.objects is not None and fit.objects["changed"].any()
+    if not changed:
+        return "# Region file format: DS9\n# No object changed since the HST image.\n"
+    return object_regions(fit.objects, fit.labels, fit.data.wcs).serialize(format="ds9", precision=8)
 
 
 def fit_images(fit):

@@ -8,27 +8,29 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.wcs import WCS
+from scipy.ndimage import gaussian_filter
 
+from astropy_imphot.drawing import CENTER, draw, draw_exposure, draw_objects, sky_grid
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.headers import unit_string
-from astropy_imphot.io import Grid
 from astropy_imphot.rescale import PIPELINE_UNIT
 
-__all__ = ["SimulatedField", "Truth", "muse_cube", "simulate_field", "sky_grid"]
+__all__ = [
+    "CENTER",
+    "SimulatedField",
+    "Star",
+    "Truth",
+    "muse_cube",
+    "simulate_field",
+    "sky_grid",
+    "with_noise",
+]
 
-# The Hubble Ultra Deep Field.
-CENTER = SkyCoord(53.16, -27.78, unit="deg")
 
-# Objects per square arcsec brighter than MAGNITUDES[1], about the UDF's.
-DENSITY = 0.047
-MAGNITUDES = (21.0, 27.0)
-
-# How far from its centre an object is drawn, arcsec, if it is brighter than a magnitude.
-STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
+# How far from the edges a given number of objects is drawn, arcsec.
+EDGE = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Truth:
         Background, 1e-20 erg/s/cm2/Angstrom per pixel.
     fwhm, beta : float
         The Moffat PSF, pixel response included; fwhm in arcsec.
+    bg_x, bg_y, rotation, e1, e2 : float
+        As for `~astropy_imphot.ConvolvedTemplate2D` (default: 0).
 
     Examples
     --------
@@ -60,6 +64,42 @@ class Truth:
     bg: float = 0.0
     fwhm: float = 0.65
     beta: float = 2.5
+    bg_x: float = 0.0
+    bg_y: float = 0.0
+    rotation: float = 0.0
+    e1: float = 0.0
+    e2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Star:
+    """
+    A star that is drawn among the objects of a field.
+
+    Parameters
+    ----------
+    magnitude : float
+        AB magnitude in the HST image.
+    x, y : float
+        Where it is in the HST image, from the centre of the field along the axes of the MUSE
+        images, arcsec.
+    motion : (float, float)
+        How far it has moved when MUSE looks, along the same axes, arcsec (default: 0).
+    brightening : float
+        Its flux when MUSE looks over that when HST looked (default: 1).
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulate import Star
+    >>> Star(21.0, x=3.0, y=-4.0, motion=(0.25, 0.0)).brightening
+    1.0
+    """
+
+    magnitude: float
+    x: float
+    y: float
+    motion: tuple = (0.0, 0.0)
+    brightening: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,44 +126,6 @@ class SimulatedField:
     truth: list
 
 
-def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
-    """
-    Return a grid of square pixels on the sky.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        (ny, nx).
-    pixel_scale : float
-        Size of a pixel, arcsec (default: MUSE's 0.2).
-    rotation : float
-        How far the y axis is turned from north towards east, degrees (default: 0).
-    center : `~astropy.coordinates.SkyCoord`
-        Position of the grid's centre (default: the UDF).
-
-    Returns
-    -------
-    `~astropy_imphot.io.Grid`
-        The grid, in the MUSE pipeline's unit.
-
-    Examples
-    --------
-    >>> from astropy_imphot.simulate import sky_grid
-    >>> sky_grid((30, 40)).shape
-    (30, 40)
-    """
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.cunit = ["deg", "deg"]
-    wcs.wcs.crval = [center.icrs.ra.deg, center.icrs.dec.deg]
-    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
-    wcs.wcs.cd = np.array([[-cos, sin], [sin, cos]]) * pixel_scale / 3600
-    wcs.array_shape = shape
-    wcs.wcs.set()
-    return Grid(wcs, tuple(shape), PIPELINE_UNIT, {})
-
-
 def simulate_field(
     seed,
     *,
@@ -136,7 +138,10 @@ def simulate_field(
     hst_noise=2e-4,
     hst_margin=5.0,
     hst_psf=(0.085, 1.6),
+    n_objects=None,
+    magnitudes=(21.0, 27.0),
     n_stars=3,
+    stars=(),
     central_star=None,
 ):
     """
@@ -164,10 +169,17 @@ def simulate_field(
     hst_margin : float
         How far the HST image reaches over the MUSE images on every side, arcsec
         (default: 5); less than 0 leaves a rim of the MUSE images uncovered.
-    hst_psf : (float, float)
-        FWHM (arcsec) and beta of the HST PSF, pixel response included.
+    hst_psf : (float, float) or `galsim.GSObject`
+        The HST PSF, pixel response included: FWHM (arcsec) and beta of a Moffat, or any other.
+    n_objects : int, optional
+        Number of galaxies and stars, all within the MUSE images. By default (None) they are as many
+        as in the Ultra Deep Field, and around the images, too.
+    magnitudes : (float, float)
+        The AB magnitudes between which the galaxies are (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
+    stars : sequence of `Star`
+        More stars, which may move and vary.
     central_star : float, optional
         AB magnitude of one more star at the centre, with no other object within 4
         arcsec. By default (None) there is none.
@@ -200,38 +212,92 @@ def simulate_field(
     )
     info = HstFilterInfo(filter_name)
     zero_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
-    objects = _draw_objects(
-        rng, height + 2 * max(hst_margin, 5), width + 2 * max(hst_margin, 5), info, n_stars
-    )
 
+    def flux(magnitude):
+        return zero_flux * 10 ** (-0.4 * (magnitude - info.abmag_zero))
+
+    around = max(hst_margin, 5) if n_objects is None else -EDGE
+    reach = [length + 2 * around for length in (height, width)]
+    objects = draw_objects(rng, *reach, n_objects, magnitudes, flux, n_stars)
     if central_star is not None:
         objects = [one for one in objects if np.hypot(one[0], one[1]) > 4]
-        flux = zero_flux * 10 ** (-0.4 * (central_star - info.abmag_zero))
-        objects.append((0.0, 0.0, 7.0, galsim.DeltaFunction(flux=flux)))
+        stars = (*stars, Star(central_star, 0.0, 0.0))
 
-    psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1])
-    data = _draw(objects, psf, hst_grid) / zero_flux + rng.normal(0, 1, hst_grid.shape) * hst_noise
+    def point(star, factor, moved):
+        return (star.x + moved * star.motion[0], star.y + moved * star.motion[1], 7.0), galsim.DeltaFunction(
+            flux=factor * flux(star.magnitude)
+        )
+
+    psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1]) if isinstance(hst_psf, tuple) else hst_psf
+    then = [(*place, profile) for place, profile in (point(star, 1, 0) for star in stars)]
+    data = draw([*objects, *then], psf, hst_grid) / zero_flux
     hst = CCDData(
-        data.astype(np.float32),
+        data,
         unit="electron/s",
         wcs=hst_grid.wcs,
         meta={"FILTER": filter_name, "TELESCOP": "HST", "INSTRUME": "ACS"},
     )
+    now = [(*place, profile) for place, profile in (point(star, star.brightening, 1) for star in stars)]
+    muse = [
+        CCDData(
+            draw_exposure([*objects, *now], exposure, muse_grid),
+            unit=PIPELINE_UNIT,
+            wcs=muse_grid.wcs,
+            meta={"INSTRUME": "MUSE"},
+        )
+        for exposure in truth
+    ]
+    return with_noise(SimulatedField(hst, muse, list(truth)), rng, noise=noise, hst_noise=hst_noise)
+
+
+def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
+    """
+    Return a field with noise, or with more of it.
+
+    Parameters
+    ----------
+    field : SimulatedField
+        A field, such as one that was drawn with ``noise=0`` and ``hst_noise=0``.
+    seed : int or `~numpy.random.Generator`
+        Seed of the random numbers.
+    noise, hst_noise : float
+        As for `simulate_field`.
+    smoothing : float
+        Standard deviation of a Gaussian that the MUSE noise is smoothed by, which keeps the standard
+        deviation of a pixel, pixels (default: 0).
+
+    Returns
+    -------
+    SimulatedField
+        The field, its exposures with the variances of the noise that was added.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulate import simulate_field, with_noise
+    >>> field = simulate_field(seed=1, size=10.0, noise=0, hst_noise=0)
+    >>> noisy = with_noise(field, 1, noise=0.4, smoothing=0.7)
+    >>> round(float(noisy.muse[0].uncertainty.array[0, 0]), 2)
+    0.16
+    """
+    rng = np.random.default_rng(seed)
+    hst = field.hst.copy()
+    hst.data = (hst.data + rng.normal(0, 1, hst.shape) * hst_noise).astype(np.float32)
     muse = []
-    for exposure in truth:
-        psf = galsim.Moffat(fwhm=exposure.fwhm, beta=exposure.beta)
-        data = _draw(objects, psf, muse_grid, exposure.dx, exposure.dy) * exposure.scale + exposure.bg
-        data += rng.normal(0, noise, muse_grid.shape)
+    for image in field.muse:
+        drawn = rng.normal(0, 1, image.shape)
+        if smoothing > 0:
+            drawn = gaussian_filter(drawn, smoothing, mode="wrap")
+            drawn /= drawn.std()
         muse.append(
             CCDData(
-                data.astype(np.float32),
-                uncertainty=VarianceUncertainty(np.full(muse_grid.shape, noise**2, dtype=np.float32)),
-                unit=PIPELINE_UNIT,
-                wcs=muse_grid.wcs,
-                meta={"INSTRUME": "MUSE"},
+                (image.data + noise * drawn).astype(np.float32),
+                uncertainty=VarianceUncertainty(np.full(image.shape, noise**2, dtype=np.float32)),
+                unit=image.unit,
+                wcs=image.wcs,
+                meta=image.meta,
             )
         )
-    return SimulatedField(hst, muse, list(truth))
+    return SimulatedField(hst, muse, field.truth)
 
 
 def muse_cube(image, wavelengths, *, noise, seed):
@@ -285,55 +351,3 @@ def muse_cube(image, wavelengths, *, noise, seed):
             fits.ImageHDU(np.full(shape, noise**2, dtype=np.float32), header=stat, name="STAT"),
         ]
     )
-
-
-def _draw_objects(rng, height, width, info, n_stars):
-    """Return (east, north, radius of its stamp, all in arcsec, profile) of every object."""
-    import galsim
-
-    count = rng.poisson(DENSITY * height * width)
-    # Counts rise by a factor of two per magnitude.
-    low, high = (10 ** (0.3 * magnitude) for magnitude in MAGNITUDES)
-    magnitudes = np.log10(rng.uniform(low, high, count)) / 0.3
-    # Stars are bright.
-    magnitudes[:n_stars] = rng.uniform(20.5, 23, min(n_stars, count))
-    zero_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
-    objects = []
-    for index, magnitude in enumerate(magnitudes):
-        flux = zero_flux * 10 ** (-0.4 * (magnitude - info.abmag_zero))
-        if index < n_stars:
-            profile = galsim.DeltaFunction(flux=flux)
-        else:
-            profile = galsim.Sersic(
-                n=rng.choice([1.0, 1.5, 2.5]), half_light_radius=rng.uniform(0.12, 0.5), flux=flux
-            ).shear(q=rng.uniform(0.3, 1), beta=rng.uniform(0, 180) * galsim.degrees)
-        east, north = rng.uniform(-0.5, 0.5, 2) * (width, height)
-        radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
-        objects.append((east, north, radius, profile))
-    return objects
-
-
-def _draw(objects, psf, grid, dx=0.0, dy=0.0):
-    """Draw the objects as an instrument with this PSF and these pixels sees them."""
-    import galsim
-
-    full = galsim.ImageF(grid.shape[1], grid.shape[0], xmin=0, ymin=0)
-    (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
-    local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
-    scale = grid.pixel_scale[0]
-    offsets = np.array([(east, north) for east, north, _, _ in objects]).T * u.arcsec
-    x, y = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
-    for x_0, y_0, (_, _, radius, profile) in zip(x + dx / scale, y + dy / scale, objects, strict=True):
-        half = int(radius / scale)
-        column, row = round(x_0), round(y_0)
-        bounds = galsim.BoundsI(column - half, column + half, row - half, row + half)
-        overlap = bounds & full.bounds
-        if not overlap.isDefined():
-            continue
-        stamp = galsim.ImageF(bounds)
-        # The PSF includes the pixel's response: its values at pixel centres are the image.
-        star = isinstance(profile, galsim.DeltaFunction)
-        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf)
-        seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x_0, y_0), method="no_pixel")
-        full[overlap] += stamp[overlap]
-    return full.array

@@ -15,13 +15,16 @@ from scipy import fft
 
 from astropy_imphot.files import opened
 from astropy_imphot.io import Grid, read_grid, write_image
-from astropy_imphot.otf import decimation_window, frequencies
+from astropy_imphot.otf import decimation_window, frequencies, window_noise
 from astropy_imphot.resample import crop_spectrum, finer_wcs
 
 __all__ = ["HstTemplate"]
 
 # The keyword that records the decimation filter of an HST image on a MUSE grid.
 WINDOW_KEYWORD = "DECIMWIN"
+
+# The keywords that record how the HST image was turned.
+AXES_KEYWORDS = ("HSTAX1_1", "HSTAX1_2", "HSTAX2_1", "HSTAX2_2")
 
 # The extensions of a file that hold a template's arrays.
 EXTENSIONS = {"data": "TEMPLATE", "variance": "TEMPLATE_STAT", "missing": "TEMPLATE_MISSING"}
@@ -45,7 +48,8 @@ class HstTemplate:
     missing : array of the same shape, or None
         Fraction of each sample that HST did not observe; None where all was observed.
     variance : array of the same shape, or None
-        Variance of the HST noise summed over the area of a MUSE pixel, if it is known.
+        Variance of the HST noise summed over the area of a MUSE pixel, as large structures see
+        it; None if it is not known.
     grid : `~astropy_imphot.io.Grid`
         The MUSE image's, with the unit of ``data``.
     oversample : int
@@ -56,6 +60,9 @@ class HstTemplate:
         The decimation filter that is still to be divided out.
     meta : `~astropy.io.fits.Header` or dict
         The HST image's header.
+    hst_axes : array of shape (2, 2) or None
+        What turns an offset (x, y) along the MUSE pixel axes to one along those of the HST
+        image; None if they are not known or the same.
 
     Examples
     --------
@@ -75,6 +82,7 @@ class HstTemplate:
     meta: object
     missing: np.ndarray | None = None
     variance: np.ndarray | None = None
+    hst_axes: np.ndarray | None = None
 
     def __deepcopy__(self, memo):
         # Nothing in here changes, so that copies of a model can share it.
@@ -167,6 +175,12 @@ class HstTemplate:
             return None
         return self.missing[:: self.oversample, :: self.oversample]
 
+    def variance_on_grid(self):
+        """Return the variance at the MUSE pixels, of shape ``grid_shape``, or None."""
+        if self.variance is None:
+            return None
+        return self.variance[:: self.oversample, :: self.oversample]
+
     def image(self, window="blackman"):
         """
         Return the template on exactly the MUSE pixels.
@@ -198,10 +212,8 @@ class HstTemplate:
         if self.missing is not None:
             mask = self._filtered(self.missing, response) > MISSING_LIMIT
         if self.variance is not None:
-            full = np.hypot(fft.fftfreq(256)[:, np.newaxis], fft.fftfreq(256)) / 0.5
-            noise_power = np.mean(decimation_window(window, full, 1.0) ** 2)
             smooth = self._filtered(self.variance, response)
-            variance = VarianceUncertainty((smooth * noise_power).astype(np.float32))
+            variance = VarianceUncertainty((smooth * window_noise(window)).astype(np.float32))
         meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
         meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
         return CCDData(
@@ -248,6 +260,9 @@ class HstTemplate:
         header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
         header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")
         header[WINDOW_KEYWORD] = (self.window, "decimation filter to be divided out")
+        if self.hst_axes is not None:
+            for keyword, value in zip(AXES_KEYWORDS, np.ravel(self.hst_axes), strict=True):
+                header[keyword] = (value, "turns MUSE pixel axes to those of the HST image")
         layers = {name: getattr(self, field) for field, name in EXTENSIONS.items()}
         extensions = [
             fits.ImageHDU(layer.astype(np.float32), header=header, name=name)
@@ -292,5 +307,8 @@ class HstTemplate:
                 oversample=header["OVERSAMP"],
                 margin=(header["MARGINY"], header["MARGINX"]),
                 window=header[WINDOW_KEYWORD],
+                hst_axes=np.reshape([header[key] for key in AXES_KEYWORDS], (2, 2))
+                if AXES_KEYWORDS[0] in header
+                else None,
                 meta=image.meta,
             )

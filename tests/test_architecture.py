@@ -20,7 +20,7 @@ FLOORS = [
     ["fit_image"],
     ["models", "changed"],
     ["convolution", "regrid", "wideband", "simulate", "fitting"],
-    ["template", "offsets"],
+    ["template", "offsets", "drawing"],
     ["rescale", "resample", "results"],
     ["filters"],
     ["io", "masks", "otf", "noise"],

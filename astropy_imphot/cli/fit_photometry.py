@@ -81,12 +81,36 @@ def _parser():
     ):
         fixed.add_argument(f"--fix_{key}", metavar="V", type=none_or(float), default=default, help=unit)
     fixed.add_argument("--min_scale", metavar="V", type=none_or(float), help="lower limit of the scale")
-    fixed.add_argument("--init_dx", metavar="A", type=float, default=0.0, help="first guess of dx, arcsec")
-    fixed.add_argument("--init_dy", metavar="A", type=float, default=0.0, help="first guess of dy, arcsec")
+    for key in ("dx", "dy"):
+        fixed.add_argument(
+            f"--init_{key}",
+            metavar="A",
+            type=none_or(float),
+            help=f"first guess of {key}, arcsec; None: where the images correlate best",
+        )
+    fixed.add_argument(
+        "--free",
+        metavar="NAME,...",
+        type=lambda names: tuple(names.split(",")),
+        default=(),
+        help="parameters to fit that are else 0: bg_x and bg_y, the slope of the background; rotation, "
+        "degrees; e1 and e2, the ellipticity of the PSF",
+    )
 
     hst = parser.add_argument_group("the HST image")
     hst.add_argument("--hst_fwhm", metavar="A", type=float, default=0.085, help="FWHM of its PSF, arcsec")
     hst.add_argument("--hst_beta", metavar="V", type=float, default=1.6, help="exponent of its PSF")
+    hst.add_argument(
+        "--hst_psf",
+        metavar="file",
+        help="FITS image of its PSF, instead of these; along the axes of the HST image",
+    )
+    hst.add_argument(
+        "--hst_psf_scale",
+        metavar="A",
+        type=float,
+        help="size of the pixels of that image, arcsec; None: its WCS or keyword PIXSCALE tells",
+    )
     hst.add_argument(
         "--hst_window",
         choices=list(WINDOWS),
@@ -102,7 +126,8 @@ def _parser():
     output.add_argument(
         "--save",
         action="store_true",
-        help="write X_image.fits, X_hst_model.fits, X_residual.fits, and their Fourier transforms, _fft",
+        help="write X_image.fits, X_hst_model.fits, X_residual.fits, their Fourier transforms, _fft, and "
+        "X_changed.reg, the regions of the objects that changed since the HST image",
     )
     output.add_argument(
         "--apply", action="store_true", help="write X_aligned.fits, corrected by offset, scale and background"
@@ -208,7 +233,13 @@ def _check_files(options):
     written += [options.output] * bool(options.output)
     taken = {
         Path(name).resolve()
-        for name in (options.hst_image, *options.muse_images, options.regions, options.extramask)
+        for name in (
+            options.hst_image,
+            *options.muse_images,
+            options.regions,
+            options.extramask,
+            options.hst_psf,
+        )
         if name is not None
     }
     for path in written:

@@ -1,0 +1,140 @@
+"""
+What instruments see of objects on the sky, drawn by GalSim.
+
+GalSim is not a dependency of the package, and imported only when something is drawn.
+"""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from astropy_imphot.io import Grid
+from astropy_imphot.rescale import PIPELINE_UNIT
+
+__all__ = ["CENTER", "draw", "draw_exposure", "draw_objects", "sky_grid"]
+
+# The Hubble Ultra Deep Field.
+CENTER = SkyCoord(53.16, -27.78, unit="deg")
+
+# Objects per square arcsec brighter than magnitude 27, about the UDF's.
+DENSITY = 0.047
+
+# How far from its centre an object is drawn, arcsec, if it is brighter than a magnitude.
+STAMP_RADII = ((22.0, 15.0), (24.0, 9.0), (99.0, 5.0))
+
+
+def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
+    """
+    Return a grid of square pixels on the sky.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (ny, nx).
+    pixel_scale : float
+        Size of a pixel, arcsec (default: MUSE's 0.2).
+    rotation : float
+        How far the y axis is turned from north towards east, degrees (default: 0).
+    center : `~astropy.coordinates.SkyCoord`
+        Position of the grid's centre (default: the UDF).
+
+    Returns
+    -------
+    `~astropy_imphot.io.Grid`
+        The grid, in the MUSE pipeline's unit.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulate import sky_grid
+    >>> sky_grid((30, 40)).shape
+    (30, 40)
+    """
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [center.icrs.ra.deg, center.icrs.dec.deg]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
+    wcs.wcs.cd = np.array([[-cos, sin], [sin, cos]]) * pixel_scale / 3600
+    wcs.array_shape = shape
+    wcs.wcs.set()
+    return Grid(wcs, tuple(shape), PIPELINE_UNIT, {})
+
+
+def draw_objects(rng, height, width, count, limits, flux, n_stars):
+    """Return (x, y, radius of its stamp, all in arcsec, profile) of every object."""
+    import galsim
+
+    if count is None:
+        count = rng.poisson(DENSITY * height * width)
+    # Counts rise by a factor of two per magnitude.
+    low, high = (10 ** (0.3 * magnitude) for magnitude in limits)
+    magnitudes = np.log10(rng.uniform(low, high, count)) / 0.3
+    # Stars are bright.
+    n_stars = min(n_stars, count)
+    magnitudes[:n_stars] = rng.uniform(20.5, 23, n_stars)
+    objects = []
+    for index, magnitude in enumerate(magnitudes):
+        if index < n_stars:
+            profile = galsim.DeltaFunction(flux=flux(magnitude))
+        else:
+            profile = galsim.Sersic(
+                n=rng.choice([1.0, 1.5, 2.5]), half_light_radius=rng.uniform(0.12, 0.5), flux=flux(magnitude)
+            ).shear(q=rng.uniform(0.3, 1), beta=rng.uniform(0, 180) * galsim.degrees)
+        # East is towards lower x.
+        east, north = rng.uniform(-0.5, 0.5, 2) * (width, height)
+        radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
+        objects.append((-east, north, radius, profile))
+    return objects
+
+
+def draw_exposure(objects, truth, grid):
+    """Draw the objects as MUSE sees them, without noise."""
+    import galsim
+
+    # Angles from x to y run the other way round than those from east to north.
+    psf = galsim.Moffat(fwhm=truth.fwhm, beta=truth.beta).shear(e1=truth.e1, e2=-truth.e2)
+    cos, sin = np.cos(np.radians(truth.rotation)), np.sin(np.radians(truth.rotation))
+    angle = -truth.rotation * galsim.degrees
+    turned = [
+        (
+            cos * x - sin * y + truth.dx,
+            sin * x + cos * y + truth.dy,
+            radius,
+            profile if isinstance(profile, galsim.DeltaFunction) else profile.rotate(angle),
+        )
+        for x, y, radius, profile in objects
+    ]
+    right, up = (
+        0.2 * (axis - (size - 1) / 2)
+        for axis, size in zip(np.indices(grid.shape)[::-1], grid.shape[::-1], strict=True)
+    )
+    background = truth.bg + truth.bg_x * right + truth.bg_y * up
+    return draw(turned, psf, grid) * truth.scale + background
+
+
+def draw(objects, psf, grid):
+    """Draw the objects as an instrument with this PSF and these pixels sees them."""
+    import galsim
+
+    full = galsim.ImageF(grid.shape[1], grid.shape[0], xmin=0, ymin=0)
+    (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
+    local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
+    scale = grid.pixel_scale[0]
+    offsets = np.array([(-x, y) for x, y, _, _ in objects]).T * u.arcsec
+    columns, rows = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
+    for x, y, (_, _, radius, profile) in zip(columns, rows, objects, strict=True):
+        half = int(radius / scale)
+        column, row = round(float(x)), round(float(y))
+        bounds = galsim.BoundsI(column - half, column + half, row - half, row + half)
+        overlap = bounds & full.bounds
+        if not overlap.isDefined():
+            continue
+        stamp = galsim.ImageF(bounds)
+        # The PSF includes the pixel's response: its values at pixel centres are the image.
+        star = isinstance(profile, galsim.DeltaFunction)
+        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf)
+        seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
+        full[overlap] += stamp[overlap]
+    return full.array

@@ -1,0 +1,127 @@
+"""Where a fit starts: the offset at which two images are most alike, wherever it is."""
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy import fft, ndimage
+
+__all__ = ["SEARCH_RADIUS", "find_offset"]
+
+# How far MUSE may be off along each axis, arcsec.
+SEARCH_RADIUS = 15.0
+
+# HST images are smoothed by this, a MUSE PSF, and both images lose what is larger than that, arcsec.
+SEEING_SIGMA = 0.3
+LARGEST = 6.0
+
+# Light is compressed from this many standard deviations of the noise on, so that many sources
+# count more than one bright one, which is like any other.
+LINEAR_SIGMA = 3.0
+
+# Of two offsets that are nearly as good, that nearer to the one in the headers is more likely, arcsec.
+TYPICAL_OFFSET = 5.0
+
+# Offsets at which the images share less than this fraction of the most pixels are not considered.
+LEAST_OVERLAP = 0.1
+
+
+def find_offset(template, image, mask, known=(None, None)):
+    """
+    Find the offset of a MUSE image by masked normalised cross-correlation.
+
+    Parameters
+    ----------
+    template : `HstTemplate`
+        What HST saw in and around the field; coarse samples do.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    mask : bool array of shape (ny, nx)
+        True where a pixel is left out.
+    known : (float or None, float or None)
+        The offset along x and y, arcsec, where it is known (default: None, it is not).
+
+    Returns
+    -------
+    (float, float)
+        The offset along x and y to the next pixel, arcsec; 0 where the images have nothing in common.
+
+    Notes
+    -----
+    The coefficient of correlation r of the n pixels that both images have is computed for every
+    offset, with means and variances over these pixels (Padfield 2012, IEEE Trans. Image Process.
+    21, 2706). The offset with the largest -n log(1 - r^2) with r > 0 is taken, which is
+    what a scaled template on a background gains in chi-square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.search import find_offset
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=20.0, truth=[Truth(dx=4.4, dy=-6.0)])
+    >>> template, muse = make_template(field.hst, field.muse[0]), field.muse[0]
+    >>> dx, dy = find_offset(template, muse, np.zeros(muse.shape, bool))
+    >>> round(dx, 1), round(dy, 1)
+    (4.4, -6.0)
+    """
+    height, width = template.pixel_scale
+    step = template.oversample
+    sky = template.data[::step, ::step]
+    missing = template.missing_on_grid()
+    seen = np.ones(sky.shape, bool) if missing is None else missing < 0.5
+    pixels = SEEING_SIGMA / height, SEEING_SIGMA / width
+    first = _fine_structure(ndimage.gaussian_filter(_filled(sky, seen), pixels), seen, height)
+    second = _fine_structure(_filled(image.data, ~mask), ~mask, height)
+    gain = _likelihood_gain(first, seen, second, ~mask)
+    # gain[j, i] is that of the image's first pixel being at (j, i) - shape + 1 of the template.
+    offsets = [
+        (start - (np.arange(size) - length + 1)) * scale
+        for start, size, length, scale in zip(
+            template.margin, gain.shape, image.shape, (height, width), strict=True
+        )
+    ]
+    for axis, offset, one, scale in zip((0, 1), offsets, known[::-1], (height, width), strict=True):
+        allowed = abs(offset) <= SEARCH_RADIUS if one is None else abs(offset - one) <= 0.51 * scale
+        gain = np.where(np.expand_dims(allowed, 1 - axis), gain, 0)
+    if not gain.any():
+        return tuple(0.0 if one is None else one for one in known)
+    gain = gain / np.sqrt(1 + (offsets[0][:, np.newaxis] ** 2 + offsets[1] ** 2) / TYPICAL_OFFSET**2)
+    row, column = np.unravel_index(gain.argmax(), gain.shape)
+    found = float(offsets[1][column]), float(offsets[0][row])
+    return tuple(place if one is None else one for place, one in zip(found, known, strict=True))
+
+
+def _filled(data, valid):
+    return np.where(valid, data, np.median(data[valid])).astype(float)
+
+
+def _fine_structure(data, valid, pixel):
+    fine = data - ndimage.uniform_filter(data, 2 * round(LARGEST / pixel / 2) + 1)
+    linear = max(LINEAR_SIGMA * mad_std(fine[valid]), 1e-6 * np.abs(fine).max(), np.finfo(float).tiny)
+    return np.where(valid, np.arcsinh(fine / linear), 0)
+
+
+def _likelihood_gain(first, first_valid, second, second_valid):
+    """Return -n log(1 - r^2) for every offset of the second image against the first."""
+    shape = [a + b - 1 for a, b in zip(first.shape, second.shape, strict=True)]
+    padded = [fft.next_fast_len(size, real=True) for size in shape]
+
+    def transforms(data, valid):
+        return [fft.rfft2(one, s=padded) for one in (valid.astype(float), data, data**2)]
+
+    one, mean_one, square_one = transforms(first, first_valid)
+    two, mean_two, square_two = transforms(second[::-1, ::-1], second_valid[::-1, ::-1])
+
+    def correlate(left, right):
+        return fft.irfft2(left * right, s=padded)[: shape[0], : shape[1]]
+
+    count = correlate(one, two).round()
+    enough = count >= max(LEAST_OVERLAP * count.max(), 1)
+    safe = np.where(enough, count, 1)
+    first_sum, second_sum = correlate(mean_one, two), correlate(one, mean_two)
+    product = correlate(mean_one, mean_two) - first_sum * second_sum / safe
+    first_square = correlate(square_one, two) - first_sum**2 / safe
+    second_square = correlate(one, square_two) - second_sum**2 / safe
+    size = np.sqrt(np.maximum(first_square, 0) * np.maximum(second_square, 0))
+    tiny = 1e-9 * size.max()
+    alike = np.where(enough & (size > tiny) & (product > 0), product / np.maximum(size, tiny or 1), 0)
+    return -safe * np.log1p(-(np.minimum(alike, 0.9999) ** 2))

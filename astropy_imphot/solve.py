@@ -1,0 +1,243 @@
+"""
+The fit of a model to a MUSE image, repeated until what depends on it stays the same.
+
+Which pixels can be modelled, which objects have changed and what the template's noise does, only
+the fit itself tells.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.nddata import CCDData
+from astropy.table import QTable
+
+from astropy_imphot.changed import are_compact, segment_objects, vote
+from astropy_imphot.errors import UserError
+from astropy_imphot.fitting import (
+    FitStatistics,
+    fit_pixels,
+    free_parameters,
+    pixel_coordinates,
+    pixel_weights,
+    statistics,
+    weighted_jacobian,
+)
+from astropy_imphot.noise import inverse
+from astropy_imphot.template import MISSING_LIMIT
+from astropy_imphot.template_noise import TemplateNoise, template_noise
+
+__all__ = ["Solution", "solve"]
+
+# How often to fit again.
+MAX_PASSES = 8
+
+# The correction for the template's noise stays the same if it changes by less than this, in
+# standard errors.
+STEADY = 0.05
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Solution:
+    """
+    What `solve` found.
+
+    Attributes
+    ----------
+    model : `ConvolvedTemplate2D`
+        The model at the solution.
+    quality : `~astropy_imphot.fitting.FitStatistics`
+        Its errors, and how well it fits.
+    mask : bool array of shape (ny, nx)
+        The pixels that were left out.
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where left out.
+    labels : int array of shape (ny, nx)
+        The field's objects, 1 and more, and 0 on the sky.
+    objects : `~astropy.table.QTable` or None
+        What they say, see `~astropy_imphot.changed.vote`; None if they were not asked.
+    noise : TemplateNoise or None
+        What the template's noise does; None if it is not known.
+    n_evaluations : int
+        How often the model was evaluated.
+    converged : bool
+        Whether the last fit did, and the choice of its pixels.
+    """
+
+    model: object
+    quality: FitStatistics
+    mask: np.ndarray
+    weights: np.ndarray
+    labels: np.ndarray
+    objects: QTable | None
+    noise: TemplateNoise | None
+    n_evaluations: int
+    converged: bool
+
+
+def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
+    """
+    Fit a model to the pixels of a MUSE image that it can model and that have not changed.
+
+    Parameters
+    ----------
+    model : `ConvolvedTemplate2D`
+        Where the fit starts.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    mask : bool array of shape (ny, nx)
+        True where a pixel is left out in any case.
+    taper, fitter, keep_changed
+        As for `~astropy_imphot.fit_image_photometry`.
+
+    Returns
+    -------
+    Solution
+        The fit.
+
+    Raises
+    ------
+    UserError
+        If no pixel can be modelled.
+
+    Notes
+    -----
+    The template's noise adds the slope s to half the chi-square (`template_noise`). The fit is
+    made to the data plus J A^-1 s, with J the derivatives and A = J^T J, and so ends where
+    the slope of the rest is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> from astropy_imphot.solve import solve
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1)])
+    >>> muse = field.muse[0]
+    >>> model = ConvolvedTemplate2D(make_template(field.hst, muse))
+    >>> solution = solve(model, muse, np.zeros(muse.shape, bool))
+    >>> solution.converged, bool(abs(solution.model.dx - 0.1) < 0.02)
+    (True, True)
+    """
+    left_out = mask | _unmodelled(model)
+    step = np.zeros(len(free_parameters(model)))
+    shifted = image
+    labels = objects = None
+    evaluations = 0
+    for number in range(MAX_PASSES):
+        if left_out.all() and number > 0:
+            # It went astray, and knows of no pixel where it could return.
+            break
+        if left_out.all():
+            raise UserError(
+                "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
+                "few arcsec around it."
+            )
+        used, weights = left_out, pixel_weights(image, left_out, taper)
+        model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
+        evaluations += int(info.get("nfev", 0))
+        jacobian = weighted_jacobian(model, free_parameters(model), image.shape, weights)
+        noise = template_noise(model, free_parameters(model), jacobian, weights)
+        left_out = mask | _unmodelled(model)
+        if labels is None:
+            labels = _segments(model, image, left_out)
+        if not keep_changed:
+            objects = _vote(model, image, left_out, labels)
+            left_out = left_out | np.isin(labels, objects["label"][objects["left_out"]])
+        if number >= MAX_PASSES // 2:
+            # A pixel may come back at first, but not in and out for ever.
+            left_out = left_out | used
+        quality = statistics(
+            model,
+            image,
+            used,
+            weights,
+            jacobian=jacobian,
+            labels=labels,
+            template_part=noise and noise.information,
+        )
+        last, step = step, _noise_step(noise, jacobian, step)
+        errors = np.sqrt(np.diag(quality.naive_covariance) * quality.rchi)
+        steady = np.all(np.abs(step - last) <= STEADY * errors)
+        if np.array_equal(used, left_out) and steady:
+            break
+        shifted = _along_tangent(image, weights, jacobian, step)
+    return Solution(
+        model=model,
+        quality=quality,
+        mask=used,
+        weights=weights,
+        labels=labels,
+        objects=objects,
+        noise=noise,
+        n_evaluations=evaluations,
+        converged=bool(info.get("success", True)) and np.array_equal(used, left_out) and bool(steady),
+    )
+
+
+def _noise_step(noise, jacobian, step):
+    """Return by how much, to first order, the template's noise has moved the parameters."""
+    if noise is None:
+        return step
+    flat = jacobian.reshape(len(jacobian), -1)
+    return inverse(flat @ flat.T) @ noise.slope
+
+
+def _along_tangent(image, weights, jacobian, step):
+    """Return the image that a step of the parameters would change the model to."""
+    if not step.any():
+        return image
+    shift = np.tensordot(step, jacobian, axes=1) / np.where(weights > 0, weights, 1)
+    return CCDData(image.data + shift, unit=image.unit)
+
+
+def _segments(model, image, mask):
+    sky = model.copy()
+    sky.scale = 0
+    y, x = pixel_coordinates(image.shape)
+    background = sky(x, y)
+    return segment_objects(image.data - background, model(x, y) - background, ~mask)
+
+
+def _vote(model, image, mask, labels):
+    y, x = pixel_coordinates(image.shape)
+    weights = pixel_weights(image, mask)
+    jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
+    residual = np.where(mask, 0, image.data - model(x, y)) * weights
+    height, width = model.template.pixel_scale
+
+    def compact(x, y):
+        return are_compact(model.template, x - model.dx.value / width, y - model.dy.value / height)
+
+    return vote(labels, jacobian, residual, weights, model.scale.value, (height, width), compact)
+
+
+def _unmodelled(model):
+    """Return the pixels that draw too much of their light from where HST did not observe."""
+    return model.missing_fraction() > MISSING_LIMIT
+
+
+def _linear_start(model, image, weights):
+    """Start from the scale and background that are best for the other parameters."""
+    y, x = pixel_coordinates(image.shape)
+    model = model.copy()
+    columns = {}
+    for key in ("scale", "bg"):
+        if not model.fixed[key]:
+            setattr(model, key, 0)
+            columns[key] = np.ones_like(x)
+    rest = image.data - model(x, y)
+    if "scale" in columns:
+        unit_light = model.copy()
+        unit_light.scale = 1
+        columns["scale"] = unit_light(x, y) - model(x, y)
+    free = list(columns)
+    if free:
+        used = weights > 0
+        matrix = np.stack([(columns[key] * weights)[used] for key in free], axis=1)
+        solution = np.linalg.lstsq(matrix, (rest * weights)[used])[0]
+        for key, value in zip(free, solution, strict=True):
+            parameter = getattr(model, key)
+            # Fitters start within the bounds, not on them.
+            least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
+            parameter.value = max(value, least)
+    return model

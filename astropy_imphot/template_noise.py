@@ -1,0 +1,98 @@
+"""
+What the noise of the HST image does to a fit, and how to undo it.
+
+The convolved noise of the template is smaller the wider the PSF is and the smaller the scale,
+so that a least-squares fit makes the PSF too wide and the scale too small.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astropy_imphot.noise import MAX_LAG, score_covariance
+
+__all__ = ["TemplateNoise", "template_noise"]
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateNoise:
+    """
+    What noise in the template adds to a fit with p free parameters.
+
+    Attributes
+    ----------
+    slope : array of shape (p,)
+        Derivatives of half the chi-square that it adds.
+    information : array of shape (p, p)
+        What it adds to J^T J.
+    scores : array of shape (p, p)
+        What it adds to J^T C J, of which the covariance is made.
+
+    Examples
+    --------
+    See `template_noise`.
+    """
+
+    slope: np.ndarray
+    information: np.ndarray
+    scores: np.ndarray
+
+
+def template_noise(model, free, jacobian, weights):
+    r"""
+    Return what noise in the template adds to a fit.
+
+    Parameters
+    ----------
+    model : `ConvolvedTemplate2D`
+        The model at the solution.
+    free : sequence of str
+        Names of its p free parameters.
+    jacobian : array of shape (p, ny, nx)
+        Its weighted derivatives.
+    weights : array of shape (ny, nx)
+        1/standard deviation of the MUSE pixels, 0 where left out.
+
+    Returns
+    -------
+    TemplateNoise or None
+        None if the noise of the template is not known.
+
+    Notes
+    -----
+    The noise appears in the model with the variance V = scale\ :sup:`2` v G, where v is that of
+    the HST noise summed over a MUSE pixel and G the mean square of OTF_muse/OTF_hst. Half of
+    the sum of V/sigma\ :sup:`2` over the pixels is what it adds to half the chi-square on the
+    average.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+    >>> from astropy_imphot.fitting import weighted_jacobian
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> from astropy_imphot.template_noise import template_noise
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+    >>> weights = np.full(field.muse[0].shape, 10.0)
+    >>> jacobian = weighted_jacobian(model, ["scale", "fwhm"], weights.shape, weights)
+    >>> slope = template_noise(model, ["scale", "fwhm"], jacobian, weights).slope
+    >>> bool(slope[0] > 0), bool(slope[1] < 0)
+    (True, True)
+    """
+    variance = model.template.variance_on_grid()
+    if variance is None:
+        return None
+    total = float(np.sum(weights**2 * variance[model.template.field]))
+    products = model.noise_products()
+    # How the model's noise depends on the parameters, in terms of OTF, dOTF/dfwhm and dOTF/dbeta.
+    scale = model.scale.value
+    rows = {"scale": (1, 0, 0), "fwhm": (0, scale, 0), "beta": (0, 0, scale)}
+    dependence = np.array([rows.get(key, (0, 0, 0)) for key in free], dtype=float).reshape(-1, 3)
+    slope = total * scale * dependence @ products.gram[0]
+    information = total * dependence @ products.gram @ dependence.T
+    for index, key in enumerate(free):
+        if key in ("dx", "dy"):
+            information[index, index] = total * scale**2 * products.gradient
+    correlation = total / max(np.count_nonzero(weights), 1) * scale**2 * products.autocorrelation(MAX_LAG)
+    return TemplateNoise(slope, information, score_covariance(jacobian, correlation))

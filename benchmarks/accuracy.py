@@ -1,0 +1,250 @@
+"""
+How accurate fits are, and whether their errors are right, on fields that GalSim draws.
+
+For each scenario, fields of random truth are drawn and fitted. Printed are, for each parameter,
+the mean error (bias) and its standard error, the rms error, the median of the errors that the
+fits quote, and the rms of the pulls, (fitted - truth) / quoted error, which is 1 where quoted
+errors are right. Marked with ! is what is out of its limits: a bias of more than 2.5 of its standard
+errors (and 0.5 mas, or 0.3 % of scale and fwhm), and an rms pull outside 0.7 to 1.35.
+
+    python benchmarks/accuracy.py --fields 24 --seed 1 --output docs/accuracy.txt
+"""
+
+import argparse
+import multiprocessing
+import os
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.table import Table
+from tqdm import tqdm
+
+from astropy_imphot import __version__, fit_image_photometry
+from astropy_imphot.simulate import Star, Truth, simulate_field, with_noise
+
+KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
+FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")
+ONE_EXPOSURE = 0.4
+
+# Few bright objects: what noise does is seen best there.
+GALAXIES = {"magnitudes": (22.5, 27.0), "n_stars": 0}
+
+# A bias below this is none: arcsec, and fractions of scale and fwhm.
+NEGLIGIBLE = {"dx": 0.0005, "dy": 0.0005, "scale": 0.003, "fwhm": 0.003}
+BIAS_LIMIT = 2.5
+PULL_LIMITS = (0.7, 1.35)
+MEAN_PULL_LIMITS = (0.9, 1.1)
+
+# An HST PSF that is no Moffat: a 2.4 m telescope at 775 nm, with ACS's pixels.
+AIRY = {"lam": 775, "diam": 2.4, "obscuration": 0.33}
+AIRY_PIXEL = 0.05
+AIRY_SIZE = 301
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is drawn (a key of SCENES), which noise it gets, and how it is fitted."""
+
+    name: str
+    scene: str = "field"
+    noise: dict = field(default_factory=dict)
+    fit: dict = field(default_factory=dict)
+    stat_factor: float = 1.0
+    # Fields that are meant to be fitted badly: only their flags are of interest.
+    wrong: bool = False
+    keys: tuple = KEYS
+
+
+SCENARIOS = [
+    Scenario("deep (noise 0.1)"),
+    Scenario("one exposure (noise 0.4)", noise={"noise": ONE_EXPOSURE}),
+    Scenario("noise correlated over 0.7 pixels", noise={"smoothing": 0.7}),
+    Scenario("noise correlated over 1.2 pixels", noise={"smoothing": 1.2}),
+    Scenario("STAT 300 times too large", stat_factor=300.0),
+    Scenario("HST noise 5e-4", noise={"hst_noise": 5e-4}),
+    Scenario("HST noise 1.5e-3", noise={"hst_noise": 1.5e-3}),
+    Scenario("four stars that moved by 0.25 arcsec", scene="moved"),
+    Scenario("two stars that varied", scene="varied"),
+    Scenario("obscured Airy HST PSF, given", scene="airy", fit={"hst_psf": "airy"}),
+    Scenario("rotated, elliptical, sloping: freed", scene="turned", fit={"free": FREED}, keys=KEYS + FREED),
+    Scenario("rotated, elliptical, sloping: not freed", scene="turned", wrong=True),
+    Scenario("offsets up to 10 arcsec", scene="far"),
+    Scenario("three faint galaxies", scene="faint"),
+]
+
+
+def main():
+    """Draw, fit and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fields", type=int, default=24, help="fields for each scenario (default: 24)")
+    parser.add_argument("--seed", type=int, default=1, help="of all random numbers (default: 1)")
+    parser.add_argument("--only", default="", help="only scenarios whose names contain this")
+    parser.add_argument("--nprocess", type=int, default=os.cpu_count())
+    parser.add_argument("--output", help="write the table to this file, too")
+    parser.add_argument("--rows", help="write every single fit to this table, too (.ecsv)")
+    options = parser.parse_args()
+    scenarios = [one for one in SCENARIOS if options.only in one.name]
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.nprocess, mp_context=context) as executor:
+        job = partial(fit_field, seed=options.seed, scenarios=scenarios)
+        fields = executor.map(job, range(options.fields))
+        rows = []
+        for own in tqdm(fields, total=options.fields, unit="field"):
+            rows += own
+            if options.rows:
+                Table(rows).write(options.rows, overwrite=True)
+    lines = [
+        f"{options.fields} fields of 60 x 60 arcsec for each scenario, seed {options.seed}; "
+        f"astropy_imphot {__version__}",
+        "",
+        *report(rows, scenarios),
+    ]
+    print("\n".join(lines))
+    if options.output:
+        with open(options.output, "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+def random_truth(rng):
+    """Return the truth of a field."""
+    return Truth(
+        dx=rng.uniform(-0.4, 0.4),
+        dy=rng.uniform(-0.4, 0.4),
+        scale=rng.uniform(0.85, 1.15),
+        bg=rng.uniform(-2, 2),
+        fwhm=rng.uniform(0.5, 0.9),
+        beta=rng.uniform(2.2, 3.5),
+    )
+
+
+def random_stars(rng, count, **changes):
+    """Return bright stars that are inside the field and apart from each other."""
+    places = [(x, y) for x in (-15, 15) for y in (-15, 15)]
+    return [
+        Star(rng.uniform(20, 22), x + rng.uniform(-8, 8), y + rng.uniform(-8, 8), **changes)
+        for x, y in places[:count]
+    ]
+
+
+def airy_psf():
+    """Return the PSF of a telescope with a central obscuration, and its pixel."""
+    import galsim
+
+    return galsim.Convolve(galsim.Airy(**AIRY), galsim.Pixel(AIRY_PIXEL))
+
+
+def airy_image():
+    """Return the same as an image."""
+    pixels = airy_psf().drawImage(nx=AIRY_SIZE, ny=AIRY_SIZE, scale=0.03, method="no_pixel").array
+    return CCDData(pixels, unit="", meta={"PIXSCALE": 0.03})
+
+
+def draw_scene(name, seed):
+    """Return a field without noise."""
+    rng = np.random.default_rng([*seed, 1])
+    truth = random_truth(rng)
+    keywords = {}
+    if name == "airy":
+        keywords["hst_psf"] = airy_psf()
+    elif name == "moved":
+        angle = rng.uniform(0, 2 * np.pi)
+        keywords["stars"] = random_stars(rng, 4, motion=(0.25 * np.cos(angle), 0.25 * np.sin(angle)))
+    elif name == "varied":
+        one, other = random_stars(rng, 2)
+        keywords["stars"] = [replace(one, brightening=1.3), replace(other, brightening=0.7)]
+    elif name == "turned":
+        angle, sign = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1], 3)
+        truth = replace(
+            truth,
+            rotation=0.5 * sign[0],
+            e1=0.05 * np.cos(angle),
+            e2=0.05 * np.sin(angle),
+            bg_x=0.003 * sign[1],
+            bg_y=0.003 * sign[2],
+        )
+    elif name == "far":
+        truth = replace(truth, dx=rng.uniform(-10, 10), dy=rng.uniform(-10, 10))
+        keywords["hst_margin"] = 15.0
+    elif name == "faint":
+        keywords |= {"n_objects": 3, "magnitudes": (24.0, 25.0), "n_stars": 0}
+    return simulate_field(seed, truth=[truth], noise=0, hst_noise=0, **(GALAXIES | keywords))
+
+
+def fit_field(number, seed, scenarios):
+    """Return a row for each scenario."""
+    scenes, rows = {}, []
+    for scenario in scenarios:
+        if scenario.scene not in scenes:
+            scenes[scenario.scene] = draw_scene(scenario.scene, [seed, number])
+        position = [one.name for one in SCENARIOS].index(scenario.name)
+        noisy = with_noise(scenes[scenario.scene], [seed, number, position], **scenario.noise)
+        muse, truth = noisy.muse[0], noisy.truth[0]
+        muse.uncertainty = VarianceUncertainty(muse.uncertainty.array * scenario.stat_factor)
+        options = dict(scenario.fit)
+        if options.get("hst_psf") == "airy":
+            options["hst_psf"] = airy_image()
+        row = {"scenario": scenario.name, "field": number}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = fit_image_photometry(noisy.hst, muse, **options)
+        for key in KEYS + FREED:
+            value = fit.values.get(key)
+            row[f"{key}_true"] = getattr(truth, key)
+            row[key] = np.nan if value is None else value.value
+            row[f"{key}_err"] = np.nan if value is None else value.stdev
+        with suppress(AttributeError):
+            row["flags"] = int(fit.flags)
+        row["n_changed"] = int(np.sum(fit.objects["changed"]))
+        row["n_lost"] = int(muse.data.size - fit.n_pixels)
+        rows.append(row)
+    return rows
+
+
+def report(rows, scenarios):
+    """Return the lines of the table."""
+    lines = [f"{'':10}{'bias':>11}{'+-':>11}{'rms':>11}{'quoted':>11}{'pull':>8}"]
+    pulls = {key: [] for key in KEYS}
+    for scenario in scenarios:
+        own = [row for row in rows if row["scenario"] == scenario.name]
+        lines += ["", scenario.name]
+        flags = np.array([row.get("flags", 0) for row in own])
+        flagged = ", ".join(f"{one:d}: {np.sum(flags == one)}" for one in np.unique(flags))
+        objects = sum(row["n_changed"] for row in own)
+        lost = sum(row["n_lost"] for row in own)
+        lines.append(f"  flags {{{flagged}}}; {objects} objects left out; {lost} pixels lost")
+        if scenario.wrong:
+            continue
+        for key in scenario.keys:
+            true, value, error = (
+                np.array([row[f"{key}{end}"] for row in own]) for end in ("_true", "", "_err")
+            )
+            off = value - true
+            bias, standard_error = off.mean(), off.std(ddof=1) / np.sqrt(len(off))
+            pull = np.sqrt(np.mean((off / error) ** 2))
+            negligible = NEGLIGIBLE.get(key, 0) * (1 if key in ("dx", "dy") else np.mean(true))
+            marks = "!" * int(abs(bias) > max(BIAS_LIMIT * standard_error, negligible))
+            pull_mark = "!" * int(not PULL_LIMITS[0] <= pull <= PULL_LIMITS[1])
+            lines.append(
+                f"  {key:8}{bias:11.5f}{standard_error:11.5f}{np.sqrt(np.mean(off**2)):11.5f}"
+                f"{np.median(error):11.5f}{pull:8.2f} {marks}{pull_mark}".rstrip()
+            )
+            if key in pulls:
+                pulls[key].append(pull)
+    lines += ["", "mean of the rms pulls over the scenarios"]
+    for key, values in pulls.items():
+        mean = np.mean(values) if values else np.nan
+        mark = "" if MEAN_PULL_LIMITS[0] <= mean <= MEAN_PULL_LIMITS[1] else " !"
+        lines.append(f"  {key:8}{mean:8.2f}{mark}")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
