@@ -5,10 +5,13 @@ from astropy_imphot._version import version as __version__
 from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP, FitStarPhotometryMP
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
 from astropy_imphot.correct import apply_corrections
+from astropy_imphot.epsf import build_hst_psf
 from astropy_imphot.errors import UserError, WorkerError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.flags import FitFlags
+from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
 from astropy_imphot.plotting import plot_image_fit, plot_star_fit
@@ -23,6 +26,7 @@ from astropy_imphot.wideband import bandpass_image, bandpass_images
 __all__ = [
     "ConvolvedTemplate2D",
     "FilterCurve",
+    "FitFlags",
     "FitImageAndStarPhotometryMP",
     "FitImagePhotometryMP",
     "FitStarPhotometryMP",
@@ -31,6 +35,7 @@ __all__ = [
     "FittedStarPhotometry",
     "FittedValue",
     "HstFilterInfo",
+    "HstPsf",
     "HstTemplate",
     "MoffatStar2D",
     "ImphotArgumentParser",
@@ -39,6 +44,7 @@ __all__ = [
     "apply_corrections",
     "bandpass_image",
     "bandpass_images",
+    "build_hst_psf",
     "ds9regions",
     "extract_function_args",
     "fit_image_and_star_photometry",
@@ -49,6 +55,7 @@ __all__ = [
     "plot_image_fit",
     "plot_star_fit",
     "read_cube",
+    "read_hst_psf",
     "read_image",
     "regrid_hst_like_muse",
     "rescale_hst_like_muse",

@@ -22,8 +22,11 @@ __all__ = ["NoiseProducts", "TemplateConvolver"]
 # Frequencies at which HST and a decimation window left less than this cannot be restored.
 LEAST_RESPONSE = 0.01
 
-# Samples per MUSE pixel and axis of the cubic splines for values between the pixels.
-FINE = 4
+# Samples per MUSE pixel and axis, and degree of the splines, for values between the pixels; and
+# what samples of such a B-spline are, at 0, 1 and 2 (Unser 1999, IEEE Signal Process. Mag. 16, 22).
+FINE = 5
+DEGREE = 5
+B_SPLINE = (66 / 120, 26 / 120, 1 / 120)
 
 # What lies beyond the template is sky as a rule: it counts so much less than pixels
 # within it that were not observed.
@@ -72,7 +75,7 @@ class TemplateConvolver:
         What HST saw.
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, fwhm in arcsec.
-    hst_psf : `~astropy_imphot.hst_psf.HstPsf`, optional
+    hst_psf : `HstPsf`, optional
         The PSF of the HST image as an image, which then takes the place of the Moffat function.
 
     Raises
@@ -176,9 +179,13 @@ class TemplateConvolver:
         if np.array_equal(column, x) and np.array_equal(row, y):
             values = self._on_pixels(derivative, optics)[row, column]
         else:
-            # Band-limited images are interpolated to about 1e-5 of their range this way.
+            # Band-limited images are interpolated to about 1e-6 of their range this way.
             values = ndimage.map_coordinates(
-                self._spline(derivative, optics), [FINE * y, FINE * x], prefilter=False, mode="grid-wrap"
+                self._spline(derivative, optics),
+                [FINE * y, FINE * x],
+                order=DEGREE,
+                prefilter=False,
+                mode="grid-wrap",
             )
         return values if inside.all() else np.where(inside, values, 0)
 
@@ -253,13 +260,15 @@ class TemplateConvolver:
         return image
 
     def _spline(self, derivative, optics):
-        """Return the coefficients of a cubic spline through finer samples, periodic as these are."""
+        """Return the coefficients of a spline through finer samples, periodic as these are."""
         shape = tuple(FINE * size for size in self.template.grid_shape)
         spectrum = refine_spectrum(self._spectrum(derivative, optics), self.template.data.shape, shape)
-        # What samples of a cubic B-spline, 1/6, 2/3, 1/6, do to each frequency (Unser 1999, IEEE
-        # Signal Process. Mag. 16, 22) is undone here, for there it costs nothing.
-        fy, fx = (2 + np.cos(2 * np.pi * one) for one in frequencies(shape, (1, 1)))
-        return fft.irfft2(spectrum * (9 / (fy * fx)), s=shape)
+        # What the B-spline does to each frequency is undone here, where it costs nothing.
+        middle, *around = B_SPLINE
+        for axis in frequencies(shape, (1, 1)):
+            terms = (2 * one * np.cos(2 * np.pi * lag * axis) for lag, one in enumerate(around, start=1))
+            spectrum = spectrum / (middle + sum(terms))
+        return fft.irfft2(spectrum, s=shape)
 
     def _spectrum(self, derivative, optics):
         key, spectrum = self._last_spectrum

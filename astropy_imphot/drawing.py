@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from astropy_imphot.io import Grid
 from astropy_imphot.rescale import PIPELINE_UNIT
 
-__all__ = ["CENTER", "draw", "draw_exposure", "draw_objects", "sky_grid"]
+__all__ = ["CENTER", "STAR_RADIUS", "draw", "draw_exposure", "draw_objects", "sky_grid"]
 
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
@@ -20,8 +20,9 @@ CENTER = SkyCoord(53.16, -27.78, unit="deg")
 # Objects per square arcsec brighter than magnitude 27, about the UDF's.
 DENSITY = 0.047
 
-# How far from its centre an object is drawn, arcsec, if it is brighter than a magnitude.
-STAMP_RADII = ((22.0, 15.0), (24.0, 9.0), (99.0, 5.0))
+# How far from its centre a star, and a galaxy that is brighter than a magnitude, is drawn, arcsec.
+STAR_RADIUS = 15.0
+STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 
 
 def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
@@ -84,7 +85,9 @@ def draw_objects(rng, height, width, count, limits, flux, n_stars):
             ).shear(q=rng.uniform(0.3, 1), beta=rng.uniform(0, 180) * galsim.degrees)
         # East is towards lower x.
         east, north = rng.uniform(-0.5, 0.5, 2) * (width, height)
-        radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
+        radius = STAR_RADIUS
+        if index >= n_stars:
+            radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
         objects.append((-east, north, radius, profile))
     return objects
 

@@ -29,6 +29,9 @@ PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 START_FWHM = 0.7
 START_BETA = 2.5
 
+# The margin has room for offsets up to this, arcsec; it is around larger ones.
+SMALL_OFFSET = 1.0
+
 # A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
 MOST_MARGIN = 60.0
 
@@ -91,8 +94,8 @@ def fit_image_photometry(
         The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
     hst_psf : str, path, HDU, HDUList, `~astropy.nddata.NDData`, array or `~photutils.psf.ImagePSF`, optional
         The PSF of the HST image as an image along its pixel axes, response of the pixels included,
-        such as `~astropy_imphot.hst_psf.build_hst_psf` makes; see
-        `~astropy_imphot.hst_psf.read_hst_psf`. By default (None) it is the Moffat function.
+        such as `~astropy_imphot.build_hst_psf` makes; see
+        `~astropy_imphot.read_hst_psf`. By default (None) it is the Moffat function.
     hst_psf_scale : float, optional
         Size of its pixels, arcsec. By default (None) from its WCS or its keyword PIXSCALE.
     hst_window : {"blackman", "none"}, optional
@@ -196,7 +199,8 @@ def _template_and_offset(hst, image, mask, margin, hst_window, known):
         known = find_offset(sky, image, mask, known)
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
-        template = make_template(hst, image, margin=margin + reach).in_unit(image.unit)
+        widened = margin + reach if reach > SMALL_OFFSET else margin
+        template = make_template(hst, image, margin=widened).in_unit(image.unit)
     return template, known
 
 

@@ -43,8 +43,8 @@ class ConvolvedTemplate2D(Fittable2DModel):
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
         and 1.6, from published fits to stars in 30 mas images of the UDF).
-    hst_psf : `~astropy_imphot.hst_psf.HstPsf`, optional
-        The PSF of the HST image as an image, from `~astropy_imphot.hst_psf.read_hst_psf`. By
+    hst_psf : `HstPsf`, optional
+        The PSF of the HST image as an image, from `read_hst_psf`. By
         default (None) it is the Moffat function.
     **kwargs
         For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.

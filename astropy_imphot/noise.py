@@ -188,8 +188,8 @@ def inverse(matrix, sizes_of=None):
     --------
     >>> import numpy as np
     >>> from astropy_imphot.noise import inverse
-    >>> inverse(np.diag([4.0, 1e-20, 0.0])).diagonal().tolist()
-    [0.25, 1e+20, 0.0]
+    >>> inverse(np.diag([4.0, 1e-20, 0.0])).diagonal()
+    array([2.5e-01, 1.0e+20, 0.0e+00])
     """
     sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
     sizes = np.where(sizes > 0, sizes, 1)

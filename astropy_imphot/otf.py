@@ -350,7 +350,7 @@ def window_noise(name):
     --------
     >>> from astropy_imphot.otf import window_noise
     >>> round(window_noise("none"), 3), round(window_noise("blackman"), 3)
-    (1.0, 0.118)
+    (1.0, 0.091)
     """
     axis = fft.fftfreq(256)
     return float(np.mean(decimation_window(name, np.hypot(axis[:, np.newaxis], axis), 0.5) ** 2))

@@ -29,6 +29,9 @@ SKY_FRACTION = 0.01
 # ones occur in images of integers or after a lossy compression.
 ZERO_SIZE = 9
 
+NO_OVERLAP = "{name} does not overlap the MUSE field on the sky: give an image that does."
+NOTHING_VALID = "{name} has no valid pixel within the MUSE field: check its mask and weights."
+
 
 def make_template(hst, muse, *, margin=3.0, hst_window=None):
     """
@@ -113,7 +116,7 @@ def coarse_template(hst, muse, *, margin):
     Raises
     ------
     UserError
-        If the HST image cannot be read, or does not overlap the MUSE field widened by the margin.
+        If the HST image cannot be read, or does not overlap the MUSE field.
 
     Examples
     --------
@@ -127,18 +130,23 @@ def coarse_template(hst, muse, *, margin):
     grid = read_grid(muse)
     before, shape = padded_grid(grid, margin)
     image = read_image(hst, footprint=border(grid.wcs, before, shape))
+    name = source_name(hst, "the HST image")
     observed = ~_unobserved(image)
     if not observed.any():
-        raise UserError(f"{source_name(hst, 'the HST image')} has no valid pixel within the MUSE field.")
+        raise UserError(NOTHING_VALID.format(name=name))
     size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
     light = block_reduce(np.where(observed, image.data, np.median(image.data[observed])), size, func=np.mean)
     seen = block_reduce(observed.astype(float), size, func=np.mean)
     (data, seen), reached = interpolate(
         np.array([light, seen]), coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
     )
+    missing = np.where(reached, 1 - seen, 1)
+    field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
+    if missing[field].min() == 1:
+        raise UserError(NO_OVERLAP.format(name=name))
     return HstTemplate(
         data=data,
-        missing=np.where(reached, 1 - seen, 1),
+        missing=missing,
         grid=grid,
         oversample=1,
         margin=before,
@@ -202,7 +210,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     if uniform is not None:
         layers["variance"] = np.full(finer_shape, uniform)
     if not reached.any():
-        raise UserError(f"{name} does not overlap the MUSE field on the sky: give an image that does.")
+        raise UserError(NO_OVERLAP.format(name=name))
     if not reached.all():
         layers["data"] = np.where(reached, layers["data"], np.median(layers["data"][reached]))
         layers["missing"] = np.where(reached, layers.get("missing", 0), 1)
@@ -268,7 +276,7 @@ def _layers(image, factor, variance_factor, name):
     """Return the arrays of an image that a template is made of, in MUSE units."""
     unobserved = _unobserved(image)
     if unobserved.all():
-        raise UserError(f"{name} has no valid pixel within the MUSE field: check its mask and weights.")
+        raise UserError(NOTHING_VALID.format(name=name))
     sky = np.median(image.data[~unobserved])
     layers = {"data": np.where(unobserved, sky, image.data) * factor}
     if unobserved.any():

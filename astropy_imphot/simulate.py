@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from scipy.ndimage import gaussian_filter
 
-from astropy_imphot.drawing import CENTER, draw, draw_exposure, draw_objects, sky_grid
+from astropy_imphot.drawing import CENTER, STAR_RADIUS, draw, draw_exposure, draw_objects, sky_grid
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.headers import unit_string
 from astropy_imphot.rescale import PIPELINE_UNIT
@@ -224,12 +224,11 @@ def simulate_field(
         stars = (*stars, Star(central_star, 0.0, 0.0))
 
     def point(star, factor, moved):
-        return (star.x + moved * star.motion[0], star.y + moved * star.motion[1], 7.0), galsim.DeltaFunction(
-            flux=factor * flux(star.magnitude)
-        )
+        place = star.x + moved * star.motion[0], star.y + moved * star.motion[1], STAR_RADIUS
+        return *place, galsim.DeltaFunction(flux=factor * flux(star.magnitude))
 
     psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1]) if isinstance(hst_psf, tuple) else hst_psf
-    then = [(*place, profile) for place, profile in (point(star, 1, 0) for star in stars)]
+    then = [point(star, 1, 0) for star in stars]
     data = draw([*objects, *then], psf, hst_grid) / zero_flux
     hst = CCDData(
         data,
@@ -237,7 +236,7 @@ def simulate_field(
         wcs=hst_grid.wcs,
         meta={"FILTER": filter_name, "TELESCOP": "HST", "INSTRUME": "ACS"},
     )
-    now = [(*place, profile) for place, profile in (point(star, star.brightening, 1) for star in stars)]
+    now = [point(star, star.brightening, 1) for star in stars]
     muse = [
         CCDData(
             draw_exposure([*objects, *now], exposure, muse_grid),

@@ -25,7 +25,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from astropy_imphot import __version__, fit_image_photometry
-from astropy_imphot.simulate import Star, Truth, simulate_field, with_noise
+from astropy_imphot.simulate import SimulatedField, Star, Truth, simulate_field, with_noise
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")
@@ -147,43 +147,65 @@ def airy_image():
     return CCDData(pixels, unit="", meta={"PIXSCALE": 0.03})
 
 
-def draw_scene(name, seed):
-    """Return a field without noise."""
+def draw_scenes(names, seed):
+    """Return fields without noise, by the names of their scenes."""
     rng = np.random.default_rng([*seed, 1])
     truth = random_truth(rng)
-    keywords = {}
-    if name == "airy":
-        keywords["hst_psf"] = airy_psf()
-    elif name == "moved":
-        angle = rng.uniform(0, 2 * np.pi)
-        keywords["stars"] = random_stars(rng, 4, motion=(0.25 * np.cos(angle), 0.25 * np.sin(angle)))
-    elif name == "varied":
-        one, other = random_stars(rng, 2)
-        keywords["stars"] = [replace(one, brightening=1.3), replace(other, brightening=0.7)]
-    elif name == "turned":
-        angle, sign = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1], 3)
-        truth = replace(
-            truth,
-            rotation=0.5 * sign[0],
-            e1=0.05 * np.cos(angle),
-            e2=0.05 * np.sin(angle),
-            bg_x=0.003 * sign[1],
-            bg_y=0.003 * sign[2],
+    angle, (sign, sign_x, sign_y) = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1], 3)
+    changes = {
+        "field": {},
+        "turned": {
+            "rotation": 0.5 * sign,
+            "e1": 0.05 * np.cos(angle),
+            "e2": 0.05 * np.sin(angle),
+            "bg_x": 0.003 * sign_x,
+            "bg_y": 0.003 * sign_y,
+        },
+        "far": {"dx": rng.uniform(-10, 10), "dy": rng.uniform(-10, 10)},
+    }
+    one, other, *_ = stars = random_stars(rng, 4)
+    motion = 0.25 * np.cos(angle), 0.25 * np.sin(angle)
+    added = {
+        "moved": [replace(star, motion=motion) for star in stars],
+        "varied": [replace(one, brightening=1.3), replace(other, brightening=0.7)],
+    }
+    drawn = {}
+    if not {"field", "turned", "far", *added}.isdisjoint(names):
+        truths = [replace(truth, **change) for change in changes.values()]
+        # One HST image, wide enough for all of them.
+        fields = simulate_field(seed, truth=truths, noise=0, hst_noise=0, hst_margin=15.0, **GALAXIES)
+        for index, name in enumerate(changes):
+            drawn[name] = SimulatedField(
+                fields.hst, fields.muse[index : index + 1], truths[index : index + 1]
+            )
+    for name in added.keys() & set(names):
+        drawn[name] = with_stars(drawn["field"], added[name], seed)
+    if "airy" in names:
+        drawn["airy"] = simulate_field(
+            seed, truth=[truth], noise=0, hst_noise=0, hst_psf=airy_psf(), **GALAXIES
         )
-    elif name == "far":
-        truth = replace(truth, dx=rng.uniform(-10, 10), dy=rng.uniform(-10, 10))
-        keywords["hst_margin"] = 15.0
-    elif name == "faint":
-        keywords |= {"n_objects": 3, "magnitudes": (24.0, 25.0), "n_stars": 0}
-    return simulate_field(seed, truth=[truth], noise=0, hst_noise=0, **(GALAXIES | keywords))
+    if "faint" in names:
+        drawn["faint"] = simulate_field(
+            seed, truth=[truth], noise=0, hst_noise=0, n_objects=3, magnitudes=(24.0, 25.0), n_stars=0
+        )
+    return drawn
+
+
+def with_stars(field, stars, seed):
+    """Return a field with more stars."""
+    truth = replace(field.truth[0], bg=0.0)
+    only = simulate_field(
+        seed, truth=[truth], noise=0, hst_noise=0, hst_margin=15.0, n_objects=0, n_stars=0, stars=stars
+    )
+    hst, muse = field.hst.copy(), field.muse[0].copy()
+    hst.data, muse.data = hst.data + only.hst.data, muse.data + only.muse[0].data
+    return SimulatedField(hst, [muse], field.truth)
 
 
 def fit_field(number, seed, scenarios):
     """Return a row for each scenario."""
-    scenes, rows = {}, []
+    scenes, rows = draw_scenes({one.scene for one in scenarios}, [seed, number]), []
     for scenario in scenarios:
-        if scenario.scene not in scenes:
-            scenes[scenario.scene] = draw_scene(scenario.scene, [seed, number])
         position = [one.name for one in SCENARIOS].index(scenario.name)
         noisy = with_noise(scenes[scenario.scene], [seed, number, position], **scenario.noise)
         muse, truth = noisy.muse[0], noisy.truth[0]

@@ -174,7 +174,7 @@ def test_every_option_of_the_fit_is_passed_on(folder, monkeypatch, capsys):
     words = (
         "--regions none --segment --extramask m.fits --taper 3 --keep_changed --fix_scale 1 --fix_bg 2 "
         "--fix_dx 3 --fix_dy 4 --fix_fwhm 5 --fix_beta 6 --min_scale 7 --init_dx 8 --init_dy 9 --hst_fwhm 10 "
-        "--hst_beta 11 --hst_window none --margin 12"
+        "--hst_beta 11 --hst_window none --margin 12 --free rotation,e1 --hst_psf psf.fits --hst_psf_scale 13"
     )
     assert fit_photometry.main(["hst.fits", "E1.fits", *words.split()]) == 1
     assert passed == {
@@ -197,6 +197,9 @@ def test_every_option_of_the_fit_is_passed_on(folder, monkeypatch, capsys):
         "hst_beta": 11,
         "hst_window": "none",
         "margin": 12,
+        "free": ("rotation", "e1"),
+        "hst_psf": "psf.fits",
+        "hst_psf_scale": 13,
     }
 
 
@@ -253,7 +256,8 @@ def test_none_as_hardcopy(folder):
 def test_window_of_a_classic_file(folder, field, capsys):
     assert regrid_hst_to_muse.main(["E1.fits", "hst.fits", "--field", "F"]) == 0
     with fits.open("hst_F775W_for_F.fits") as hdus:
-        del hdus["TEMPLATE"]
+        for name in ("TEMPLATE", "TEMPLATE_STAT"):
+            del hdus[name]
         del hdus[0].header["DECIMWIN"]
         hdus.writeto("classic.fits")
     assert fit_photometry.main(["classic.fits", "E1.fits"]) == 1

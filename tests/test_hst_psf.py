@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose
 from photutils.psf import ImagePSF
 
 from astropy_imphot import UserError, write_image
-from astropy_imphot.hst_psf import HstPsf, build_hst_psf, read_hst_psf
+from astropy_imphot.epsf import build_hst_psf
+from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.otf import moffat_otf
 from astropy_imphot.simulate import sky_grid
 

@@ -95,12 +95,14 @@ def test_read_muse_layout(dq):
 def test_read_sci_wht_ctx():
     weight = np.ones(SHAPE)
     weight[2:4, 5] = 0
+    weight[0] = 4
     # The context image flags the exposures, and is not 0 where a pixel is good.
     context = np.full(SHAPE, 7, dtype="i4")
     image = read_image(hst_hdus("WHT", weight, "CTX", context))
     np.testing.assert_array_equal(image.mask, weight == 0)
     np.testing.assert_array_equal(image.data, noise())
-    assert image.uncertainty is None
+    # Weights are inverse variances, up to a factor.
+    np.testing.assert_allclose(image.uncertainty.array, np.where(weight > 0, 1 / np.maximum(weight, 1), 0))
     assert image.unit == u.electron / u.s
 
 

@@ -69,12 +69,26 @@ def test_summary(fit):
     assert len(lines) == 4
     assert all(line.startswith("#") for line in lines[:3])
     names = lines[0].lstrip("# ").split()
-    assert names == ["name", "method", "scale", "fwhm", "beta", "bg", "dx", "dy", "dra", "ddec", "rms"]
+    assert names == [
+        "name",
+        "method",
+        "scale",
+        "fwhm",
+        "beta",
+        "bg",
+        "dx",
+        "dy",
+        "dra",
+        "ddec",
+        "rms",
+        "flags",
+    ]
     words = fit.summary(header=False).split()
     assert words[:2] == ["E1", "image"]
-    for name, word in zip(names[2:-1], words[2:-1], strict=True):
+    for name, word in zip(names[2:-2], words[2:-2], strict=True):
         assert_allclose(float(word), fit.values[name].value, atol=6e-5, rtol=1e-4)
-    assert_allclose(float(words[-1]), fit.rms_error, rtol=1e-3)
+    assert_allclose(float(words[-2]), fit.rms_error, rtol=1e-3)
+    assert int(words[-1]) == fit.flags
 
 
 def test_report(fit):
