@@ -15,6 +15,7 @@ from astropy_imphot.errors import UserError, WorkerError
 from astropy_imphot.files import short_name, source_name
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.hst_psf import read_hst_psf
 from astropy_imphot.io import read_image
 from astropy_imphot.results import FailedPhotometry
 
@@ -215,7 +216,7 @@ class FitImagePhotometryMP(_Batch):
     _function = staticmethod(fit_image_photometry)
 
     def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
-        muse = list(muse)
+        muse, options = list(muse), _read_psf(options)
         calls = [((_portable(hst), _portable(one)), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
@@ -257,7 +258,7 @@ class FitStarPhotometryMP(_Batch):
     _function = staticmethod(fit_star_photometry)
 
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
-        muse = list(muse)
+        muse, options = list(muse), _read_psf(options)
         calls = [((_portable(hst), _portable(one), star), options) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
@@ -295,6 +296,13 @@ class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
     """
 
     _function = staticmethod(fit_image_and_star_photometry)
+
+
+def _read_psf(options):
+    """Read the HST PSF once for all."""
+    if options.get("hst_psf") is None:
+        return options
+    return options | {"hst_psf": read_hst_psf(options["hst_psf"], options.get("hst_psf_scale"))}
 
 
 def _portable(source):

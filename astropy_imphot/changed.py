@@ -15,7 +15,7 @@ from scipy import ndimage, signal
 from astropy_imphot.masks import detected_objects
 from astropy_imphot.noise import autocorrelation
 
-__all__ = ["are_compact", "segment_objects", "vote"]
+__all__ = ["are_compact", "object_pixels", "segment_objects", "vote"]
 
 # Detection: standard deviations of the noise in a pixel, and connected pixels.
 DETECTION_SIGMA = 3.0
@@ -23,6 +23,9 @@ DETECTION_PIXELS = 5
 
 # Pixels around an object that are voted on, and masked, with it.
 WIDENING = 2
+
+# How much farther the wings of an object reach that changed, in units of its radius.
+WINGS = 0.7
 
 # Differences below these are nobody's concern: arcsec, and a fraction of the scale.
 OFFSET_TOLERANCE = 0.010
@@ -141,6 +144,38 @@ def are_compact(template, x, y):
 def _stamp(image, place, reach):
     row, column = place
     return image[row - reach : row + reach + 1, column - reach : column + reach + 1]
+
+
+def object_pixels(labels, label):
+    """
+    Return the pixels that an object's change matters to: its own, and sky around them.
+
+    Parameters
+    ----------
+    labels : int array of shape (ny, nx)
+        From `segment_objects`.
+    label : int
+        The object.
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True on the object and, as the wings of a bright one reach far, on the sky around it
+        up to 0.7 times the radius of a circle of its area.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.changed import object_pixels
+    >>> labels = np.zeros((40, 40), int)
+    >>> labels[10:20, 10:20] = 1
+    >>> pixels = object_pixels(labels, 1)
+    >>> int(pixels.sum()), bool(pixels[15, 22]), bool(pixels[15, 25])
+    (288, True, False)
+    """
+    own = labels == label
+    reach = WINGS * np.sqrt(own.sum() / np.pi)
+    return own | ((ndimage.distance_transform_edt(~own) <= reach) & (labels == 0))
 
 
 def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):

@@ -175,7 +175,7 @@ def object_regions(objects, labels, wcs):
     for row in objects[objects["changed"]]:
         y, x = np.nonzero(labels == row["label"])
         center = row["x"].value, row["y"].value
-        radius = np.hypot(x - center[0], y - center[1]).max() + 0.5
+        radius = np.hypot(x - center[0], y - center[1]).max() + 0.5 + WINGS * np.sqrt(len(x) / np.pi)
         meta = RegionMeta(include=False, text=row["reason"])
         circle = CirclePixelRegion(PixCoord(*center), radius, meta=meta, visual=RegionVisual())
         circles.append(circle.to_sky(wcs))

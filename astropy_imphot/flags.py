@@ -9,7 +9,7 @@ __all__ = ["FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
 
 class FitFlags(IntFlag):
     """
-    What is doubtful about a fit; 0 if nothing is. Each flag's ``meaning`` says it in words.
+    What is doubtful about a fit; 0 if nothing is. The ``meaning`` of each flag says it in words.
 
     Examples
     --------
@@ -17,8 +17,17 @@ class FitFlags(IntFlag):
     >>> flags = FitFlags.AT_BOUND | FitFlags.FEW_PIXELS
     >>> int(flags), FitFlags.AT_BOUND in flags
     (130, True)
-    >>> FitFlags.AT_BOUND.meaning
-    'a parameter ended at a bound'
+    >>> for flag in FitFlags:
+    ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
+      1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
+      2 AT_BOUND: a parameter ended at a bound
+      4 DEGENERATE: fwhm and beta are not determined separately: fix beta
+      8 FEW_SOURCES: too few or too faint sources: the errors are large
+     16 BEYOND_MARGIN: the offset is larger than the template's margin
+     32 RESIDUALS: significant residuals are left: see the report, and the plot
+     64 TEMPLATE_NOISE: the HST image's noise dominates the errors
+    128 FEW_PIXELS: few pixels were fitted
+    256 MANY_CHANGED: objects that changed cover so much that some of them were kept
     """
 
     def __new__(cls, value, meaning=""):  # noqa: D102
@@ -42,7 +51,7 @@ class FitFlags(IntFlag):
 FEW_PIXELS = 400
 
 # Errors above these are large: arcsec, and fractions of scale, fwhm and beta.
-LARGE_ERRORS = {"dx": 0.03, "dy": 0.03, "scale": 0.05, "fwhm": 0.1, "beta": 0.3}
+LARGE_ERRORS = {"dx": 0.01, "dy": 0.01, "scale": 0.03, "fwhm": 0.05, "beta": 0.3}
 
 # fwhm and beta are degenerate if their errors are correlated more than this.
 LARGEST_CORRELATION = 0.98

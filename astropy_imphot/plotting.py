@@ -263,7 +263,7 @@ def _plot_offsets(axes, fit):
         scale=1,
         width=0.006,
     )
-    axes.quiverkey(arrows, 0.85, 1.03, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
+    axes.quiverkey(arrows, 0.9, 0.05, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
 
 
 def _plot_spectra(axes, fit, mask):

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot.changed import are_compact, segment_objects, vote
+from astropy_imphot.changed import are_compact, object_pixels, segment_objects, vote
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import (
     FitStatistics,
@@ -142,7 +142,8 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
             labels = _segments(model, image, left_out)
         if not keep_changed:
             objects = _vote(model, image, left_out, labels)
-            left_out = left_out | np.isin(labels, objects["label"][objects["left_out"]])
+            for label in objects["label"][objects["left_out"]]:
+                left_out = left_out | object_pixels(labels, label)
         if number >= MAX_PASSES // 2:
             # A pixel may come back at first, but not in and out for ever.
             left_out = left_out | used

@@ -186,7 +186,7 @@ def draw_scenes(names, seed):
         )
     if "faint" in names:
         drawn["faint"] = simulate_field(
-            seed, truth=[truth], noise=0, hst_noise=0, n_objects=3, magnitudes=(24.0, 25.0), n_stars=0
+            seed, truth=[truth], noise=0, hst_noise=0, n_objects=3, magnitudes=(23.5, 24.5), n_stars=0
         )
     return drawn
 
