@@ -11,7 +11,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["object_regions", "read_regions", "regions_mask"]
+__all__ = ["read_regions", "regions_mask"]
 
 # Coordinate frames that a ds9 region file can name; without any it is in pixels. The
 # regions package does not know ds9's "physical", which is "image" in images that were not cut.
@@ -145,41 +145,6 @@ def regions_mask(regions, wcs, shape):
         raise UserError(f"{name} encloses no area: give circles, ellipses, boxes or polygons.")
     mask = np.any(usable[False], axis=0) if usable[False] else np.zeros(shape, dtype=bool)
     return mask | ~np.any(usable[True], axis=0) if usable[True] else mask
-
-
-def object_regions(objects, labels, wcs):
-    """
-    Return circles around objects that changed, which leave them out of another fit.
-
-    Parameters
-    ----------
-    objects : `~astropy.table.QTable`
-        From `~astropy_imphot.changed.vote`.
-    labels : int array of shape (ny, nx)
-        The objects' pixels.
-    wcs : `~astropy.wcs.WCS`
-        Of the image.
-
-    Returns
-    -------
-    `~regions.Regions`
-        A circle on the sky for each object that changed, excluded, its text the reason.
-
-    Examples
-    --------
-    See `~astropy_imphot.saving.write_fit_images`, which writes them.
-    """
-    from regions import CirclePixelRegion, PixCoord, RegionMeta, Regions, RegionVisual
-
-    circles = []
-    for row in objects[objects["changed"]]:
-        y, x = np.nonzero(labels == row["label"])
-        center = row["x"].value, row["y"].value
-        radius = np.hypot(x - center[0], y - center[1]).max() + 0.5 + WINGS * np.sqrt(len(x) / np.pi)
-        meta = RegionMeta(include=False, text=row["reason"])
-        circle = CirclePixelRegion(PixCoord(*center), radius, meta=meta, visual=RegionVisual())
-        circles.append(circle.to_sky(wcs))
-    return Regions(circles)
 
 
 def _turned(region, wcs):

@@ -7,12 +7,12 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy import fft
 
-from astropy_imphot.ds9regions import object_regions
+from astropy_imphot.changed import object_pixels
 from astropy_imphot.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.headers import unit_string
 from astropy_imphot.io import read_grid, write_image
 
-__all__ = ["fit_images", "saved_paths", "write_fit_images"]
+__all__ = ["fit_images", "object_regions", "saved_paths", "write_fit_images"]
 
 # The images of a fit, and what their files' names end with.
 ENDINGS = {"data": "image", "model": "hst_model", "residual": "residual"}
@@ -121,6 +121,41 @@ def fit_images(fit):
         key: CCDData(image.data.astype(np.float32), mask=image.mask, unit=image.unit, wcs=image.wcs)
         for key, image in images.items()
     }
+
+
+def object_regions(objects, labels, wcs):
+    """
+    Return circles around objects that changed, which leave them out of another fit.
+
+    Parameters
+    ----------
+    objects : `~astropy.table.QTable`
+        From `~astropy_imphot.changed.vote`.
+    labels : int array of shape (ny, nx)
+        The objects' pixels.
+    wcs : `~astropy.wcs.WCS`
+        Of the image.
+
+    Returns
+    -------
+    `~regions.Regions`
+        A circle on the sky for each object that changed, excluded, its text the reason.
+
+    Examples
+    --------
+    See `write_fit_images`, which writes them.
+    """
+    from regions import CirclePixelRegion, PixCoord, RegionMeta, Regions, RegionVisual
+
+    circles = []
+    for row in objects[objects["changed"]]:
+        y, x = np.nonzero(object_pixels(labels, row["label"]))
+        center = row["x"].value, row["y"].value
+        radius = np.hypot(x - center[0], y - center[1]).max() + 0.5
+        meta = RegionMeta(include=False, text=row["reason"])
+        circle = CirclePixelRegion(PixCoord(*center), radius, meta=meta, visual=RegionVisual())
+        circles.append(circle.to_sky(wcs))
+    return Regions(circles)
 
 
 def _transform(image):

@@ -119,24 +119,22 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     (True, True)
     """
     left_out = mask | _unmodelled(model)
-    step = np.zeros(len(free_parameters(model)))
+    if left_out.all():
+        raise UserError(
+            "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
+            "few arcsec around it."
+        )
+    free = free_parameters(model)
+    step = np.zeros(len(free))
     shifted = image
     labels = objects = None
     evaluations = 0
     for number in range(MAX_PASSES):
-        if left_out.all() and number > 0:
-            # It went astray, and knows of no pixel where it could return.
-            break
-        if left_out.all():
-            raise UserError(
-                "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
-                "few arcsec around it."
-            )
         used, weights = left_out, pixel_weights(image, left_out, taper)
         model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
         evaluations += int(info.get("nfev", 0))
-        jacobian = weighted_jacobian(model, free_parameters(model), image.shape, weights)
-        noise = template_noise(model, free_parameters(model), jacobian, weights)
+        jacobian = weighted_jacobian(model, free, image.shape, weights)
+        noise = template_noise(model, free, jacobian, weights)
         left_out = mask | _unmodelled(model)
         if labels is None:
             labels = _segments(model, image, left_out)
@@ -147,21 +145,24 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         if number >= MAX_PASSES // 2:
             # A pixel may come back at first, but not in and out for ever.
             left_out = left_out | used
-        quality = statistics(
-            model,
-            image,
-            used,
-            weights,
-            jacobian=jacobian,
-            labels=labels,
-            template_part=noise and noise.information,
+        flat = jacobian.reshape(len(free), -1)
+        inverse_normal = inverse(flat @ flat.T)
+        last, step = step, step if noise is None else inverse_normal @ noise.slope
+        steady = np.array_equal(used, left_out) and _negligible(
+            step - last, inverse_normal, model, image, weights
         )
-        last, step = step, _noise_step(noise, jacobian, step)
-        errors = np.sqrt(np.diag(quality.naive_covariance) * quality.rchi)
-        steady = np.all(np.abs(step - last) <= STEADY * errors)
-        if np.array_equal(used, left_out) and steady:
+        if steady or left_out.all():
             break
         shifted = _along_tangent(image, weights, jacobian, step)
+    quality = statistics(
+        model,
+        image,
+        used,
+        weights,
+        jacobian=jacobian,
+        labels=labels,
+        template_part=noise and noise.information,
+    )
     return Solution(
         model=model,
         quality=quality,
@@ -171,16 +172,16 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         objects=objects,
         noise=noise,
         n_evaluations=evaluations,
-        converged=bool(info.get("success", True)) and np.array_equal(used, left_out) and bool(steady),
+        converged=bool(info.get("success", True)) and steady,
     )
 
 
-def _noise_step(noise, jacobian, step):
-    """Return by how much, to first order, the template's noise has moved the parameters."""
-    if noise is None:
-        return step
-    flat = jacobian.reshape(len(jacobian), -1)
-    return inverse(flat @ flat.T) @ noise.slope
+def _negligible(change, inverse_normal, model, image, weights):
+    """Tell whether a change of the parameters is far below their errors."""
+    y, x = pixel_coordinates(image.shape)
+    residual = np.where(weights > 0, image.data - model(x, y), 0) * weights
+    errors = np.sqrt(np.diag(inverse_normal) * np.sum(residual**2) / np.count_nonzero(weights))
+    return bool(np.all(np.abs(change) <= STEADY * errors))
 
 
 def _along_tangent(image, weights, jacobian, step):
