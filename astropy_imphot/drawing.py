@@ -24,6 +24,11 @@ DENSITY = 0.047
 STAR_RADIUS = 15.0
 STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 
+# MUSE images are small, so that they can be drawn more exactly: the least radius, arcsec, and the
+# part of the light that GalSim's Fourier transforms may fold back.
+MUSE_RADIUS = 12.0
+MUSE_FOLDING, HST_FOLDING = 5e-4, 5e-3
+
 
 def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     """
@@ -114,13 +119,15 @@ def draw_exposure(objects, truth, grid):
         for axis, size in zip(np.indices(grid.shape)[::-1], grid.shape[::-1], strict=True)
     )
     background = truth.bg + truth.bg_x * right + truth.bg_y * up
-    return draw(turned, psf, grid) * truth.scale + background
+    light = draw(turned, psf, grid, least_radius=MUSE_RADIUS, folding=MUSE_FOLDING)
+    return light * truth.scale + background
 
 
-def draw(objects, psf, grid):
+def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
     """Draw the objects as an instrument with this PSF and these pixels sees them."""
     import galsim
 
+    accuracy = galsim.GSParams(folding_threshold=folding, maximum_fft_size=16384)
     full = galsim.ImageF(grid.shape[1], grid.shape[0], xmin=0, ymin=0)
     (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
     local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
@@ -128,7 +135,7 @@ def draw(objects, psf, grid):
     offsets = np.array([(-x, y) for x, y, _, _ in objects]).T * u.arcsec
     columns, rows = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
     for x, y, (_, _, radius, profile) in zip(columns, rows, objects, strict=True):
-        half = int(radius / scale)
+        half = int(max(radius, least_radius) / scale)
         column, row = round(float(x)), round(float(y))
         bounds = galsim.BoundsI(column - half, column + half, row - half, row + half)
         overlap = bounds & full.bounds
@@ -137,7 +144,7 @@ def draw(objects, psf, grid):
         stamp = galsim.ImageF(bounds)
         # The PSF includes the pixel's response: its values at pixel centres are the image.
         star = isinstance(profile, galsim.DeltaFunction)
-        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf)
+        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf, gsparams=accuracy)
         seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
         full[overlap] += stamp[overlap]
     return full.array

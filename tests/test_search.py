@@ -19,7 +19,7 @@ PIXEL = 0.2
 @pytest.fixture(scope="module")
 def far():
     truths = [Truth(dx=dx, dy=dy, bg=3.0, scale=0.9) for dx, dy in OFFSETS]
-    return simulate_field(11, size=18.0, truth=truths, noise=0.4, hst_margin=15.0)
+    return simulate_field(13, size=20.0, truth=truths, noise=0.4, hst_margin=15.0)
 
 
 @pytest.fixture(scope="module", params=[15, 5], ids=["all seen", "partly seen"])
@@ -36,7 +36,10 @@ def sky(hst, far):
 
 
 def holes(shape, fraction=0.3):
-    blocks = np.random.default_rng(1).permutation(shape[0] * shape[1] // 100) < fraction * shape[0] * shape[1] / 100
+    blocks = (
+        np.random.default_rng(1).permutation(shape[0] * shape[1] // 100)
+        < fraction * shape[0] * shape[1] / 100
+    )
     return np.kron(blocks.reshape(shape[0] // 10, shape[1] // 10), np.ones((10, 10))) > 0
 
 
@@ -83,7 +86,7 @@ def test_fit_finds_its_start(far, hst):
     for key, truth in zip(("dx", "dy"), OFFSETS[0], strict=True):
         value = fit.values[key]
         assert abs(value.value - truth) < 4 * value.stdev
-        assert value.stdev < 0.02
+        assert value.stdev < 0.03
     assert FitFlags.BEYOND_MARGIN not in fit.flags
 
 
