@@ -46,12 +46,15 @@ COMPACT_FRACTION = 0.64
 # How many standard deviations make a difference significant.
 SIGNIFICANCE = 5.0
 
+# Of an object that moved farther than this, arcsec, one step does not tell the scale.
+LINEAR_OFFSET = 0.05
+
 # An object appeared if this part of its light is new.
 NEW_LIGHT = 0.5
 
 # Objects that cover more than this part of the pixels are not left out; a plane through fewer pixels
 # of sky tells nothing.
-LARGEST_PART = 0.2
+LARGEST_PART = 0.4
 LEAST_SKY = 100
 
 # A smaller assembly, or one that knows no better than this (arcsec, fraction of the scale),
@@ -215,9 +218,10 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     on the sky, and r the residuals less a plane through the sky. The consensus is the median of
     the objects, weighted by 1/(error^2 + trust^2), where the trust is 10 mas and 3 % for
     galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
-    taken off. A consensus that is not known to 15 mas or 5 % condemns nobody. An object
-    appeared if half of its light is not in the HST image. The most significant ones are left out, as
-    long as they cover less than a fifth of the pixels.
+    taken off. The estimate is one step of a fit, which is a fifth short of 0.25 arcsec, and whose
+    scale means nothing then. A consensus that is not known to 15 mas or 5 % condemns nobody. An
+    object appeared if half of its light is not in the HST image. The most significant ones are
+    left out, as long as they cover less than two fifths of the pixels.
 
     Examples
     --------
@@ -247,21 +251,21 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
         names=["label", "x", "y", "n_pixels", *names, "new_light"],
         dtype=[int, float, float, int, float, float, float, float],
     )
-    to_fraction = np.array([1 / scale, 1, 1])
+    to_fraction = np.array([1 / scale if scale != 0 else np.nan, 1, 1])
     covariances = np.reshape(covariances, (-1, 3, 3)) * np.outer(to_fraction, to_fraction)
     values = np.reshape([table[key] for key in names], (3, -1)) * to_fraction[:, np.newaxis]
     table["compact"] = compact(table["x"], table["y"])
     places = [table[key] - (size - 1) / 2 for key, size in zip("xy", labels.shape[::-1], strict=True)]
     places = np.reshape(places, (2, -1)) * np.reshape(pixel_scale[::-1], (2, 1))
     errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
-    values, known = _less_consensus(values, errors, table["compact"], places)
-    _judge(table, values, covariances, known)
+    values, doubt = _less_consensus(values, errors, table["compact"], places)
+    _judge(table, values, covariances, doubt)
     for key, value, error in zip(names, values, errors, strict=True):
         unit = u.dimensionless_unscaled if key == "scale" else u.arcsec
         table[key] = value * unit
         table[f"{key}_err"] = error * unit
     table["x"].unit = table["y"].unit = u.pix
-    table["left_out"] = _left_out(table, LARGEST_PART * valid.sum())
+    table["left_out"] = _left_out(table, labels, LARGEST_PART * valid.sum())
     del table["new_light"], table["significance"]
     return table
 
@@ -286,11 +290,10 @@ def _new_light(residual, light, inside, correlation):
 
 
 def _less_consensus(values, errors, compact, places):
-    """Return the objects' values less what they agree on, and which of it is known well."""
+    """Return the objects' values less what they agree on, and how well that is known."""
     asked = np.isfinite(errors).all(axis=0)
-    known = np.zeros(3, dtype=bool)
     if asked.sum() < LEAST_VOTERS:
-        return values, known
+        return values, np.full(3, np.inf)
     trust = np.where(
         compact,
         np.reshape([COMPACT_SCALE, COMPACT_OFFSET, COMPACT_OFFSET], (3, 1)),
@@ -307,8 +310,7 @@ def _less_consensus(values, errors, compact, places):
     if abs(angle) > SIGNIFICANCE * angle_doubt:
         values = values - angle * np.array([np.zeros_like(x), -y, x])
         consensus, doubt = _consensus(values[:, asked], weights[:, asked])
-    known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
-    return values - consensus[:, np.newaxis], known
+    return values - consensus[:, np.newaxis], doubt
 
 
 def _consensus(values, weights):
@@ -318,27 +320,26 @@ def _consensus(values, weights):
     return medians, np.sqrt(0.5 * np.pi / weights.sum(axis=1))
 
 
-def _judge(table, values, covariances, known):
+def _judge(table, values, covariances, doubt):
     """Add the columns changed, reason and significance."""
+    known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
+    covariances = covariances + np.diag(np.where(known, doubt, 0) ** 2)
     seen = np.isfinite(values).all(axis=0)
     values, covariances = (
         np.where(seen, values, 0),
         np.where(seen[:, np.newaxis, np.newaxis], covariances, np.eye(3)),
     )
+    distance = np.hypot(*values[1:])
     scale_sigma = np.abs(values[0]) / np.sqrt(covariances[:, 0, 0])
     offsets = values[1:].T
     offset_sigma = np.sqrt(
         np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
     )
     appeared = np.asarray(table["new_light"]) > SIGNIFICANCE
-    found = {
-        "moved": known[1:].all()
-        & (np.hypot(*values[1:]) > OFFSET_TOLERANCE)
-        & (offset_sigma > SIGNIFICANCE)
-        & ~appeared,
-        "varied": known[0] & (np.abs(values[0]) > SCALE_TOLERANCE) & (scale_sigma > SIGNIFICANCE) & ~appeared,
-        "appeared": appeared,
-    }
+    moved = known[1:].all() & (distance > OFFSET_TOLERANCE) & (offset_sigma > SIGNIFICANCE)
+    varied = known[0] & (np.abs(values[0]) > SCALE_TOLERANCE) & (scale_sigma > SIGNIFICANCE)
+    varied &= ~(moved & (distance > LINEAR_OFFSET))
+    found = {"moved": moved & ~appeared, "varied": varied & ~appeared, "appeared": appeared}
     table["changed"] = np.any(list(found.values()), axis=0)
     table["reason"] = np.array(
         [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
@@ -347,14 +348,15 @@ def _judge(table, values, covariances, known):
     table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)
 
 
-def _left_out(table, most_pixels):
+def _left_out(table, labels, most_pixels):
     """Return which objects to leave out: those that changed, the most significant ones first."""
     left_out = np.zeros(len(table), dtype=bool)
     total = 0
     for row in np.argsort(table["significance"])[::-1]:
         if table["changed"][row]:
-            total += table["n_pixels"][row]
-            left_out[row] = total <= most_pixels
+            pixels = object_pixels(labels, table["label"][row]).sum()
+            left_out[row] = total + pixels <= most_pixels
+            total += pixels * left_out[row]
     return left_out
 
 

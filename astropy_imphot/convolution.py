@@ -131,14 +131,17 @@ class TemplateConvolver:
         return RadialTable(self._radius)
 
     @cached_property
+    def _window(self):
+        return decimation_window(self.template.window, self._radius, self.template.nyquist)
+
+    @cached_property
     def _response(self):
         """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
-        window = decimation_window(self.template.window, self._radius, self.template.nyquist)
         if self.hst_psf is None:
             otf = self._table(moffat_otf(self._table.nodes, self.hst_fwhm, self.hst_beta))
         else:
             otf = self.hst_psf.otf(*self.template.frequencies, self.template.hst_axes)
-        response = window * otf
+        response = self._window * otf
         return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
 
     @cached_property
@@ -246,7 +249,8 @@ class TemplateConvolver:
         """The sums over all frequencies, as sums over the nodes of the radial table."""
         full = np.full(self._radius.shape, 2.0)
         full[:, [0, -1]] = 1
-        modes = full / np.abs(self._response) ** 2
+        # The noise went through the window, too.
+        modes = full * np.abs(self._window / self._response) ** 2
         return self._table.node_sums(modes * self.template.oversample**2 / self.template.data.size)
 
     def _on_pixels(self, derivative, optics):

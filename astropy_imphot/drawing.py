@@ -132,7 +132,7 @@ def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
     (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
     local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
     scale = grid.pixel_scale[0]
-    offsets = np.array([(-x, y) for x, y, _, _ in objects]).T * u.arcsec
+    offsets = np.reshape([(-x, y) for x, y, _, _ in objects], (-1, 2)).T * u.arcsec
     columns, rows = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
     for x, y, (_, _, radius, profile) in zip(columns, rows, objects, strict=True):
         half = int(max(radius, least_radius) / scale)

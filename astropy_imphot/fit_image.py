@@ -157,7 +157,7 @@ def fit_image_photometry(
     with naming(muse, hst, *option_files(options)):
         fixed = fixed_values(options)
         options["free"] = check_free(free)
-        for key in ("init_dx", "init_dy"):
+        for key in ("init_dx", "init_dy", "fix_dx", "fix_dy"):
             if options[key] is not None and not abs(options[key]) <= MOST_MARGIN:
                 raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
         if min_scale is not None and not np.isfinite(min_scale):

@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, short_name, source_name
 from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
-from astropy_imphot.fitting import fit_pixels, pixel_coordinates, pixel_weights, statistics
+from astropy_imphot.fitting import fit_pixels, has_converged, pixel_coordinates, pixel_weights, statistics
 from astropy_imphot.flags import at_bound, basic_flags
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
@@ -215,7 +215,7 @@ def _fit_one(image, mask, start, held, taper, fitter):
         weights=weights[rows, columns],
         quality=quality,
         n_evaluations=int(info.get("nfev", 0)),
-        converged=bool(info.get("success", True)),
+        converged=has_converged(info),
         origin=(columns.start, rows.start),
         wcs=image.wcs,
         shape=image.shape,

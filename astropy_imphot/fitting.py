@@ -13,10 +13,12 @@ __all__ = [
     "FitStatistics",
     "fit_pixels",
     "free_parameters",
+    "has_converged",
     "pixel_coordinates",
     "pixel_weights",
     "statistics",
     "weighted_jacobian",
+    "weighted_residual",
 ]
 
 
@@ -189,6 +191,66 @@ def weighted_jacobian(model, keys, shape, weights):
     return np.array([derivatives[key] * weights for key in keys]).reshape(-1, *shape)
 
 
+def weighted_residual(model, image, weights):
+    """
+    Return an image less a model, in standard deviations.
+
+    Parameters
+    ----------
+    model : `~astropy.modeling.Fittable2DModel`
+        The model.
+    image : `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx).
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is left out.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        The residuals, 0 where left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData
+    >>> from astropy_imphot import MoffatStar2D
+    >>> from astropy_imphot.fitting import weighted_residual
+    >>> image = CCDData(np.full((2, 2), 3.0), unit="ct")
+    >>> weighted_residual(MoffatStar2D(flux=0, bg=1), image, np.array([[1, 0], [0.5, 1]]))
+    array([[2., 0.],
+           [1., 2.]])
+    """
+    y, x = pixel_coordinates(image.shape)
+    return np.where(weights > 0, image.data - model(x, y), 0) * weights
+
+
+def has_converged(fit_info):
+    """
+    Tell whether a fitter of astropy says that it converged.
+
+    Parameters
+    ----------
+    fit_info : dict
+        What it tells; the keys depend on the fitter.
+
+    Returns
+    -------
+    bool
+        False if it says that it did not.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fitting import has_converged
+    >>> has_converged({"ierr": 5}), has_converged({"success": True}), has_converged({"exit_mode": 2})
+    (False, True, False)
+    """
+    if "success" in fit_info:
+        return bool(fit_info["success"])
+    if "ierr" in fit_info:
+        return fit_info["ierr"] in (1, 2, 3, 4)
+    return fit_info.get("exit_mode", 0) == 0
+
+
 def free_parameters(model):
     """
     Return the names of a model's free parameters.
@@ -253,22 +315,21 @@ def statistics(model, image, mask, weights, *, jacobian=None, labels=None, templ
     >>> statistics(star, CCDData(noise, unit="ct"), mask, weights).n_pixels
     1600
     """
-    y, x = pixel_coordinates(image.shape)
-    residual = np.where(mask, 0, image.data - model(x, y))
+    weighted = weighted_residual(model, image, weights)
     free = free_parameters(model)
     if jacobian is None:
         jacobian = weighted_jacobian(model, free, image.shape, weights)
-    weighted = residual * weights
     excess = 1.0 if labels is None else excess_on_objects(weighted, ~mask, labels)
     covariance, naive = sandwich_covariance(
         jacobian, weighted, ~mask, excess=excess, template_part=template_part
     )
     n_pixels = int((~mask).sum())
+    y, x = pixel_coordinates(image.shape)
     return FitStatistics(
         free=free,
         covariance=covariance,
         naive_covariance=naive,
-        rms_error=float(np.sqrt(np.sum(residual**2) / n_pixels)),
-        rchi=float(np.sum((residual * weights) ** 2) / max(n_pixels - len(free), 1)),
+        rms_error=float(np.sqrt(np.mean((image.data - model(x, y))[~mask] ** 2))),
+        rchi=float(np.sum(weighted**2) / max(n_pixels - len(free), 1)),
         n_pixels=n_pixels,
     )

@@ -22,7 +22,7 @@ class FitFlags(IntFlag):
       1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
       2 AT_BOUND: a parameter ended at a bound
       4 DEGENERATE: fwhm and beta are not determined separately: fix beta
-      8 FEW_SOURCES: too few or too faint sources: the errors are large
+      8 FEW_SOURCES: too few or too faint sources: the errors are large, or none can outvote another
      16 BEYOND_MARGIN: the offset is larger than the template's margin
      32 RESIDUALS: significant residuals are left: see the report, and the plot
      64 TEMPLATE_NOISE: the HST image's noise dominates the errors
@@ -39,7 +39,7 @@ class FitFlags(IntFlag):
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
     AT_BOUND = 2, "a parameter ended at a bound"
     DEGENERATE = 4, "fwhm and beta are not determined separately: fix beta"
-    FEW_SOURCES = 8, "too few or too faint sources: the errors are large"
+    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or none can outvote another"
     BEYOND_MARGIN = 16, "the offset is larger than the template's margin"
     RESIDUALS = 32, "significant residuals are left: see the report, and the plot"
     TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
@@ -98,7 +98,8 @@ def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
         FitFlags.NOT_CONVERGED: not converged,
         FitFlags.AT_BOUND: bounded,
         FitFlags.DEGENERATE: _degenerate(values, errors, free, np.asarray(covariance)),
-        FitFlags.FEW_SOURCES: any(
+        FitFlags.FEW_SOURCES: not all(0 < error < np.inf for error in errors.values())
+        or any(
             errors.get(key, 0)
             > (LARGE_ERRORS[key] * abs(values[key].value) if relative else LARGE_ERRORS[key])
             for key, relative in (("dx", False), ("dy", False), ("scale", True), ("fwhm", True))

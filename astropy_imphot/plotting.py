@@ -37,7 +37,7 @@ def plot_image_fit(fit, *, title=None):
     `~matplotlib.figure.Figure`
         The figure. Data and model share a stretch; the residual has its own, symmetric
         one. A grey veil is over pixels that were left out; objects that changed since the HST
-        image are outlined. Arrows are the offsets of the objects from the fit's.
+        image are outlined. Arrows are the objects' own offsets, less what they agree on.
 
     Raises
     ------

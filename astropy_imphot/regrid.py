@@ -14,7 +14,7 @@ from astropy_imphot.noise import sky_variance
 from astropy_imphot.otf import WINDOWS, window_noise
 from astropy_imphot.resample import border, coarser_wcs, finer_wcs, interpolate, lowpassed, padded_grid
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, muse_unit
-from astropy_imphot.template import WINDOW_KEYWORD, HstTemplate
+from astropy_imphot.template import WINDOW_KEYWORD, HstTemplate, recorded_axes
 
 __all__ = ["coarse_template", "make_template", "regrid_hst_like_muse"]
 
@@ -239,7 +239,15 @@ def _from_aligned(image, muse, margin, window, name):
     layers |= _layers(image, factor, factor**2 / window_noise(window), name)
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
-    return HstTemplate(**layers, grid=muse, oversample=1, margin=before, window=window, meta=image.meta)
+    return HstTemplate(
+        **layers,
+        grid=muse,
+        oversample=1,
+        margin=before,
+        window=window,
+        meta=image.meta,
+        hst_axes=recorded_axes(image.meta),
+    )
 
 
 def _calibrate_variance(layers, pixel_scale, area_ratio):

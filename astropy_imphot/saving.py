@@ -1,5 +1,6 @@
 """Files of a fit: its images, their Fourier transforms, and the regions of objects that changed."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,8 @@ def write_fit_images(fit, muse, *, overwrite=False):
     -----
     The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency
     0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. The
-    region file has circles around the objects that changed since the HST image, excluded, with the
-    reasons; as ``regions`` of another fit it leaves them out.
+    region file has circles around the objects that were left out, excluded, with the reasons, and is
+    written if there are any; as ``regions`` of another fit it leaves them out.
 
     Examples
     --------
@@ -87,15 +88,12 @@ def write_fit_images(fit, muse, *, overwrite=False):
         write_image(image, paths[key], overwrite=overwrite)
         with atomic_write(paths[f"{key}_fft"], overwrite) as temporary:
             _transform(image).writeto(temporary)
-    with atomic_write(paths["changed"], overwrite) as temporary:
-        temporary.write_text(_changed_text(fit))
-
-
-def _changed_text(fit):
-    changed = fit.objects is not None and fit.objects["changed"].any()
-    if not changed:
-        return "# Region file format: DS9\n# No object changed since the HST image.\n"
-    return object_regions(fit.objects, fit.labels, fit.data.wcs).serialize(format="ds9", precision=8)
+    if fit.objects is not None and fit.objects["left_out"].any():
+        with atomic_write(paths["changed"], overwrite) as temporary:
+            temporary.write_text(object_regions(fit.objects, fit.labels, fit.data.wcs))
+    else:
+        # One of an earlier fit would mislead.
+        paths["changed"].unlink(missing_ok=True)
 
 
 def fit_images(fit):
@@ -125,7 +123,7 @@ def fit_images(fit):
 
 def object_regions(objects, labels, wcs):
     """
-    Return circles around objects that changed, which leave them out of another fit.
+    Return circles around the objects that were left out, which leave them out of another fit.
 
     Parameters
     ----------
@@ -138,24 +136,25 @@ def object_regions(objects, labels, wcs):
 
     Returns
     -------
-    `~regions.Regions`
-        A circle on the sky for each object that changed, excluded, its text the reason.
+    str
+        A region file of ds9: a circle on the sky for each object that was left out, excluded, its text
+        the reason.
 
     Examples
     --------
     See `write_fit_images`, which writes them.
     """
-    from regions import CirclePixelRegion, PixCoord, RegionMeta, Regions, RegionVisual
+    from regions import CirclePixelRegion, PixCoord, RegionMeta, Regions
 
     circles = []
-    for row in objects[objects["changed"]]:
+    for row in objects[objects["left_out"]]:
         y, x = np.nonzero(object_pixels(labels, row["label"]))
         center = row["x"].value, row["y"].value
         radius = np.hypot(x - center[0], y - center[1]).max() + 0.5
-        meta = RegionMeta(include=False, text=row["reason"])
-        circle = CirclePixelRegion(PixCoord(*center), radius, meta=meta, visual=RegionVisual())
+        circle = CirclePixelRegion(PixCoord(*center), radius, meta=RegionMeta(text=row["reason"]))
         circles.append(circle.to_sky(wcs))
-    return Regions(circles)
+    # The regions package does not write the minus that excludes.
+    return re.sub("(?m)^circle", "-circle", Regions(circles).serialize(format="ds9", precision=8))
 
 
 def _transform(image):

@@ -20,6 +20,11 @@ LINEAR_SIGMA = 3.0
 # Of two offsets that are nearly as good, that nearer to the one in the headers is more likely, arcsec.
 TYPICAL_OFFSET = 5.0
 
+# One that is so near, arcsec, is taken if no other gains so much more that it cannot be chance: 20
+# for each of the 5 pixels that are as good as one.
+NEAR = 1.0
+LEAST_GAIN = 100.0
+
 # Offsets at which the images share less than this fraction of the most pixels are not considered.
 LEAST_OVERLAP = 0.1
 
@@ -85,6 +90,9 @@ def find_offset(template, image, mask, known=(None, None)):
     if not gain.any():
         return tuple(0.0 if one is None else one for one in known)
     gain = gain / np.sqrt(1 + (offsets[0][:, np.newaxis] ** 2 + offsets[1] ** 2) / TYPICAL_OFFSET**2)
+    near = gain * ((abs(offsets[0]) <= NEAR)[:, np.newaxis] & (abs(offsets[1]) <= NEAR))
+    if near.any() and gain.max() < near.max() + LEAST_GAIN:
+        gain = near
     row, column = np.unravel_index(gain.argmax(), gain.shape)
     found = float(offsets[1][column]), float(offsets[0][row])
     return tuple(place if one is None else one for place, one in zip(found, known, strict=True))

@@ -17,10 +17,12 @@ from astropy_imphot.fitting import (
     FitStatistics,
     fit_pixels,
     free_parameters,
+    has_converged,
     pixel_coordinates,
     pixel_weights,
     statistics,
     weighted_jacobian,
+    weighted_residual,
 )
 from astropy_imphot.noise import inverse
 from astropy_imphot.template import MISSING_LIMIT
@@ -34,6 +36,12 @@ MAX_PASSES = 8
 # The correction for the template's noise stays the same if it changes by less than this, in
 # standard errors.
 STEADY = 0.05
+
+# A correction of scale or fwhm by more than this fraction is not believed.
+LARGEST_STEP = 0.5
+
+# The model has up to eleven parameters, and needs more pixels than that.
+LEAST_PIXELS = 12
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,39 +127,43 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     (True, True)
     """
     left_out = mask | _unmodelled(model)
-    if left_out.all():
+    if np.sum(~left_out) < LEAST_PIXELS:
         raise UserError(
-            "no pixel of the MUSE image can be modelled: the HST image has to cover it and a "
-            "few arcsec around it."
+            f"no {LEAST_PIXELS} pixels of the MUSE image are left that can be modelled: the HST image has to "
+            "cover it and a few arcsec around it."
         )
     free = free_parameters(model)
     step = np.zeros(len(free))
     shifted = image
     labels = objects = None
+    gone = []
     evaluations = 0
     for number in range(MAX_PASSES):
         used, weights = left_out, pixel_weights(image, left_out, taper)
         model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
         evaluations += int(info.get("nfev", 0))
         jacobian = weighted_jacobian(model, free, image.shape, weights)
-        noise = template_noise(model, free, jacobian, weights)
+        noise = template_noise(model, free, weights)
         left_out = mask | _unmodelled(model)
         if labels is None:
             labels = _segments(model, image, left_out)
         if not keep_changed:
             objects = _vote(model, image, left_out, labels)
-            for label in objects["label"][objects["left_out"]]:
+            if number >= MAX_PASSES // 2:
+                # What was left out may come back at first, but not in and out for ever.
+                objects["left_out"] |= np.isin(objects["label"], gone)
+            gone = objects["label"][objects["left_out"]]
+            for label in gone:
                 left_out = left_out | object_pixels(labels, label)
         if number >= MAX_PASSES // 2:
-            # A pixel may come back at first, but not in and out for ever.
             left_out = left_out | used
         flat = jacobian.reshape(len(free), -1)
         inverse_normal = inverse(flat @ flat.T)
-        last, step = step, step if noise is None else inverse_normal @ noise.slope
+        last, step = step, _noise_step(model, free, inverse_normal, noise)
         steady = np.array_equal(used, left_out) and _negligible(
             step - last, inverse_normal, model, image, weights
         )
-        if steady or left_out.all():
+        if steady or np.sum(~left_out) < LEAST_PIXELS:
             break
         shifted = _along_tangent(image, weights, jacobian, step)
     quality = statistics(
@@ -172,14 +184,25 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         objects=objects,
         noise=noise,
         n_evaluations=evaluations,
-        converged=bool(info.get("success", True)) and steady,
+        converged=has_converged(info) and steady,
     )
+
+
+def _noise_step(model, free, inverse_normal, noise):
+    """Return by how much, to first order, the template's noise has moved the parameters."""
+    nothing = np.zeros(len(free))
+    if noise is None:
+        return nothing
+    step = inverse_normal @ noise.slope
+    limits = {key: LARGEST_STEP * abs(getattr(model, key).value) for key in ("scale", "fwhm")}
+    small = all(abs(one) <= limits.get(key, np.inf) for key, one in zip(free, step, strict=True))
+    # A first order of that size tells nothing but that the noise dominates.
+    return step if small else nothing
 
 
 def _negligible(change, inverse_normal, model, image, weights):
     """Tell whether a change of the parameters is far below their errors."""
-    y, x = pixel_coordinates(image.shape)
-    residual = np.where(weights > 0, image.data - model(x, y), 0) * weights
+    residual = weighted_residual(model, image, weights)
     errors = np.sqrt(np.diag(inverse_normal) * np.sum(residual**2) / np.count_nonzero(weights))
     return bool(np.all(np.abs(change) <= STEADY * errors))
 
@@ -193,6 +216,8 @@ def _along_tangent(image, weights, jacobian, step):
 
 
 def _segments(model, image, mask):
+    if mask.all():
+        return np.zeros(image.shape, dtype=int)
     sky = model.copy()
     sky.scale = 0
     y, x = pixel_coordinates(image.shape)
@@ -201,10 +226,9 @@ def _segments(model, image, mask):
 
 
 def _vote(model, image, mask, labels):
-    y, x = pixel_coordinates(image.shape)
     weights = pixel_weights(image, mask)
     jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
-    residual = np.where(mask, 0, image.data - model(x, y)) * weights
+    residual = weighted_residual(model, image, weights)
     height, width = model.template.pixel_scale
 
     def compact(x, y):

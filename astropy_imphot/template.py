@@ -18,7 +18,7 @@ from astropy_imphot.io import Grid, read_grid, write_image
 from astropy_imphot.otf import decimation_window, frequencies, window_noise
 from astropy_imphot.resample import crop_spectrum, finer_wcs
 
-__all__ = ["HstTemplate"]
+__all__ = ["HstTemplate", "recorded_axes"]
 
 # The keyword that records the decimation filter of an HST image on a MUSE grid.
 WINDOW_KEYWORD = "DECIMWIN"
@@ -216,6 +216,7 @@ class HstTemplate:
             variance = VarianceUncertainty((smooth * window_noise(window)).astype(np.float32))
         meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
         meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
+        self._record_axes(meta)
         return CCDData(
             data.astype(np.float32),
             mask=mask,
@@ -224,6 +225,11 @@ class HstTemplate:
             wcs=self.grid.wcs,
             meta=meta,
         )
+
+    def _record_axes(self, header):
+        if self.hst_axes is not None:
+            for keyword, value in zip(AXES_KEYWORDS, np.ravel(self.hst_axes), strict=True):
+                header[keyword] = (value, "turns MUSE pixel axes to those of HST")
 
     def _filtered(self, samples, response):
         spectrum = crop_spectrum(fft.rfft2(samples.astype(float)), self.grid_shape)
@@ -260,9 +266,7 @@ class HstTemplate:
         header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
         header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")
         header[WINDOW_KEYWORD] = (self.window, "decimation filter to be divided out")
-        if self.hst_axes is not None:
-            for keyword, value in zip(AXES_KEYWORDS, np.ravel(self.hst_axes), strict=True):
-                header[keyword] = (value, "turns MUSE pixel axes to those of the HST image")
+        self._record_axes(header)
         layers = {name: getattr(self, field) for field, name in EXTENSIONS.items()}
         extensions = [
             fits.ImageHDU(layer.astype(np.float32), header=header, name=name)
@@ -307,8 +311,13 @@ class HstTemplate:
                 oversample=header["OVERSAMP"],
                 margin=(header["MARGINY"], header["MARGINX"]),
                 window=header[WINDOW_KEYWORD],
-                hst_axes=np.reshape([header[key] for key in AXES_KEYWORDS], (2, 2))
-                if AXES_KEYWORDS[0] in header
-                else None,
+                hst_axes=recorded_axes(header),
                 meta=image.meta,
             )
+
+
+def recorded_axes(header):
+    """Return what turns MUSE's pixel axes to those of the HST image, or None if it is not recorded."""
+    if AXES_KEYWORDS[0] not in header:
+        return None
+    return np.reshape([float(header[key]) for key in AXES_KEYWORDS], (2, 2))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astropy_imphot.noise import MAX_LAG, score_covariance
+from astropy_imphot.noise import MAX_LAG
 
 __all__ = ["TemplateNoise", "template_noise"]
 
@@ -25,8 +25,8 @@ class TemplateNoise:
         Derivatives of half the chi-square that it adds.
     information : array of shape (p, p)
         What it adds to J^T J.
-    scores : array of shape (p, p)
-        What it adds to J^T C J, of which the covariance is made.
+    autocorrelation : array of shape (13, 13)
+        What it adds to the autocorrelation of the weighted residuals.
 
     Examples
     --------
@@ -35,10 +35,10 @@ class TemplateNoise:
 
     slope: np.ndarray
     information: np.ndarray
-    scores: np.ndarray
+    autocorrelation: np.ndarray
 
 
-def template_noise(model, free, jacobian, weights):
+def template_noise(model, free, weights):
     r"""
     Return what noise in the template adds to a fit.
 
@@ -48,8 +48,6 @@ def template_noise(model, free, jacobian, weights):
         The model at the solution.
     free : sequence of str
         Names of its p free parameters.
-    jacobian : array of shape (p, ny, nx)
-        Its weighted derivatives.
     weights : array of shape (ny, nx)
         1/standard deviation of the MUSE pixels, 0 where left out.
 
@@ -69,21 +67,20 @@ def template_noise(model, free, jacobian, weights):
     --------
     >>> import numpy as np
     >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-    >>> from astropy_imphot.fitting import weighted_jacobian
     >>> from astropy_imphot.simulate import simulate_field
     >>> from astropy_imphot.template_noise import template_noise
     >>> field = simulate_field(seed=1, size=10.0)
     >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
     >>> weights = np.full(field.muse[0].shape, 10.0)
-    >>> jacobian = weighted_jacobian(model, ["scale", "fwhm"], weights.shape, weights)
-    >>> slope = template_noise(model, ["scale", "fwhm"], jacobian, weights).slope
+    >>> slope = template_noise(model, ["scale", "fwhm"], weights).slope
     >>> bool(slope[0] > 0), bool(slope[1] < 0)
     (True, True)
     """
     variance = model.template.variance_on_grid()
     if variance is None:
         return None
-    total = float(np.sum(weights**2 * variance[model.template.field]))
+    squares = weights**2 * variance[model.template.field]
+    total = float(squares.sum())
     products = model.noise_products()
     # How the model's noise depends on the parameters, in terms of OTF, dOTF/dfwhm and dOTF/dbeta.
     scale = model.scale.value
@@ -91,8 +88,22 @@ def template_noise(model, free, jacobian, weights):
     dependence = np.array([rows.get(key, (0, 0, 0)) for key in free], dtype=float).reshape(-1, 3)
     slope = total * scale * dependence @ products.gram[0]
     information = total * dependence @ products.gram @ dependence.T
+    lever = _mean_square_lever(model, squares)
+    # Of directions, half of their squares is along each axis; e1 and e2 change the radius by
+    # half of themselves.
+    own = {"dx": products.gradient, "dy": products.gradient}
+    own["rotation"] = products.gradient * lever * np.radians(1) ** 2
+    own["e1"] = own["e2"] = model.fwhm.value**2 * products.gram[1, 1] / 8
     for index, key in enumerate(free):
-        if key in ("dx", "dy"):
-            information[index, index] = total * scale**2 * products.gradient
-    correlation = total / max(np.count_nonzero(weights), 1) * scale**2 * products.autocorrelation(MAX_LAG)
-    return TemplateNoise(slope, information, score_covariance(jacobian, correlation))
+        information[index, index] += total * scale**2 * own.get(key, 0)
+    mean = total / max(np.count_nonzero(weights), 1)
+    return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
+
+
+def _mean_square_lever(model, squares):
+    """Return the mean square distance from the centre, arcsec."""
+    height, width = model.template.pixel_scale
+    ny, nx = squares.shape
+    up = (np.arange(ny) - (ny - 1) / 2) * height
+    right = (np.arange(nx) - (nx - 1) / 2) * width
+    return np.sum(squares * (up[:, np.newaxis] ** 2 + right**2)) / max(squares.sum(), 1e-300)

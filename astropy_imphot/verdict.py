@@ -3,10 +3,12 @@
 import astropy.units as u
 import numpy as np
 
+from astropy_imphot.changed import LEAST_VOTERS
 from astropy_imphot.errors import UserError
-from astropy_imphot.fitting import free_parameters, pixel_coordinates, weighted_jacobian
+from astropy_imphot.fitting import free_parameters, weighted_jacobian, weighted_residual
 from astropy_imphot.flags import FitFlags, at_bound, basic_flags, combined
-from astropy_imphot.noise import excess_on_objects, inverse, sandwich_covariance
+from astropy_imphot.noise import excess_on_objects, inverse, sandwich_covariance, score_covariance
+from astropy_imphot.template_noise import template_noise
 from astropy_imphot.values import FittedValue
 
 __all__ = ["EXTRA_PARAMETERS", "check_free", "image_flags", "parameter_units", "untried_values"]
@@ -46,7 +48,7 @@ def check_free(free):
     >>> check_free(["rotation"])
     ('rotation',)
     """
-    free = (free,) if isinstance(free, str) else tuple(free)
+    free = (free,) if isinstance(free, str) else tuple(free or ())
     for name in free:
         if name not in EXTRA_PARAMETERS:
             raise UserError(f"free has {name!r}: choose from {', '.join(EXTRA_PARAMETERS)}.")
@@ -112,16 +114,18 @@ def untried_values(solution, image):
     untried = [key for key in EXTRA_PARAMETERS if key not in free]
     if not untried:
         return {}
-    y, x = pixel_coordinates(image.shape)
-    residual = np.where(mask, 0, image.data - model(x, y)) * weights
-    jacobian = weighted_jacobian(model, (*free, *untried), image.shape, weights)
+    keys = (*free, *untried)
+    residual = weighted_residual(model, image, weights)
+    jacobian = weighted_jacobian(model, keys, image.shape, weights)
     flat = jacobian.reshape(len(jacobian), -1)
-    slope = flat @ residual.ravel()
-    if solution.noise is not None:
-        slope[: len(free)] += solution.noise.slope
-    values = inverse(flat @ flat.T) @ slope
+    slope, normal = flat @ residual.ravel(), flat @ flat.T
+    noise = template_noise(model, keys, weights)
+    part = None if noise is None else noise.information
+    if noise is not None:
+        slope = slope + noise.slope
+    values = (inverse(normal) if noise is None else inverse(normal - part, normal)) @ slope
     excess = excess_on_objects(residual, ~mask, solution.labels)
-    covariance, _ = sandwich_covariance(jacobian, residual, ~mask, excess=excess)
+    covariance, _ = sandwich_covariance(jacobian, residual, ~mask, excess=excess, template_part=part)
     errors = np.sqrt(np.diag(covariance))
     units = parameter_units(image.unit)
     return {
@@ -161,6 +165,7 @@ def image_flags(solution, values, untried, image):
     up, right = model.template.margin
     objects = solution.objects
     raised = {
+        FitFlags.FEW_SOURCES: objects is not None and len(objects) < LEAST_VOTERS,
         FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
         FitFlags.RESIDUALS: bool(significant(untried, quality.rms_error, model))
         or _object_excess(solution, image) > OBJECT_EXCESS,
@@ -192,8 +197,7 @@ def significant(untried, rms, model):
 
 def _object_excess(solution, image):
     """Return the mean square of the residuals on objects over that on the sky."""
-    y, x = pixel_coordinates(image.shape)
-    squares = ((image.data - solution.model(x, y)) * solution.weights)[~solution.mask] ** 2
+    squares = weighted_residual(solution.model, image, solution.weights)[~solution.mask] ** 2
     on_object = solution.labels[~solution.mask] > 0
     if min(on_object.sum(), np.sum(~on_object)) < LEAST_PIXELS:
         return 1.0
@@ -204,9 +208,11 @@ def _noise_dominates(solution):
     noise, quality = solution.noise, solution.quality
     if noise is None:
         return False
-    normal = inverse(quality.naive_covariance)
+    jacobian = weighted_jacobian(solution.model, quality.free, solution.mask.shape, solution.weights)
+    flat = jacobian.reshape(len(jacobian), -1)
+    normal = flat @ flat.T
     bread = inverse(normal - noise.information, normal)
-    variances = np.diag(bread @ noise.scores @ bread)
+    variances = np.diag(bread @ score_covariance(jacobian, noise.autocorrelation) @ bread)
     return bool(
         np.any(variances > DOMINANT * np.diag(quality.covariance))
         or np.any(np.diag(noise.information) > DOMINANT * np.diag(normal))

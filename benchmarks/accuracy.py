@@ -7,7 +7,7 @@ fits quote, and the rms of the pulls, (fitted - truth) / quoted error, which is 
 errors are right. Marked with ! is what is out of its limits: a bias of more than 2.5 of its standard
 errors (and 0.5 mas, or 0.3 % of scale and fwhm), and an rms pull outside 0.7 to 1.35.
 
-    python benchmarks/accuracy.py --fields 24 --seed 1 --output docs/accuracy.txt
+    python benchmarks/accuracy.py --fields 24 --output docs/accuracy.txt
 """
 
 import argparse
@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -31,8 +30,10 @@ KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")
 ONE_EXPOSURE = 0.4
 
-# Few bright objects: what noise does is seen best there.
-GALAXIES = {"magnitudes": (22.5, 27.0), "n_stars": 0}
+# Few bright objects: what noise does is seen best there. The HST PSF has no wings that would reach
+# beyond the stamps on which GalSim draws.
+HST_PSF = (0.085, 2.5)
+GALAXIES = {"magnitudes": (22.5, 27.0), "n_stars": 0, "hst_psf": HST_PSF}
 
 # A bias below this is none: arcsec, and fractions of scale and fwhm.
 NEGLIGIBLE = {"dx": 0.0005, "dy": 0.0005, "scale": 0.003, "fwhm": 0.003}
@@ -84,7 +85,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fields", type=int, default=24, help="fields for each scenario (default: 24)")
-    parser.add_argument("--seed", type=int, default=1, help="of all random numbers (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=20261122, help="of all random numbers (default: 20261122)"
+    )
     parser.add_argument("--only", default="", help="only scenarios whose names contain this")
     parser.add_argument("--nprocess", type=int, default=os.cpu_count())
     parser.add_argument("--output", help="write the table to this file, too")
@@ -182,12 +185,11 @@ def draw_scenes(names, seed):
         drawn[name] = with_stars(drawn["field"], added[name], seed)
     if "airy" in names:
         drawn["airy"] = simulate_field(
-            seed, truth=[truth], noise=0, hst_noise=0, hst_psf=airy_psf(), **GALAXIES
+            seed, truth=[truth], noise=0, hst_noise=0, **(GALAXIES | {"hst_psf": airy_psf()})
         )
     if "faint" in names:
-        drawn["faint"] = simulate_field(
-            seed, truth=[truth], noise=0, hst_noise=0, n_objects=3, magnitudes=(23.5, 24.5), n_stars=0
-        )
+        faint = {"n_objects": 3, "magnitudes": (23.5, 24.5)}
+        drawn["faint"] = simulate_field(seed, truth=[truth], noise=0, hst_noise=0, **(GALAXIES | faint))
     return drawn
 
 
@@ -195,7 +197,13 @@ def with_stars(field, stars, seed):
     """Return a field with more stars."""
     truth = replace(field.truth[0], bg=0.0)
     only = simulate_field(
-        seed, truth=[truth], noise=0, hst_noise=0, hst_margin=15.0, n_objects=0, n_stars=0, stars=stars
+        seed,
+        truth=[truth],
+        noise=0,
+        hst_noise=0,
+        hst_margin=15.0,
+        stars=stars,
+        **(GALAXIES | {"n_objects": 0}),
     )
     hst, muse = field.hst.copy(), field.muse[0].copy()
     hst.data, muse.data = hst.data + only.hst.data, muse.data + only.muse[0].data
@@ -210,7 +218,7 @@ def fit_field(number, seed, scenarios):
         noisy = with_noise(scenes[scenario.scene], [seed, number, position], **scenario.noise)
         muse, truth = noisy.muse[0], noisy.truth[0]
         muse.uncertainty = VarianceUncertainty(muse.uncertainty.array * scenario.stat_factor)
-        options = dict(scenario.fit)
+        options = {"hst_fwhm": HST_PSF[0], "hst_beta": HST_PSF[1]} | scenario.fit
         if options.get("hst_psf") == "airy":
             options["hst_psf"] = airy_image()
         row = {"scenario": scenario.name, "field": number}
@@ -222,9 +230,8 @@ def fit_field(number, seed, scenarios):
             row[f"{key}_true"] = getattr(truth, key)
             row[key] = np.nan if value is None else value.value
             row[f"{key}_err"] = np.nan if value is None else value.stdev
-        with suppress(AttributeError):
-            row["flags"] = int(fit.flags)
-        row["n_changed"] = int(np.sum(fit.objects["changed"]))
+        row["flags"] = int(fit.flags)
+        row["n_left_out"] = int(np.sum(fit.objects["left_out"]))
         row["n_lost"] = int(muse.data.size - fit.n_pixels)
         rows.append(row)
     return rows
@@ -237,9 +244,9 @@ def report(rows, scenarios):
     for scenario in scenarios:
         own = [row for row in rows if row["scenario"] == scenario.name]
         lines += ["", scenario.name]
-        flags = np.array([row.get("flags", 0) for row in own])
+        flags = np.array([row["flags"] for row in own])
         flagged = ", ".join(f"{one:d}: {np.sum(flags == one)}" for one in np.unique(flags))
-        objects = sum(row["n_changed"] for row in own)
+        objects = sum(row["n_left_out"] for row in own)
         lost = sum(row["n_lost"] for row in own)
         lines.append(f"  flags {{{flagged}}}; {objects} objects left out; {lost} pixels lost")
         if scenario.wrong:

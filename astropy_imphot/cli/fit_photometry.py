@@ -91,7 +91,7 @@ def _parser():
     fixed.add_argument(
         "--free",
         metavar="NAME,...",
-        type=lambda names: tuple(names.split(",")),
+        type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
         default=(),
         help="parameters to fit that are else 0: bg_x and bg_y, the slope of the background; rotation, "
         "degrees; e1 and e2, the ellipticity of the PSF",
@@ -187,6 +187,8 @@ def main(args=None):
 def _fit_all(options):
     if options.regions == "star" and options.star is None:
         options.regions = None
+    if options.apply and options.resample and "rotation" in options.free:
+        raise UserError("pixels are shifted, not turned: do not use --resample with --free rotation.")
     if options.output:
         check_format(options.output)
     _check_files(options)
