@@ -174,7 +174,7 @@ def object_pixels(labels, label):
     >>> labels[10:20, 10:20] = 1
     >>> pixels = object_pixels(labels, 1)
     >>> int(pixels.sum()), bool(pixels[15, 22]), bool(pixels[15, 25])
-    (288, True, False)
+    (252, True, False)
     """
     own = labels == label
     reach = WINGS * np.sqrt(own.sum() / np.pi)

@@ -88,22 +88,31 @@ def template_noise(model, free, weights):
     dependence = np.array([rows.get(key, (0, 0, 0)) for key in free], dtype=float).reshape(-1, 3)
     slope = total * scale * dependence @ products.gram[0]
     information = total * dependence @ products.gram @ dependence.T
-    lever = _mean_square_lever(model, squares)
+    right, up, square = _mean_levers(model, squares)
     # Of directions, half of their squares is along each axis; e1 and e2 change the radius by
     # half of themselves.
-    own = {"dx": products.gradient, "dy": products.gradient}
-    own["rotation"] = products.gradient * lever * np.radians(1) ** 2
-    own["e1"] = own["e2"] = model.fwhm.value**2 * products.gram[1, 1] / 8
-    for index, key in enumerate(free):
-        information[index, index] += total * scale**2 * own.get(key, 0)
+    ellipticity = model.fwhm.value**2 * products.gram[1, 1] / 8
+    turn, gradient = np.radians(1), products.gradient
+    more = {
+        ("dx", "dx"): gradient,
+        ("dy", "dy"): gradient,
+        ("rotation", "rotation"): gradient * square * turn**2,
+    }
+    more |= {("e1", "e1"): ellipticity, ("e2", "e2"): ellipticity}
+    more |= {("dx", "rotation"): -gradient * up * turn, ("dy", "rotation"): gradient * right * turn}
+    for i, one in enumerate(free):
+        for j, other in enumerate(free):
+            mean = more.get((one, other), more.get((other, one), 0))
+            information[i, j] += total * scale**2 * mean
     mean = total / max(np.count_nonzero(weights), 1)
     return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
 
 
-def _mean_square_lever(model, squares):
-    """Return the mean square distance from the centre, arcsec."""
+def _mean_levers(model, squares):
+    """Return the mean place and square distance from the centre of weighted pixels, arcsec."""
     height, width = model.template.pixel_scale
     ny, nx = squares.shape
-    up = (np.arange(ny) - (ny - 1) / 2) * height
+    up = (np.arange(ny)[:, np.newaxis] - (ny - 1) / 2) * height
     right = (np.arange(nx) - (nx - 1) / 2) * width
-    return np.sum(squares * (up[:, np.newaxis] ** 2 + right**2)) / max(squares.sum(), 1e-300)
+    total = max(squares.sum(), 1e-300)
+    return [np.sum(squares * lever) / total for lever in (right, up, right**2 + up**2)]

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from numpy.testing import assert_allclose
+from scipy.ndimage import distance_transform_edt
 
-from astropy_imphot import fit_image_photometry, make_template
-from astropy_imphot.changed import are_compact, segment_objects
-from astropy_imphot.simulate import Truth, simulate_field
+from astropy_imphot import fit_image_photometry, make_template, write_image
+from astropy_imphot.changed import are_compact, object_pixels, segment_objects
+from astropy_imphot.cli import fit_photometry
+from astropy_imphot.ds9regions import read_regions
+from astropy_imphot.saving import write_fit_images
+from astropy_imphot.simulate import SimulatedField, Star, Truth, simulate_field, with_noise
 
 TRUTH = Truth(dx=0.12, dy=-0.05)
 
@@ -115,3 +120,129 @@ def test_concentration_of_point_sources(fwhm, beta, shift):
     away = 0.1 * np.hypot(x - column, y - row)
     inner, outer = (data[away <= radius].sum() for radius in COMPACT_RADII)
     assert 0.81 < inner / outer < 0.89
+
+
+# Stars that moved alike: the plain chi-square follows them.
+MOTION = (0.15, 0.2)
+MOVED = [
+    Star(20.3, -8.3, -7.1, motion=MOTION),
+    Star(20.9, 7.4, -8.8, motion=MOTION),
+    Star(21.4, -6.2, 8.5, motion=MOTION),
+    Star(21.9, 9.1, 6.7, motion=MOTION),
+]
+VARIED = [Star(20.5, -8.3, -7.1, brightening=1.3), Star(21.5, 7.4, 8.8, brightening=0.7)]
+SIZE = 30.0
+NO_NOISE = {"size": SIZE, "truth": [TRUTH], "noise": 0, "hst_noise": 0, "n_stars": 0}
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    """A field without stars and without noise."""
+    return simulate_field(61, magnitudes=(21.0, 26.0), **NO_NOISE)
+
+
+def with_changes(galaxies, stars=(), blob=None):
+    """Return the field with stars, or with light that only MUSE saw, under the same noise."""
+    hst, muse = galaxies.hst.copy(), galaxies.muse[0].copy()
+    if stars:
+        only = simulate_field(1, n_objects=0, stars=stars, **NO_NOISE)
+        hst.data, muse.data = hst.data + only.hst.data, muse.data + only.muse[0].data
+    if blob is not None:
+        y, x = np.indices(muse.shape)
+        muse.data = muse.data + 3 * np.exp(-((x - blob[0]) ** 2 + (y - blob[1]) ** 2) / (2 * 1.6**2))
+    return with_noise(SimulatedField(hst, [muse], [TRUTH]), 62)
+
+
+def fit_with(galaxies, stars=(), blob=None, **options):
+    field = with_changes(galaxies, stars, blob)
+    return fit_image_photometry(field.hst, field.muse[0], init_dx=0.1, init_dy=0, **options)
+
+
+@pytest.fixture(scope="module")
+def still(galaxies):
+    return fit_with(galaxies)
+
+
+def pixel(star):
+    """Return the (row, column) of a star, in between its places in both images."""
+    x, y = (np.add((star.x, star.y), (TRUTH.dx, TRUTH.dy)) + np.divide(star.motion, 2)) / 0.2
+    return round(y + (SIZE / 0.2 - 1) / 2), round(x + (SIZE / 0.2 - 1) / 2)
+
+
+def check_same(fit, still):
+    for key in ("dx", "dy"):
+        assert abs(fit.values[key].value - still.values[key].value) < 0.003, key
+    assert abs(fit.scale.value / still.scale.value - 1) < 0.01
+    assert abs(fit.fwhm.value - still.fwhm.value) < 0.01
+
+
+def check_left_out(fit, places, reason):
+    """What is at these pixels has changed, and nothing else, and is masked with its wings."""
+    changed = fit.objects[fit.objects["changed"]]
+    assert sorted(changed["label"]) == sorted(fit.labels[place] for place in places)
+    assert all(reason in words.split(", ") for words in changed["reason"])
+    assert changed["left_out"].all()
+    expected = np.any([object_pixels(fit.labels, label) for label in changed["label"]], axis=0)
+    assert np.array_equal(fit.data.mask, expected)
+    return changed
+
+
+def test_nobody_is_lost(still):
+    assert not still.objects["changed"].any()
+    assert (still.objects["reason"] == "").all()
+    assert still.n_pixels == still.data.data.size
+
+
+def test_stars_that_own_the_fit(galaxies, still):
+    plain = fit_with(galaxies, MOVED, keep_changed=True)
+    assert np.hypot(plain.dx.value - TRUTH.dx, plain.dy.value - TRUTH.dy) > 0.15
+    fit = fit_with(galaxies, MOVED)
+    check_same(fit, still)
+    changed = check_left_out(fit, [pixel(star) for star in MOVED], "moved")
+    for key, motion in zip(("dx", "dy"), MOTION, strict=True):
+        assert np.all(np.abs(changed[key].value / motion - 0.75) < 0.25)
+
+
+def test_stars_that_varied(galaxies, still):
+    fit = fit_with(galaxies, VARIED)
+    check_same(fit, still)
+    changed = check_left_out(fit, [pixel(star) for star in VARIED], "varied")
+    changed.sort("x")
+    assert_allclose(changed["scale"].value, [0.3, -0.3], atol=0.05)
+    assert "moved" not in ", ".join(changed["reason"])
+
+
+def test_a_source_that_appeared(galaxies, still):
+    inside = np.pad(still.labels[10:-10, 10:-10] == 0, 10)
+    place = np.unravel_index(distance_transform_edt(inside).argmax(), inside.shape)
+    fit = fit_with(galaxies, blob=place[::-1])
+    changed = check_left_out(fit, [place], "appeared")
+    assert list(changed["reason"]) == ["appeared"]
+    assert_allclose([changed["y"][0].value, changed["x"][0].value], place, atol=0.5)
+    check_same(fit, still)
+
+
+def test_saved_regions_leave_out_what_changed(galaxies, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    field = with_changes(galaxies, MOVED)
+    write_image(field.hst, "hst.fits")
+    write_image(field.muse[0], "E1.fits")
+    assert fit_photometry.main(["hst.fits", "E1.fits", "--save", "--fix_beta", "none"]) == 0
+    regions = read_regions("E1_changed.reg")
+    assert len(regions) == len(MOVED)
+    assert all("moved" in region.meta["text"] for region in regions)
+    fit = fit_image_photometry("hst.fits", "E1.fits", regions="E1_changed.reg", keep_changed=True)
+    left_out = {fit.labels[pixel(star)] for star in MOVED}
+    plain = fit_with(galaxies, MOVED)
+    own = np.isin(plain.labels, [plain.labels[pixel(star)] for star in MOVED])
+    assert left_out == {0}
+    assert fit.data.mask[own].all()
+    assert fit.data.mask.sum() < 2 * plain.data.mask.sum()
+    assert abs(fit.dx.value - TRUTH.dx) < 0.006
+    assert abs(fit.dy.value - TRUTH.dy) < 0.006
+
+
+def test_no_regions_where_nothing_changed(still, tmp_path):
+    (tmp_path / "E1_changed.reg").write_text("of an earlier fit")
+    write_fit_images(still, tmp_path / "E1.fits", overwrite=True)
+    assert not (tmp_path / "E1_changed.reg").exists()

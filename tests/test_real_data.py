@@ -10,6 +10,7 @@ from mpdaf.obj import Image
 from numpy.testing import assert_allclose
 
 from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
+from astropy_imphot.changed import object_pixels
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has no unit")
@@ -98,3 +99,38 @@ def test_what_classic_users_have(field, tmp_path):
     assert abs(fit.dy.value - truth.dy) < 0.006
     assert abs(fit.scale.value / truth.scale - 1) < 0.02
     assert abs(fit.fwhm.value - truth.fwhm) < 0.025
+
+
+def test_quarters_of_the_hdfs_agree(hdfs):
+    """The offsets of the four quarters scatter as their errors say."""
+    options = {"fix_beta": 2.8, "free": ("bg_x", "bg_y")}
+    whole = fit_image_photometry(*hdfs, **options)
+    used = ~whole.data.mask
+    changed = whole.objects["label"][whole.objects["left_out"]]
+    left_out = np.any([object_pixels(whole.labels, label) for label in changed], axis=0)
+    rows, columns = (np.nonzero(used.any(axis=1 - axis))[0] for axis in (0, 1))
+    middles = [(place[0] + place[-1] + 1) // 2 for place in (rows, columns)]
+    y, x = np.indices(used.shape)
+    offsets, inverses = [], []
+    for top in (False, True):
+        for right in (False, True):
+            outside = ((y >= middles[0]) != top) | ((x >= middles[1]) != right)
+            fit = fit_image_photometry(
+                whole.fitted_model.template,
+                hdfs[1],
+                extramask=outside | left_out,
+                init_dx=whole.dx.value,
+                init_dy=whole.dy.value,
+                **options,
+            )
+            pair = [fit.free.index(key) for key in ("dx", "dy")]
+            offsets.append([fit.dx.value, fit.dy.value])
+            inverses.append(np.linalg.inv(fit.covariance[np.ix_(pair, pair)]))
+            assert 0.002 < fit.dx.stdev < 0.05
+    weighted = [inverse @ offset for inverse, offset in zip(inverses, offsets, strict=True)]
+    mean = np.linalg.solve(np.sum(inverses, axis=0), np.sum(weighted, axis=0))
+    off = np.array(offsets) - mean
+    # 6 degrees of freedom.
+    chi_square = np.einsum("ni,nij,nj->", off, inverses, off)
+    assert chi_square < 15, (chi_square, offsets)
+    assert np.abs(mean - [whole.dx.value, whole.dy.value]).max() < 0.025

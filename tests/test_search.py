@@ -19,7 +19,7 @@ PIXEL = 0.2
 @pytest.fixture(scope="module")
 def far():
     truths = [Truth(dx=dx, dy=dy, bg=3.0, scale=0.9) for dx, dy in OFFSETS]
-    return simulate_field(13, size=20.0, truth=truths, noise=0.4, hst_margin=15.0)
+    return simulate_field(13, size=20.0, truth=truths, n_stars=25, noise=0.4, hst_margin=15.0)
 
 
 @pytest.fixture(scope="module", params=[15, 5], ids=["all seen", "partly seen"])
