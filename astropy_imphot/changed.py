@@ -46,6 +46,9 @@ COMPACT_FRACTION = 0.64
 # How many standard deviations make a difference significant.
 SIGNIFICANCE = 5.0
 
+# How many standard deviations of the consensus a difference has to be as well.
+OF_DOUBT = 3.0
+
 # Of an object that moved farther than this, arcsec, one step does not tell the scale.
 LINEAR_OFFSET = 0.05
 
@@ -323,7 +326,6 @@ def _consensus(values, weights):
 def _judge(table, values, covariances, doubt):
     """Add the columns changed, reason and significance."""
     known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
-    covariances = covariances + np.diag(np.where(known, doubt, 0) ** 2)
     seen = np.isfinite(values).all(axis=0)
     values, covariances = (
         np.where(seen, values, 0),
@@ -335,9 +337,10 @@ def _judge(table, values, covariances, doubt):
     offset_sigma = np.sqrt(
         np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
     )
+    least = OF_DOUBT * np.where(known, doubt, np.inf)
     appeared = np.asarray(table["new_light"]) > SIGNIFICANCE
-    moved = known[1:].all() & (distance > OFFSET_TOLERANCE) & (offset_sigma > SIGNIFICANCE)
-    varied = known[0] & (np.abs(values[0]) > SCALE_TOLERANCE) & (scale_sigma > SIGNIFICANCE)
+    moved = (distance > max(OFFSET_TOLERANCE, *least[1:])) & (offset_sigma > SIGNIFICANCE)
+    varied = (np.abs(values[0]) > max(SCALE_TOLERANCE, least[0])) & (scale_sigma > SIGNIFICANCE)
     varied &= ~(moved & (distance > LINEAR_OFFSET))
     found = {"moved": moved & ~appeared, "varied": varied & ~appeared, "appeared": appeared}
     table["changed"] = np.any(list(found.values()), axis=0)

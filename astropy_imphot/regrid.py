@@ -258,14 +258,18 @@ def _calibrate_variance(layers, pixel_scale, area_ratio):
     Returns the variance if it is the same everywhere.
     """
     valid = layers["missing"] == 0 if "missing" in layers else np.ones(layers["data"].shape, dtype=bool)
-    level = sky_variance(layers["data"], valid, pixel_scale)
+    relative = 1.0
+    if "variance" in layers:
+        given = layers["variance"]
+        relative = np.where(given > 0, given, 1) / (
+            np.median(given[valid & (given > 0)]) if given.any() else 1
+        )
+    level = sky_variance(layers["data"] / np.sqrt(relative), valid, pixel_scale)
     if level is None:
         return None
     if "variance" not in layers:
         return level / area_ratio
-    given = np.median(layers["variance"][valid])
-    if given > 0:
-        layers["variance"] = layers["variance"] * (level / area_ratio / given)
+    layers["variance"] = relative * level / area_ratio
     return None
 
 
