@@ -261,9 +261,9 @@ def _calibrate_variance(layers, pixel_scale, area_ratio):
     relative = 1.0
     if "variance" in layers:
         given = layers["variance"]
-        relative = np.where(given > 0, given, 1) / (
-            np.median(given[valid & (given > 0)]) if given.any() else 1
-        )
+        known = given[valid & (given > 0)]
+        typical = np.median(known) if known.size else 1.0
+        relative = np.where(given > 0, given, typical) / typical
     level = sky_variance(layers["data"] / np.sqrt(relative), valid, pixel_scale)
     if level is None:
         return None
