@@ -101,6 +101,13 @@ def test_a_few_faint_galaxies_condemn_no_star():
     assert abs(fit.dx.value - 0.12) < 0.001
 
 
+def test_bright_stars_outlive_a_consensus_that_is_hardly_known():
+    field = simulate_field(1, size=24.0, truth=[Truth(dx=0.1, scale=0.95)])
+    fit = fit_image_photometry(field.hst, field.muse[0])
+    assert not fit.objects["changed"].any()
+    assert abs(fit.dy.value) < 0.003
+
+
 @pytest.mark.parametrize(("fwhm", "beta"), [(0.085, 1.6), (0.14, 2.5)])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.05, 0.0), (0.05, 0.05)])
 def test_concentration_of_point_sources(fwhm, beta, shift):

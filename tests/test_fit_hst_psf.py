@@ -8,7 +8,7 @@ import pytest
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot import fit_image_photometry, make_template, write_image
+from astropy_imphot import fit_image_photometry, make_template, regrid_hst_like_muse, write_image
 from astropy_imphot.cli import fit_photometry
 from astropy_imphot.flags import FitFlags
 from astropy_imphot.simulate import Truth, simulate_field
@@ -86,3 +86,10 @@ def test_turned_psf_that_is_not_round():
     assert np.hypot(*(ignored.untried[key].value for key in ("e1", "e2"))) > 0.05
     assert fit.flags == 0
     assert FitFlags.RESIDUALS in ignored.flags
+
+
+def test_axes_are_recorded(field):
+    """A PSF image is turned with its HST image, whichever way that came to the MUSE grid."""
+    template = make_template(field.hst, field.muse[0])
+    aligned = make_template(regrid_hst_like_muse(field.hst, field.muse[0]), field.muse[0])
+    np.testing.assert_allclose(aligned.hst_axes, template.hst_axes)

@@ -5,6 +5,7 @@ import pytest
 from astropy_imphot import UserError, apply_corrections, fit_image_photometry, write_image
 from astropy_imphot.cli import fit_photometry
 from astropy_imphot.simulate import Truth, simulate_field
+from astropy_imphot.verdict import check_free
 
 FREE = ("bg_x", "bg_y", "rotation", "e1", "e2")
 TRUTH = Truth(dx=0.2, dy=-0.1, scale=0.95, bg=1.0, rotation=0.5, e1=0.05, e2=0.05, bg_x=0.004, bg_y=-0.003)
@@ -57,6 +58,19 @@ def test_pixels_are_not_turned(fit, field):
         apply_corrections(field.muse[0], fit, resample=True)
     # Without the offset there is nothing to resample.
     apply_corrections(field.muse[0], fit, "zero,scale", resample=True)
+
+
+def test_pixels_are_not_turned_on_the_command_line(tmp_path, monkeypatch, capsys):
+    # It is refused before anything is fitted, or read.
+    monkeypatch.chdir(tmp_path)
+    words = ["hst.fits", "E1.fits", "--free", "rotation", "--apply", "--resample"]
+    assert fit_photometry.main(words) == 1
+    assert "--resample" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("nothing", [None, ()])
+def test_nothing_freed(nothing):
+    assert check_free(nothing) == ()
 
 
 def test_unknown_name(field):

@@ -8,7 +8,14 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from numpy.testing import assert_allclose
 
-from astropy_imphot import ConvolvedTemplate2D, fit_image_photometry, make_template
+from astropy_imphot import (
+    ConvolvedTemplate2D,
+    FitFlags,
+    UserError,
+    fit_image_photometry,
+    make_template,
+    regrid_hst_like_muse,
+)
 from astropy_imphot.fitting import pixel_coordinates, weighted_jacobian
 from astropy_imphot.noise import autocorrelation, sky_variance
 from astropy_imphot.simulate import Truth, simulate_field, sky_grid, with_noise
@@ -196,3 +203,31 @@ def test_level_of_the_variance(weighted, tmp_path):
     # A template in a file has the same.
     template.write(tmp_path / "hst.fits")
     assert_allclose(make_template(tmp_path / "hst.fits", muse).variance, template.variance, rtol=1e-5)
+
+
+def test_a_window_is_not_noise():
+    """An image on the MUSE grid has less noise at high frequencies, which the model restores."""
+    field = simulate_field(6, size=20.0, hst_noise=3e-3, noise=0.1)
+    aligned = regrid_hst_like_muse(field.hst, field.muse[0])
+    fits = [
+        fit_image_photometry(hst, field.muse[0], keep_changed=True, fix_beta=2.5)
+        for hst in (field.hst, aligned)
+    ]
+    assert abs(fits[0].fwhm.value - fits[1].fwhm.value) < 2 * fits[0].fwhm.stdev
+    assert abs(fits[0].scale.value - fits[1].scale.value) < 2 * fits[0].scale.stdev
+
+
+def test_a_template_of_noise_only_is_not_believed():
+    muse = sky_grid((60, 60))
+    image = CCDData(np.random.default_rng(1).normal(0, 0.1, muse.shape), unit=muse.unit, wcs=muse.wcs)
+    fit = fit_image_photometry(noise_image(2, (800, 800), level=0.1), image, fix_beta=2.5)
+    assert FitFlags.TEMPLATE_NOISE in fit.flags
+    assert np.isfinite(fit.scale.value)
+
+
+def test_too_few_pixels():
+    field = simulate_field(6, size=10.0)
+    mask = np.ones(field.muse[0].shape, bool)
+    mask[20:22, 20:24] = False
+    with pytest.raises(UserError, match="12 pixels"):
+        fit_image_photometry(field.hst, field.muse[0], extramask=mask)
