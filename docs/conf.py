@@ -17,7 +17,7 @@ intersphinx_mapping = {}
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib)\b(?!_).*",
+        r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
     ),
     # Modules behind the public names have no pages yet.
     (r"py:.*", r"astropy_imphot\.\w+\.\w+"),
