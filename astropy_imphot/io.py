@@ -18,6 +18,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import atomic_write, opened, source_name
 from astropy_imphot.headers import (
+    enclosing_slices,
     header_wcs,
     merged_header,
     parse_unit,
@@ -161,7 +162,7 @@ def read_image(source, *, footprint=None):
         wcs = header_wcs(science.header, hdus, name).celestial
         cut = (slice(None), slice(None))
         if footprint is not None:
-            cut = _enclosing_slices(footprint, wcs, science.shape, name)
+            cut = enclosing_slices(footprint, wcs, science.shape, name)
             wcs = wcs[cut]
         data = _pixels(science, cut)
         mask = ~np.isfinite(data)
@@ -178,7 +179,7 @@ def read_image(source, *, footprint=None):
                 mask |= ~(pixels > 0)
                 weight = pixels
     if variance is None and weight is not None:
-        variance = np.where(weight > 0, 1 / np.where(weight > 0, weight, 1), 0)
+        variance = np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
     return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT"), name), wcs, header)
 
 
@@ -351,21 +352,6 @@ def _companions(hdus, science):
     ]
 
 
-def _enclosing_slices(footprint, wcs, shape, name):
-    x, y = wcs.world_to_pixel(footprint)
-    slices = []
-    for pixels, size in ((y, shape[0]), (x, shape[1])):
-        if not np.all(np.isfinite(pixels)):
-            size = 0
-            pixels = np.zeros(1)
-        start = max(0, int(np.floor(pixels.min())))
-        stop = min(size, int(np.ceil(pixels.max())) + 1)
-        if stop - start < 2:
-            raise UserError(f"{name} does not overlap the MUSE field on the sky: give an image that does.")
-        slices.append(slice(start, stop))
-    return tuple(slices)
-
-
 def _pixels(hdu, cut):
     # Of a file that is mapped into memory, only what the cut touches is read.
     pixels = np.asarray(hdu.data[cut])
@@ -394,7 +380,7 @@ def _from_nddata(image, footprint):
         raise UserError("the image has no celestial WCS: set its wcs attribute.")
     cut = (slice(None), slice(None))
     if footprint is not None:
-        cut = _enclosing_slices(footprint, wcs, image.data.shape, "the image")
+        cut = enclosing_slices(footprint, wcs, image.data.shape, "the image")
         wcs = wcs[cut]
     data = image.data[cut]
     mask = ~np.isfinite(data)

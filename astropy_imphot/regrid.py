@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import source_name
+from astropy_imphot.headers import NO_OVERLAP
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.noise import sky_variance
 from astropy_imphot.otf import WINDOWS, window_noise
@@ -29,7 +30,6 @@ SKY_FRACTION = 0.01
 # ones occur in images of integers or after a lossy compression.
 ZERO_SIZE = 9
 
-NO_OVERLAP = "{name} does not overlap the MUSE field on the sky: give an image that does."
 NOTHING_VALID = "{name} has no valid pixel within the MUSE field: check its mask and weights."
 
 

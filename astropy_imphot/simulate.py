@@ -23,6 +23,7 @@ __all__ = [
     "Star",
     "Truth",
     "muse_cube",
+    "random_truth",
     "simulate_field",
     "sky_grid",
     "with_noise",
@@ -69,6 +70,37 @@ class Truth:
     rotation: float = 0.0
     e1: float = 0.0
     e2: float = 0.0
+
+
+def random_truth(seed):
+    """
+    Return a truth such as MUSE exposures have.
+
+    Parameters
+    ----------
+    seed : int, sequence of int or `~numpy.random.Generator`
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Truth
+        Offsets up to 0.4 arcsec, scale 0.85 to 1.15, bg -2 to 2, fwhm 0.5 to 0.9 arcsec and beta 2.2 to 3.5.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulate import random_truth
+    >>> abs(random_truth(1).dx) < 0.4
+    True
+    """
+    rng = np.random.default_rng(seed)
+    return Truth(
+        dx=rng.uniform(-0.4, 0.4),
+        dy=rng.uniform(-0.4, 0.4),
+        scale=rng.uniform(0.85, 1.15),
+        bg=rng.uniform(-2, 2),
+        fwhm=rng.uniform(0.5, 0.9),
+        beta=rng.uniform(2.2, 3.5),
+    )
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class Solution:
         The pixels that were left out.
     weights : array of shape (ny, nx)
         1/standard deviation, 0 where left out.
+    jacobian : array of shape (p, ny, nx)
+        Weighted derivatives of the model with respect to the free parameters.
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
@@ -75,6 +77,7 @@ class Solution:
     quality: FitStatistics
     mask: np.ndarray
     weights: np.ndarray
+    jacobian: np.ndarray
     labels: np.ndarray
     objects: QTable | None
     noise: TemplateNoise | None
@@ -180,6 +183,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         quality=quality,
         mask=used,
         weights=weights,
+        jacobian=jacobian,
         labels=labels,
         objects=objects,
         noise=noise,

@@ -208,7 +208,7 @@ def _noise_dominates(solution):
     noise, quality = solution.noise, solution.quality
     if noise is None:
         return False
-    jacobian = weighted_jacobian(solution.model, quality.free, solution.mask.shape, solution.weights)
+    jacobian = solution.jacobian
     flat = jacobian.reshape(len(jacobian), -1)
     normal = flat @ flat.T
     bread = inverse(normal - noise.information, normal)

@@ -24,7 +24,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from astropy_imphot import __version__, fit_image_photometry
-from astropy_imphot.simulate import SimulatedField, Star, Truth, simulate_field, with_noise
+from astropy_imphot.simulate import SimulatedField, Star, random_truth, simulate_field, with_noise
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")
@@ -114,18 +114,6 @@ def main():
     if options.output:
         with open(options.output, "w") as file:
             file.write("\n".join(lines) + "\n")
-
-
-def random_truth(rng):
-    """Return the truth of a field."""
-    return Truth(
-        dx=rng.uniform(-0.4, 0.4),
-        dy=rng.uniform(-0.4, 0.4),
-        scale=rng.uniform(0.85, 1.15),
-        bg=rng.uniform(-2, 2),
-        fwhm=rng.uniform(0.5, 0.9),
-        beta=rng.uniform(2.2, 3.5),
-    )
 
 
 def random_stars(rng, count, **changes):
