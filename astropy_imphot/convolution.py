@@ -8,16 +8,15 @@ from scipy import fft, ndimage, special
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.otf import (
-    RadialTable,
     decimation_window,
     elliptical_radius,
     frequencies,
     moffat_otf,
     moffat_otf_and_derivatives,
 )
-from astropy_imphot.resample import fold_spectrum, refine_spectrum
+from astropy_imphot.spectra import refine_spectrum
 
-__all__ = ["NoiseProducts", "TemplateConvolver"]
+__all__ = ["NoiseProducts", "Places", "TemplateConvolver"]
 
 # Frequencies at which HST and a decimation window left less than this cannot be restored.
 LEAST_RESPONSE = 0.01
@@ -28,9 +27,33 @@ FINE = 5
 DEGREE = 5
 B_SPLINE = (66 / 120, 26 / 120, 1 / 120)
 
+# What is folded together, and kept, for fitters ask for all of it at the same parameters.
+FOLDED = (None, "dx", "dy")
+
 # What lies beyond the template is sky as a rule: it counts so much less than pixels
 # within it that were not observed.
 BEYOND_WEIGHT = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """
+    Pixel coordinates in a template.
+
+    Attributes
+    ----------
+    y, x : arrays
+        The coordinates, 0 at the centre of the template's first pixel.
+    inside : bool array
+        True where the template reaches.
+    index : int array or None
+        The pixels' numbers, row by row; None if there are coordinates between the pixels.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    inside: np.ndarray
+    index: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +121,7 @@ class TemplateConvolver:
     >>> from astropy_imphot.simulate import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
     >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), 0.085, 1.6)
-    >>> convolver.light(5.0, 7.0, fwhm=0.7, beta=2.5).shape
+    >>> convolver.light(convolver.places(5.0, 7.0), fwhm=0.7, beta=2.5).shape
     ()
     """
 
@@ -112,7 +135,7 @@ class TemplateConvolver:
         self.hst_fwhm = hst_fwhm
         self.hst_beta = hst_beta
         self.hst_psf = hst_psf
-        self._last_spectrum = (None, None)
+        self._last_folded = (None, None)
         self._last_image = (None, None)
 
     def __deepcopy__(self, memo):
@@ -122,41 +145,63 @@ class TemplateConvolver:
     def __reduce__(self):
         return type(self), (self.template, self.hst_fwhm, self.hst_beta, self.hst_psf)
 
-    @cached_property
-    def _radius(self):
-        return np.hypot(*self.template.frequencies)
-
-    @cached_property
-    def _table(self):
-        return RadialTable(self._radius)
+    @property
+    def _aliases(self):
+        return self.template.aliases
 
     @cached_property
     def _window(self):
-        return decimation_window(self.template.window, self._radius, self.template.nyquist)
+        radius = np.hypot(self._aliases.fy, self._aliases.fx)
+        return decimation_window(self.template.window, radius, self.template.nyquist)
 
     @cached_property
     def _response(self):
         """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
+        aliases = self._aliases
         if self.hst_psf is None:
-            otf = self._table(moffat_otf(self._table.nodes, self.hst_fwhm, self.hst_beta))
+            otf = aliases.radial(moffat_otf(aliases.table.nodes, self.hst_fwhm, self.hst_beta))
         else:
-            otf = self.hst_psf.otf(*self.template.frequencies, self.template.hst_axes)
+            otf = self.hst_psf.otf(aliases.fy, aliases.fx, self.template.hst_axes)
         response = self._window * otf
         return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
 
     @cached_property
     def _deconvolved(self):
         """The template's spectrum without what HST and a decimation filter did to it."""
-        return self.template.spectrum / self._response
+        return self._aliases.split(self.template.spectrum) / self._response
 
-    def light(self, x, y, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
+    def places(self, x, y):
         """
-        Return the template as MUSE sees it, or a derivative of that.
+        Return where pixel coordinates are in the template.
 
         Parameters
         ----------
         x, y : arrays
             MUSE pixel coordinates, 0 at the centre of the first pixel.
+
+        Returns
+        -------
+        Places
+            For `light`, which is then asked for several derivatives at the same places.
+        """
+        x = np.asarray(x, dtype=float) + self.template.margin[1]
+        y = np.asarray(y, dtype=float) + self.template.margin[0]
+        ny, nx = self.template.grid_shape
+        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
+        if not inside.all():
+            x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        column, row = x.astype(int), y.astype(int)
+        on_pixels = np.array_equal(column, x) and np.array_equal(row, y)
+        return Places(y, x, inside, row * nx + column if on_pixels else None)
+
+    def light(self, places, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
+        """
+        Return the template as MUSE sees it, or a derivative of that.
+
+        Parameters
+        ----------
+        places : Places
+            Where, from `places`.
         derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
             With respect to which parameter. By default (None) the light itself.
         fwhm, beta : float
@@ -173,24 +218,18 @@ class TemplateConvolver:
             outside the template.
         """
         optics = (fwhm, beta, dx, dy, e1, e2)
-        x = np.asarray(x, dtype=float) + self.template.margin[1]
-        y = np.asarray(y, dtype=float) + self.template.margin[0]
-        ny, nx = self.template.grid_shape
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-        column, row = x.astype(int), y.astype(int)
-        if np.array_equal(column, x) and np.array_equal(row, y):
-            values = self._on_pixels(derivative, optics)[row, column]
+        if places.index is not None:
+            values = np.take(self._on_pixels(derivative, optics), places.index)
         else:
             # Band-limited images are interpolated to about 1e-6 of their range this way.
             values = ndimage.map_coordinates(
                 self._spline(derivative, optics),
-                [FINE * y, FINE * x],
+                [FINE * places.y, FINE * places.x],
                 order=DEGREE,
                 prefilter=False,
                 mode="grid-wrap",
             )
-        return values if inside.all() else np.where(inside, values, 0)
+        return values if places.inside.all() else np.where(places.inside, values, 0)
 
     def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
         """
@@ -212,7 +251,7 @@ class TemplateConvolver:
         ny, nx = missing.shape
         padded = np.pad(missing, ((0, ny), (0, nx)), constant_values=BEYOND_WEIGHT)
         fy, fx = frequencies(padded.shape, self.template.pixel_scale)
-        nodes = self._table.nodes
+        nodes = self._aliases.table.nodes
         # A mask needs no more than linear interpolation.
         otf = np.interp(np.hypot(fy, fx), nodes, moffat_otf(nodes, fwhm, beta))
         spectrum = fft.rfft2(padded) * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
@@ -232,7 +271,7 @@ class TemplateConvolver:
         NoiseProducts
             For noise of variance 1 in the sum over a MUSE pixel.
         """
-        nodes = self._table.nodes
+        nodes = self._aliases.table.nodes
         terms = moffat_otf_and_derivatives(nodes, fwhm, beta)
         squares = self._noise_weights * terms[0] ** 2
         return NoiseProducts(
@@ -247,26 +286,44 @@ class TemplateConvolver:
     @cached_property
     def _noise_weights(self):
         """The sums over all frequencies, as sums over the nodes of the radial table."""
-        full = np.full(self._radius.shape, 2.0)
-        full[:, [0, -1]] = 1
         # The noise went through the window, too.
-        modes = full * np.abs(self._window / self._response) ** 2
-        return self._table.node_sums(modes * self.template.oversample**2 / self.template.data.size)
+        modes = np.abs(self._window / self._response) ** 2
+        return self._aliases.node_sums(modes * self.template.oversample**2 / self.template.data.size)
 
     def _on_pixels(self, derivative, optics):
         key, image = self._last_image
         if derivative is None and key == optics:
             return image
-        folded = fold_spectrum(self._spectrum(derivative, optics), self.template.oversample)
+        _, _, dx, dy, _, _ = optics
+        if derivative in FOLDED:
+            folded = self._folded(optics)[FOLDED.index(derivative)]
+        else:
+            folded = self._aliases.fold(self._blocks(derivative, optics), dx, dy)[0]
         image = fft.irfft2(folded, s=self.template.grid_shape)
         if derivative is None:
             self._last_image = (optics, image)
         return image
 
+    def _folded(self, optics):
+        """Return the transform of the light at the pixels, and its derivatives in dx and dy."""
+        key, folded = self._last_folded
+        if key != optics:
+            _, _, dx, dy, _, _ = optics
+            folded = self._aliases.fold(self._blocks(None, optics), dx, dy, gradient=True)
+            self._last_folded = (optics, folded)
+        return folded
+
     def _spline(self, derivative, optics):
         """Return the coefficients of a spline through finer samples, periodic as these are."""
+        _, _, dx, dy, _, _ = optics
+        fy, fx = self._aliases.fy, self._aliases.fx
+        if derivative in FOLDED[1:]:
+            blocks = self._blocks(None, optics) * (-2j * np.pi * (fx if derivative == "dx" else fy))
+        else:
+            blocks = self._blocks(derivative, optics)
+        blocks = blocks * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
         shape = tuple(FINE * size for size in self.template.grid_shape)
-        spectrum = refine_spectrum(self._spectrum(derivative, optics), self.template.data.shape, shape)
+        spectrum = refine_spectrum(self._aliases.join(blocks), self.template.data.shape, shape)
         # What the B-spline does to each frequency is undone here, where it costs nothing.
         middle, *around = B_SPLINE
         for axis in frequencies(shape, (1, 1)):
@@ -274,44 +331,26 @@ class TemplateConvolver:
             spectrum = spectrum / (middle + sum(terms))
         return fft.irfft2(spectrum, s=shape)
 
-    def _spectrum(self, derivative, optics):
-        key, spectrum = self._last_spectrum
-        if key != optics:
-            fwhm, beta, dx, dy, e1, e2 = optics
-            spectrum = self._shifted(self._otf(fwhm, beta, e1, e2)[0], dx, dy)
-            self._last_spectrum = (optics, spectrum)
-        return spectrum if derivative is None else self._derivative(derivative, spectrum, *optics)
+    def _blocks(self, derivative, optics):
+        """Return the transform of the light, or of a derivative, before it is shifted."""
+        fwhm, beta, _, _, e1, e2 = optics
 
-    def _otf(self, fwhm, beta, e1, e2, derivatives=False, beta_derivative=False):
-        """Return the MUSE transfer function and, if asked for, its derivatives."""
+        def otf(nodes):
+            if derivative is None:
+                return moffat_otf(nodes, fwhm, beta)
+            with_beta = derivative == "beta"
+            _, d_fwhm, d_beta = moffat_otf_and_derivatives(nodes, fwhm, beta, with_beta)
+            return d_beta if with_beta else d_fwhm
 
-        def at(nodes):
-            if derivatives:
-                return moffat_otf_and_derivatives(nodes, fwhm, beta, beta_derivative)
-            return moffat_otf(nodes, fwhm, beta)[np.newaxis]
-
+        fy, fx = self._aliases.fy, self._aliases.fx
         if e1 == 0 and e2 == 0:
-            return self._table(at(self._table.nodes))
-        return at(elliptical_radius(*self.template.frequencies, e1, e2))
-
-    def _derivative(self, name, spectrum, fwhm, beta, dx, dy, e1, e2):
-        fy, fx = self.template.frequencies
-        if name == "dx":
-            return -2j * np.pi * fx * spectrum
-        if name == "dy":
-            return -2j * np.pi * fy * spectrum
-        _, d_fwhm, d_beta = self._otf(fwhm, beta, e1, e2, derivatives=True, beta_derivative=name == "beta")
-        if name == "beta":
-            return self._shifted(d_beta, dx, dy)
-        if name == "fwhm":
-            return self._shifted(d_fwhm, dx, dy)
-        # The transfer function depends on fwhm times radius only.
-        square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2
-        square[0, 0] = 1
-        slope, ellipticity = {"e1": (fx**2 - fy**2, e1), "e2": (2 * fx * fy, e2)}[name]
-        d_log_radius = 0.5 * (slope / square + ellipticity / (1 - e1**2 - e2**2))
-        return self._shifted(fwhm * d_fwhm * d_log_radius, dx, dy)
-
-    def _shifted(self, otf, dx, dy):
-        fy, fx = self.template.frequencies
-        return self._deconvolved * otf * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
+            values = self._aliases.radial(otf(self._aliases.table.nodes))
+        else:
+            values = otf(elliptical_radius(fy, fx, e1, e2))
+        if derivative in ("e1", "e2"):
+            # The transfer function depends on fwhm times radius only.
+            square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2
+            square[0, 0] = 1
+            slope, ellipticity = {"e1": (fx**2 - fy**2, e1), "e2": (2 * fx * fy, e2)}[derivative]
+            values = values * fwhm * 0.5 * (slope / square + ellipticity / (1 - e1**2 - e2**2))
+        return self._deconvolved * values

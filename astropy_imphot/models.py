@@ -155,7 +155,8 @@ class ConvolvedTemplate2D(Fittable2DModel):
         """Return the model at MUSE pixel coordinates x and y."""
         right, up = self._arcsec_from_centre(x, y)
         optics, places, _ = self._template_frame(x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2)
-        return scale * self._convolver.light(*places, **optics) + (bg + bg_x * right + bg_y * up)
+        light = self._convolver.light(self._convolver.places(*places), **optics)
+        return scale * light + (bg + bg_x * right + bg_y * up)
 
     def fit_deriv(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the derivatives with respect to the parameters, in their order."""
@@ -164,9 +165,11 @@ class ConvolvedTemplate2D(Fittable2DModel):
         cos, sin = _cos_sin(rotation)
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
 
+        places = self._convolver.places(*places)
+
         @cache
         def light(name):
-            return self._convolver.light(*places, derivative=name, **optics)
+            return self._convolver.light(places, derivative=name, **optics)
 
         def turning():
             # Turning moves the light along a circle, and turns the ellipse of the PSF.

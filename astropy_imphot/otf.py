@@ -147,8 +147,8 @@ class RadialTable:
     True
     """
 
-    N_NODES = 300
-    DEGREE = 5
+    N_NODES = 500
+    DEGREE = 3
 
     def __init__(self, radii):
         from scipy.interpolate import BSpline, make_interp_spline

@@ -8,13 +8,10 @@ from astropy_imphot.otf import frequencies, lowpass, padded_length
 __all__ = [
     "border",
     "coarser_wcs",
-    "crop_spectrum",
     "finer_wcs",
-    "fold_spectrum",
     "interpolate",
     "lowpassed",
     "padded_grid",
-    "refine_spectrum",
 ]
 
 # How much wider than the template the HST image is cut out, in MUSE pixels: the low-pass
@@ -84,39 +81,3 @@ def interpolate(layers, wcs_in, wcs_out, shape_out):
         (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
     )
     return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
-
-
-def crop_spectrum(spectrum, shape):
-    """Keep the frequencies of a smaller transform below its Nyquist frequency."""
-    ny, nx = shape
-    half = ny // 2
-    cropped = np.zeros((ny, nx // 2 + 1), dtype=complex)
-    cropped[:half, : nx // 2] = spectrum[:half, : nx // 2]
-    cropped[half + 1 :, : nx // 2] = spectrum[spectrum.shape[0] - half + 1 :, : nx // 2]
-    return cropped
-
-
-def fold_spectrum(spectrum, oversample):
-    """
-    Return the transform of every k-th sample of an image, from the transform of all.
-
-    Frequencies that the coarser grid cannot tell from lower ones are added to these, which
-    is what sampling does. Both transforms are scipy.fft.rfft2's; k is 1 or 2.
-    """
-    if oversample == 1:
-        return spectrum
-    ny = spectrum.shape[0] // oversample
-    nx = spectrum.shape[1] - 1
-    rows = spectrum.reshape(oversample, ny, -1).sum(axis=0)
-    half = nx // 2 + 1
-    mirrored = np.roll(rows[::-1], 1, axis=0)[:, nx : nx - half : -1].conj()
-    return (rows[:, :half] + mirrored) / oversample**2
-
-
-def refine_spectrum(spectrum, shape, finer_shape):
-    """Return the transform of an image sampled more finely, from its transform on ``shape``."""
-    half, columns = shape[0] // 2, shape[1] // 2
-    finer = np.zeros((finer_shape[0], finer_shape[1] // 2 + 1), dtype=complex)
-    finer[:half, :columns] = spectrum[:half, :columns]
-    finer[finer_shape[0] - half + 1 :, :columns] = spectrum[half + 1 :, :columns]
-    return finer * (finer_shape[0] * finer_shape[1] / (shape[0] * shape[1]))

@@ -16,7 +16,8 @@ from scipy import fft
 from astropy_imphot.files import opened
 from astropy_imphot.io import Grid, read_grid, write_image
 from astropy_imphot.otf import decimation_window, frequencies, window_noise
-from astropy_imphot.resample import crop_spectrum, finer_wcs
+from astropy_imphot.resample import finer_wcs
+from astropy_imphot.spectra import AliasedFrequencies, crop_spectrum
 
 __all__ = ["HstTemplate", "recorded_axes"]
 
@@ -124,10 +125,9 @@ class HstTemplate:
         return fft.rfft2(self.data.astype(float))
 
     @cached_property
-    def frequencies(self):
-        """The frequencies fy and fx of ``spectrum``, cycles/arcsec."""
-        samples = [scale / self.oversample for scale in self.pixel_scale]
-        return frequencies(self.data.shape, samples)
+    def aliases(self):
+        """The frequencies of ``spectrum``, as the MUSE pixels see them."""
+        return AliasedFrequencies(self.grid_shape, self.oversample, self.pixel_scale)
 
     @cached_property
     def nyquist(self):

@@ -22,7 +22,7 @@ FLOORS = [
     ["models", "changed", "template_noise", "search"],
     ["convolution", "regrid", "wideband", "simulate", "fitting", "results_star"],
     ["template", "offsets", "drawing"],
-    ["rescale", "resample", "results", "epsf"],
+    ["rescale", "resample", "results", "epsf", "spectra"],
     ["filters", "hst_psf"],
     ["io", "masks", "otf", "noise"],
     ["headers", "ds9regions"],

@@ -6,7 +6,6 @@ from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from mpdaf.obj import Image
 from numpy.testing import assert_allclose
-from scipy import fft
 
 from astropy_imphot import (
     HstTemplate,
@@ -18,7 +17,6 @@ from astropy_imphot import (
     regrid_hst_like_muse,
 )
 from astropy_imphot.io import read_grid
-from astropy_imphot.resample import fold_spectrum, refine_spectrum
 from astropy_imphot.simulate import sky_grid
 
 
@@ -119,21 +117,6 @@ def test_template_samples_muse_pixel_centres(template):
     )
     first = sky_grid(template.muse_shape).wcs.pixel_to_world(0, 0)
     assert sky.separation(first).arcsec < 1e-4
-
-
-def test_folding_is_sampling():
-    image = np.random.default_rng(2).normal(size=(24, 36))
-    assert_allclose(fold_spectrum(fft.rfft2(image), 2), fft.rfft2(image[::2, ::2]), atol=1e-12)
-    assert fold_spectrum(image, 1) is image
-
-
-def test_refining_keeps_the_samples():
-    smooth = np.fft.irfft2(np.fft.rfft2(np.random.default_rng(2).normal(size=(24, 36)))[:, :12], s=(24, 36))
-    spectrum = fft.rfft2(smooth)
-    spectrum[12] = 0
-    smooth = fft.irfft2(spectrum, s=(24, 36))
-    finer = fft.irfft2(refine_spectrum(spectrum, (24, 36), (48, 72)), s=(48, 72))
-    assert_allclose(finer[::2, ::2], smooth, atol=1e-12)
 
 
 def test_unobserved_pixels_are_tracked(field):
