@@ -1,0 +1,114 @@
+"""The benchmarks' inputs: fields that GalSim draws, and files of real size, written block by block."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from astropy_imphot import make_template, write_image
+from astropy_imphot.simulate import Truth, simulate_field, sky_grid, with_noise
+
+# A full MUSE exposure, of which the field of view, turned, fills the greater part.
+CUBE_SHAPE = (3681, 320, 320)
+FIELD_WIDTH = 300
+FIELD_ANGLE = np.radians(5)
+
+# A mosaic such as those of the deep fields, larger than the MUSE field by far.
+MOSAIC_SIZE = 20_000
+
+BLOCK_PLANES = 40
+BLOCK_ROWS = 500
+
+TRUTH = Truth(dx=0.12, dy=-0.08, scale=0.95, bg=0.5, fwhm=0.65, beta=2.8)
+
+# What reaches 3 arcsec over a field of 60 arcsec has 2200 pixels of HST.
+MARGIN = 3.0
+
+
+@cache
+def field(size, seed, noise=0.1):
+    """Return a field of this size, arcsec."""
+    return simulate_field(seed, size=size, truth=[TRUTH], noise=noise, hst_margin=MARGIN)
+
+
+@cache
+def field_and_template(size, seed):
+    """Return the MUSE image of a field of this size, and its template."""
+    one = field(size, seed)
+    return one.muse[0], make_template(one.hst, one.muse[0])
+
+
+def write_exposures(folder, seed, count):
+    """Write a field's template and exposures, which differ by their noise, and return their paths."""
+    quiet = field(60.0, seed, noise=0.0)
+    template = folder / "template.fits"
+    make_template(quiet.hst, quiet.muse[0]).write(template)
+    exposures = [folder / f"exposure_{number}.fits" for number in range(count)]
+    for number, path in enumerate(exposures):
+        write_image(with_noise(quiet, [seed, number]).muse[0], path)
+    return str(template), [str(path) for path in exposures]
+
+
+def write_cube(path, seed):
+    """Write a full exposure: DATA and STAT, not finite outside the field of view."""
+    _check_space(path, 8 * np.prod(CUBE_SHAPE, dtype=float))
+    rng = np.random.default_rng(seed)
+    header = sky_grid(CUBE_SHAPE[1:]).wcs.to_header()
+    header.update(CTYPE3="AWAV", CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=4750.0, PC3_3=1.0, CDELT3=1.25)
+    y, x = np.mgrid[: CUBE_SHAPE[1], : CUBE_SHAPE[2]] - (np.array(CUBE_SHAPE[1:])[:, None, None] - 1) / 2
+    cos, sin = np.cos(FIELD_ANGLE), np.sin(FIELD_ANGLE)
+    outside = np.maximum(abs(cos * x - sin * y), abs(sin * x + cos * y)) > FIELD_WIDTH / 2
+
+    def data(shape):
+        return rng.normal(10, 5, shape)
+
+    def stat(shape):
+        return rng.uniform(20, 30, shape)
+
+    fits.PrimaryHDU().writeto(path)
+    for name, draw in (("DATA", data), ("STAT", stat)):
+        blocks = (
+            np.where(outside, np.nan, draw((min(BLOCK_PLANES, CUBE_SHAPE[0] - start), *CUBE_SHAPE[1:])))
+            for start in range(0, CUBE_SHAPE[0], BLOCK_PLANES)
+        )
+        _append(path, name, header, CUBE_SHAPE, blocks)
+
+
+def write_mosaic(path, seed):
+    """Write an HST image that is much wider than the MUSE field."""
+    shape = (MOSAIC_SIZE, MOSAIC_SIZE)
+    _check_space(path, 4 * np.prod(shape, dtype=float))
+    rng = np.random.default_rng(seed)
+    header = sky_grid(shape, 0.03).wcs.to_header()
+    header.update(BUNIT="ELECTRONS/S", FILTER="F775W", TELESCOP="HST", INSTRUME="ACS")
+    fits.PrimaryHDU().writeto(path)
+    blocks = (rng.normal(0, 2e-4, (BLOCK_ROWS, MOSAIC_SIZE)) for _ in range(0, MOSAIC_SIZE, BLOCK_ROWS))
+    _append(path, "SCI", header, shape, blocks)
+
+
+def write_field(path):
+    """Write a MUSE image of the mosaic's centre: what is read of it is its header."""
+    grid = sky_grid((300, 300))
+    header = grid.wcs.to_header()
+    header["BUNIT"] = "10**(-20)*erg/s/cm**2/Angstrom"
+    fits.PrimaryHDU(np.zeros(grid.shape, np.float32), header).writeto(path)
+
+
+def _append(path, name, header, shape, blocks):
+    # An array of this shape that takes no memory, for its header.
+    empty = np.broadcast_to(np.float32(0), shape)
+    header = fits.ImageHDU(empty, header, name=name).header
+    with fits.StreamingHDU(str(path), header) as hdu:
+        for block in blocks:
+            hdu.write(block.astype(np.float32))
+
+
+def _check_space(path, size):
+    free = shutil.disk_usage(Path(path).parent).free
+    if free < 1.1 * size:
+        raise SystemExit(
+            f"{Path(path).parent} has {free / 1e9:.1f} GB free, and {size / 1e9:.1f} GB are needed: "
+            "give another folder by --tmp."
+        )
