@@ -44,16 +44,30 @@ class Places:
     ----------
     y, x : arrays
         The coordinates, 0 at the centre of the template's first pixel.
-    inside : bool array
-        True where the template reaches.
+    inside : bool array or None
+        True where the template reaches; None if that is everywhere.
     index : int array or None
         The pixels' numbers, row by row; None if there are coordinates between the pixels.
     """
 
     y: np.ndarray
     x: np.ndarray
-    inside: np.ndarray
+    inside: np.ndarray | None
     index: np.ndarray | None
+
+    @classmethod
+    def within(cls, template, x, y):
+        """Return the places of MUSE pixel coordinates, which outside the template are its first pixel."""
+        x, y = x + template.margin[1], y + template.margin[0]
+        ny, nx = template.grid_shape
+        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
+        if inside.all():
+            inside = None
+        else:
+            x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        column, row = x.astype(int), y.astype(int)
+        on_pixels = np.array_equal(column, x) and np.array_equal(row, y)
+        return cls(y, x, inside, row * nx + column if on_pixels else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +149,8 @@ class TemplateConvolver:
         self.hst_fwhm = hst_fwhm
         self.hst_beta = hst_beta
         self.hst_psf = hst_psf
-        self._last_folded = (None, None)
-        self._last_image = (None, None)
+        self._last_images = (None, {})
+        self._last_places = (None, None, None)
 
     def __deepcopy__(self, memo):
         # Results depend on the arguments alone, so that copies of a model can share it.
@@ -184,15 +198,12 @@ class TemplateConvolver:
         Places
             For `light`, which is then asked for several derivatives at the same places.
         """
-        x = np.asarray(x, dtype=float) + self.template.margin[1]
-        y = np.asarray(y, dtype=float) + self.template.margin[0]
-        ny, nx = self.template.grid_shape
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-        if not inside.all():
-            x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-        column, row = x.astype(int), y.astype(int)
-        on_pixels = np.array_equal(column, x) and np.array_equal(row, y)
-        return Places(y, x, inside, row * nx + column if on_pixels else None)
+        last_x, last_y, places = self._last_places
+        if not (np.array_equal(x, last_x) and np.array_equal(y, last_y)):
+            x, y = np.array(x, dtype=float), np.array(y, dtype=float)
+            places = Places.within(self.template, x, y)
+            self._last_places = (x, y, places)
+        return places
 
     def light(self, places, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
         """
@@ -229,7 +240,7 @@ class TemplateConvolver:
                 prefilter=False,
                 mode="grid-wrap",
             )
-        return values if places.inside.all() else np.where(places.inside, values, 0)
+        return values if places.inside is None else np.where(places.inside, values, 0)
 
     def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
         """
@@ -291,27 +302,21 @@ class TemplateConvolver:
         return self._aliases.node_sums(modes * self.template.oversample**2 / self.template.data.size)
 
     def _on_pixels(self, derivative, optics):
-        key, image = self._last_image
-        if derivative is None and key == optics:
-            return image
-        _, _, dx, dy, _, _ = optics
-        if derivative in FOLDED:
-            folded = self._folded(optics)[FOLDED.index(derivative)]
-        else:
-            folded = self._aliases.fold(self._blocks(derivative, optics), dx, dy)[0]
-        image = fft.irfft2(folded, s=self.template.grid_shape)
-        if derivative is None:
-            self._last_image = (optics, image)
-        return image
-
-    def _folded(self, optics):
-        """Return the transform of the light at the pixels, and its derivatives in dx and dy."""
-        key, folded = self._last_folded
+        key, images = self._last_images
         if key != optics:
+            images = {}
+            self._last_images = (optics, images)
+        if derivative not in images:
             _, _, dx, dy, _, _ = optics
-            folded = self._aliases.fold(self._blocks(None, optics), dx, dy, gradient=True)
-            self._last_folded = (optics, folded)
-        return folded
+            fold = self._aliases.fold
+            if derivative in FOLDED:
+                if FOLDED not in images:
+                    images[FOLDED] = fold(self._blocks(None, optics), dx, dy, gradient=True)
+                folded = images[FOLDED][FOLDED.index(derivative)]
+            else:
+                folded = fold(self._blocks(derivative, optics), dx, dy)[0]
+            images[derivative] = fft.irfft2(folded, s=self.template.grid_shape)
+        return images[derivative]
 
     def _spline(self, derivative, optics):
         """Return the coefficients of a spline through finer samples, periodic as these are."""

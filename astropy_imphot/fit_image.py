@@ -15,7 +15,7 @@ from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.regrid import coarse_template, make_template
 from astropy_imphot.rescale import image_grids_aligned, read_muse_image
 from astropy_imphot.results import FittedImagePhotometry
-from astropy_imphot.search import SEARCH_RADIUS, find_offset
+from astropy_imphot.search import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.solve import solve
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import covariance_of, fitted_values
@@ -196,8 +196,12 @@ def _template_and_offset(hst, image, mask, margin, hst_window, known):
     elif image_grids_aligned(hst, image):
         template = make_template(hst, image, margin=margin, hst_window=hst_window).in_unit(image.unit)
     if None in known:
-        sky = template or coarse_template(hst, image, margin=SEARCH_RADIUS)
-        known = find_offset(sky, image, mask, known)
+        small, small_mask = coarser_image(image, mask)
+        if template is None:
+            sky = coarse_template(hst, small, margin=SEARCH_RADIUS)
+        else:
+            sky = coarser_template(template, small)
+        known = find_offset(sky, small, small_mask, known)
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
         widened = margin + reach if reach > SMALL_OFFSET else margin

@@ -1,8 +1,11 @@
 """Noise as it is: its level and its correlation, measured on images, and the errors that follow."""
 
 import numpy as np
+from astropy.nddata import block_reduce
 from astropy.stats import mad_std
 from scipy import fft, ndimage
+
+from astropy_imphot.otf import frequencies
 
 __all__ = [
     "autocorrelation",
@@ -26,9 +29,10 @@ BAND_OF_NYQUIST = (0.4, 0.8)
 BAND_STEPS = 8
 
 # Light is kept out by subtracting means of this radius, arcsec, and by masking what exceeds so many
-# standard deviations, and as much around it.
+# standard deviations in means of blocks of so many pixels, and as much around it.
 SMOOTH_RADIUS = 0.15
-SOURCE_SIGMA = 3.0
+SOURCE_SIGMA = 4.0
+BLOCK = 2
 
 # Residuals on an object are larger than on the sky if so many standard deviations tell so.
 EXCESS_SIGMA = 4.0
@@ -253,7 +257,7 @@ def excess_on_objects(residual, valid, labels):
     return np.concatenate([[1.0], np.sqrt(np.where(significant, ratios, 1))])[labels]
 
 
-def sky_variance(image, valid, pixel_scale):
+def sky_variance(image, valid, pixel_scale, spread=1.0):
     """
     Return the variance of an image's noise, as large structures see it.
 
@@ -265,6 +269,8 @@ def sky_variance(image, valid, pixel_scale):
         The pixels that were observed.
     pixel_scale : (float, float)
         Height and width of its pixels, arcsec.
+    spread : array of shape (ny, nx) or float
+        What the noise of each pixel is a multiple of, and the image is divided by (default: 1).
 
     Returns
     -------
@@ -287,30 +293,44 @@ def sky_variance(image, valid, pixel_scale):
     >>> bool(abs(sky_variance(noise, np.ones(noise.shape, bool), (0.03, 0.03)) - 4) < 0.2)
     True
     """
-    middle = tuple(slice(max(size - TILE, 0) // 2, (size + TILE) // 2) for size in image.shape)
-    image, valid = image[middle], valid[middle]
+    # Whole blocks, of the middle.
+    lengths = [min(size, TILE) // BLOCK * BLOCK for size in image.shape]
+    middle = tuple(
+        slice((size - length) // 2, (size + length) // 2)
+        for size, length in zip(image.shape, lengths, strict=True)
+    )
+    valid = valid[middle]
     if valid.sum() < LEAST_SKY:
         return None
-    pixel = np.mean(pixel_scale)
-    size = 2 * round(SMOOTH_RADIUS / pixel) + 1
-    filled = np.where(valid, image, np.median(image[valid]))
-    fine = filled - ndimage.uniform_filter(filled, size)
-    smooth = ndimage.uniform_filter(filled, 3) - ndimage.uniform_filter(filled, 4 * size + 1)
-    sources = ndimage.binary_opening(np.abs(smooth) > SOURCE_SIGMA * mad_std(smooth[valid]), np.ones((2, 2)))
-    sky = ~ndimage.maximum_filter(sources | ~valid, size)
+    image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
+    size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
+    filled = image if valid.all() else np.where(valid, image, np.median(image[valid]))
+    sky = ~ndimage.maximum_filter(_sources(filled, valid, size) | ~valid, size)
     if sky.sum() < LEAST_SKY:
         return None
-    fy = fft.fftfreq(image.shape[0], pixel_scale[0])[:, np.newaxis]
-    fx = fft.rfftfreq(image.shape[1], pixel_scale[1])
-    power = np.abs(fft.rfft2(np.where(sky, fine, 0))) ** 2 / sky.sum()
-    power /= np.maximum(1 - np.sinc(size * pixel * fy) * np.sinc(size * pixel * fx), 0.1) ** 2
+    fine = filled - ndimage.uniform_filter(filled, size)
     nyquist = 0.5 / max(pixel_scale)
     low, high = (min(one, part * nyquist) for one, part in zip(BAND, BAND_OF_NYQUIST, strict=True))
-    frequency = np.hypot(fy, fx)
+    fy, fx = frequencies(image.shape, pixel_scale)
+    # Only the frequencies within the band are needed.
+    rows, columns = abs(fy[:, 0]) < high, fx[0] < high
+    fy, fx = fy[rows], fx[:, columns]
+    spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns]
+    power = np.abs(spectrum) ** 2 / sky.sum()
+    width = size * np.mean(pixel_scale)
+    power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2
     edges = np.linspace(low, high, BAND_STEPS + 1)
-    step = np.digitize(frequency, edges)
+    step = np.digitize(np.hypot(fy, fx), edges)
     means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
     if not np.all(means > 0):
         return 0.0
     _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
     return float(np.exp(level))
+
+
+def _sources(image, valid, size):
+    """Return the pixels of an image with light on scales below 4 times a size, in whole blocks."""
+    coarse = block_reduce(image, BLOCK, func=np.mean)
+    smooth = coarse - ndimage.uniform_filter(coarse, 4 * size // BLOCK + 1)
+    sources = np.abs(smooth) > SOURCE_SIGMA * mad_std(smooth[valid[::BLOCK, ::BLOCK]])
+    return sources.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)

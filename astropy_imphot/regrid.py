@@ -13,7 +13,15 @@ from astropy_imphot.headers import NO_OVERLAP
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.noise import sky_variance
 from astropy_imphot.otf import WINDOWS, window_noise
-from astropy_imphot.resample import border, coarser_wcs, finer_wcs, interpolate, lowpassed, padded_grid
+from astropy_imphot.resample import (
+    border,
+    coarser_wcs,
+    finer_wcs,
+    interpolate,
+    lowpassed,
+    padded_grid,
+    stretched_wcs,
+)
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, muse_unit
 from astropy_imphot.template import WINDOW_KEYWORD, HstTemplate, recorded_axes
 
@@ -135,7 +143,7 @@ def coarse_template(hst, muse, *, margin):
     if not observed.any():
         raise UserError(NOTHING_VALID.format(name=name))
     size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
-    light = block_reduce(np.where(observed, image.data, np.median(image.data[observed])), size, func=np.mean)
+    light = block_reduce(_filled(image.data, observed), size, func=np.mean)
     seen = block_reduce(observed.astype(float), size, func=np.mean)
     (data, seen), reached = interpolate(
         np.array([light, seen]), coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
@@ -202,10 +210,16 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale, area_ratio)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
-    smooth = [lowpassed(layer, hst_grid.pixel_scale, flat, stop) for layer in layers.values()]
+    # Tables and polynomials of a distortion belong to the pixels.
+    keep_pixels = image.wcs.has_distortion
+    smooth = [
+        lowpassed(layer, hst_grid.pixel_scale, flat, stop, keep_pixels=keep_pixels)
+        for layer in layers.values()
+    ]
+    smooth_wcs = image.wcs if keep_pixels else stretched_wcs(image.wcs, smooth[0][1])
     finer = finer_wcs(muse.wcs, OVERSAMPLE, before)
     finer_shape = tuple(OVERSAMPLE * size for size in shape)
-    resampled, reached = interpolate(np.array(smooth), image.wcs, finer, finer_shape)
+    resampled, reached = interpolate(np.array([layer for layer, _ in smooth]), smooth_wcs, finer, finer_shape)
     layers = dict(zip(layers, resampled, strict=True))
     if uniform is not None:
         layers["variance"] = np.full(finer_shape, uniform)
@@ -264,7 +278,7 @@ def _calibrate_variance(layers, pixel_scale, area_ratio):
         known = given[valid & (given > 0)]
         typical = np.median(known) if known.size else 1.0
         relative = np.where(given > 0, given, typical) / typical
-    level = sky_variance(layers["data"] / np.sqrt(relative), valid, pixel_scale)
+    level = sky_variance(layers["data"], valid, pixel_scale, np.sqrt(relative))
     if level is None:
         return None
     if "variance" not in layers:
@@ -289,13 +303,17 @@ def _layers(image, factor, variance_factor, name):
     unobserved = _unobserved(image)
     if unobserved.all():
         raise UserError(NOTHING_VALID.format(name=name))
-    sky = np.median(image.data[~unobserved])
-    layers = {"data": np.where(unobserved, sky, image.data) * factor}
+    layers = {"data": _filled(image.data, ~unobserved) * factor}
     if unobserved.any():
         layers["missing"] = unobserved.astype(float)
     if image.uncertainty is not None:
         layers["variance"] = np.where(unobserved, 0, image.uncertainty.array) * variance_factor
     return layers
+
+
+def _filled(data, observed):
+    """Return an image with the sky's level where it was not observed."""
+    return data if observed.all() else np.where(observed, data, np.median(data[observed]))
 
 
 def _unobserved(image):
@@ -304,8 +322,10 @@ def _unobserved(image):
     if image.mask is not None:
         bad |= image.mask
     zero = image.data == 0
+    if not zero.any():
+        return bad
     light = image.data[~zero & ~bad]
-    if light.size and zero.any():
+    if light.size:
         # In an image that was drawn without noise, 0 is what the sky is. In a real one
         # it is within the noise, or well below a sky that was not subtracted.
         faintest = np.percentile(light, 100 * SKY_FRACTION)

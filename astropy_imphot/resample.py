@@ -4,6 +4,7 @@ import numpy as np
 from scipy import fft
 
 from astropy_imphot.otf import frequencies, lowpass, padded_length
+from astropy_imphot.spectra import crop_spectrum
 
 __all__ = [
     "border",
@@ -12,11 +13,16 @@ __all__ = [
     "interpolate",
     "lowpassed",
     "padded_grid",
+    "stretched_wcs",
 ]
 
 # How much wider than the template the HST image is cut out, in MUSE pixels: the low-pass
 # filter's response is negligible beyond.
 GUARD = 5
+
+# Samples per period of the highest frequency at which cubic splines interpolate a low-passed image
+# to 1e-5 of what MUSE can see of it.
+SAMPLING = 4
 
 
 def padded_grid(muse, margin):
@@ -40,6 +46,12 @@ def coarser_wcs(wcs, size):
     return _rescaled(wcs, size, (wcs.wcs.crpix - 0.5) / size + 0.5)
 
 
+def stretched_wcs(wcs, factors):
+    """Return the WCS of a grid of larger pixels by factors (y, x), the first around the same centre."""
+    factors = np.array(factors[::-1])
+    return _rescaled(wcs, factors, (wcs.wcs.crpix - 1) / factors + 1)
+
+
 def _rescaled(wcs, factor, crpix):
     other = wcs.deepcopy()
     other.wcs.crpix = crpix
@@ -61,15 +73,55 @@ def border(wcs, before, shape):
     return wcs.pixel_to_world(x, y)
 
 
-def lowpassed(layer, pixel_scale, flat, stop):
-    """Return an image without the frequencies above ``stop``, those up to ``flat`` as they were."""
+def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
+    """
+    Return an image without the frequencies above a limit, on no more pixels than it then needs.
+
+    Parameters
+    ----------
+    layer : array of shape (ny, nx)
+        The image.
+    pixel_scale : (float, float)
+        Height and width of its pixels, arcsec.
+    flat, stop : float
+        Frequencies up to ``flat`` stay as they are and those from ``stop`` on are 0, cycles/arcsec.
+    keep_pixels : bool
+        Whether the pixels stay the same (default: False).
+
+    Returns
+    -------
+    smooth : array of shape (my, mx)
+        The image, in pixels a quarter as large as half a period of ``stop``, or as they were.
+    factors : (float, float)
+        By how much the pixels are higher and wider; the first one's centre stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.resample import lowpassed
+    >>> smooth, factors = lowpassed(np.ones((100, 120)), (0.02, 0.02), 3.5, 5.0)
+    >>> smooth.shape, factors, bool(np.allclose(smooth, 1))
+    ((40, 48), (2.5, 2.5), True)
+    """
     padded = tuple(padded_length(size) for size in layer.shape)
-    fy, fx = frequencies(padded, pixel_scale)
+    fewer = padded
+    if not keep_pixels:
+        fewer = tuple(
+            min(size, padded_length(np.ceil(size * scale * SAMPLING * stop)))
+            for size, scale in zip(padded, pixel_scale, strict=True)
+        )
     # Padding repeats the edges, for a step there would ring into the image.
     widths = [(0, after - size) for after, size in zip(padded, layer.shape, strict=True)]
     spectrum = fft.rfft2(np.pad(layer, widths, mode="edge"))
-    spectrum *= lowpass(np.hypot(fy, fx), flat, stop)
-    return fft.irfft2(spectrum, s=padded)[: layer.shape[0], : layer.shape[1]]
+    if fewer != padded:
+        spectrum = crop_spectrum(spectrum, fewer)
+    factors = tuple(size / less for size, less in zip(padded, fewer, strict=True))
+    spectrum *= lowpass(
+        np.hypot(*frequencies(fewer, np.multiply(pixel_scale, factors))), flat, stop
+    ) / np.prod(factors)
+    smooth = fft.irfft2(spectrum, s=fewer)
+    ny, nx = (int(np.ceil(size / factor)) for size, factor in zip(layer.shape, factors, strict=True))
+    return smooth[:ny, :nx], factors
 
 
 def interpolate(layers, wcs_in, wcs_out, shape_out):

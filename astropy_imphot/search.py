@@ -1,10 +1,18 @@
 """Where a fit starts: the offset at which two images are most alike, wherever it is."""
 
 import numpy as np
+from astropy.nddata import CCDData, block_reduce
 from astropy.stats import mad_std
 from scipy import fft, ndimage
 
-__all__ = ["SEARCH_RADIUS", "find_offset"]
+from astropy_imphot.io import read_grid
+from astropy_imphot.resample import coarser_wcs
+from astropy_imphot.template import HstTemplate
+
+__all__ = ["SEARCH_RADIUS", "coarser_image", "coarser_template", "find_offset"]
+
+# Offsets are searched in blocks of so many pixels along each axis: any fit converges from there.
+BLOCK = 2
 
 # How far MUSE may be off along each axis, arcsec.
 SEARCH_RADIUS = 15.0
@@ -29,6 +37,83 @@ LEAST_GAIN = 100.0
 LEAST_OVERLAP = 0.1
 
 
+def coarser_image(image, mask):
+    """
+    Return an image in blocks of 2x2 pixels, in which offsets are searched.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    mask : bool array of shape (ny, nx)
+        True where a pixel is left out.
+
+    Returns
+    -------
+    image : `~astropy.nddata.CCDData`
+        Means of the pixels that are not left out, of shape (ny // 2, nx // 2).
+    mask : bool array of that shape
+        True where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.search import coarser_image
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> muse = simulate_field(seed=1, size=20.0).muse[0]
+    >>> coarser_image(muse, np.zeros(muse.shape, bool))[0].shape
+    (50, 50)
+    """
+    count = block_reduce((~mask).astype(float), BLOCK)
+    light = block_reduce(np.where(mask, 0, image.data), BLOCK) / np.maximum(count, 1)
+    return CCDData(light, unit=image.unit, wcs=coarser_wcs(image.wcs, BLOCK)), count == 0
+
+
+def coarser_template(template, image):
+    """
+    Return a template for an image in blocks of 2x2 pixels.
+
+    Parameters
+    ----------
+    template : `HstTemplate`
+        The template of the MUSE image.
+    image : `~astropy.nddata.CCDData`
+        The image from `coarser_image`.
+
+    Returns
+    -------
+    HstTemplate
+        The template, with one sample per block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.search import coarser_image, coarser_template
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> field = simulate_field(seed=1, size=20.0)
+    >>> template, muse = make_template(field.hst, field.muse[0]), field.muse[0]
+    >>> image, _ = coarser_image(muse, np.zeros(muse.shape, bool))
+    >>> coarser_template(template, image).grid_shape
+    (66, 66)
+    """
+    # Blocks begin where those of the image do.
+    rows, columns = (slice(margin % BLOCK, None) for margin in template.margin)
+    step, missing = template.oversample, template.missing_on_grid()
+    light = block_reduce(template.data[::step, ::step][rows, columns], BLOCK, func=np.mean)
+    if missing is not None:
+        missing = block_reduce(missing[rows, columns], BLOCK, func=np.mean)
+    return HstTemplate(
+        data=light,
+        missing=missing,
+        grid=read_grid(image),
+        oversample=1,
+        margin=tuple(margin // BLOCK for margin in template.margin),
+        window=template.window,
+        meta=template.meta,
+    )
+
+
 def find_offset(template, image, mask, known=(None, None)):
     """
     Find the offset of a MUSE image by masked normalised cross-correlation.
@@ -38,7 +123,7 @@ def find_offset(template, image, mask, known=(None, None)):
     template : `HstTemplate`
         What HST saw in and around the field; coarse samples do.
     image : `~astropy.nddata.CCDData`
-        The MUSE image, of shape (ny, nx).
+        The MUSE image, of shape (ny, nx); as it is, or from `coarser_image`.
     mask : bool array of shape (ny, nx)
         True where a pixel is left out.
     known : (float or None, float or None)

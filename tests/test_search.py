@@ -7,13 +7,13 @@ import pytest
 
 from astropy_imphot import fit_image_photometry, make_template
 from astropy_imphot.flags import FitFlags
-from astropy_imphot.io import read_grid
 from astropy_imphot.regrid import coarse_template
-from astropy_imphot.search import SEARCH_RADIUS, find_offset
+from astropy_imphot.search import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.simulate import Truth, simulate_field
 
 OFFSETS = [(7.0, -8.0), (-9.3, 0.0), (0.13, 9.9), (-10.0, -10.0)]
-PIXEL = 0.2
+# Of the blocks in which is searched, arcsec.
+PIXEL = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def hst(request, far):
 
 @pytest.fixture(scope="module")
 def sky(hst, far):
-    return coarse_template(hst, read_grid(far.muse[0]), margin=SEARCH_RADIUS)
+    small, _ = coarser_image(far.muse[0], np.zeros(far.muse[0].shape, bool))
+    return coarse_template(hst, small, margin=SEARCH_RADIUS)
 
 
 def holes(shape, fraction=0.3):
@@ -50,7 +51,7 @@ def test_found_to_a_pixel(far, sky, index, masked):
     mask = holes(muse.shape) & masked
     # What is masked has no influence.
     muse = replace_data(muse, np.where(mask, 1e4, muse.data))
-    found = find_offset(sky, muse, mask)
+    found = find_offset(sky, *coarser_image(muse, mask))
     assert np.abs(np.subtract(found, OFFSETS[index])).max() < PIXEL, found
 
 
@@ -66,7 +67,7 @@ def test_what_is_known_is_kept(far, sky, axis):
     for offset, right in ((OFFSETS[0][axis] + 0.03, True), (0.0, False)):
         known = [None, None]
         known[axis] = offset
-        found = find_offset(sky, far.muse[0], nothing, tuple(known))
+        found = find_offset(sky, *coarser_image(far.muse[0], nothing), tuple(known))
         assert found[axis] == offset
         other = 1 - axis
         assert (abs(found[other] - OFFSETS[0][other]) < PIXEL) == right
@@ -76,9 +77,24 @@ def test_nothing_in_common(far, sky):
     muse = far.muse[0]
     nothing = np.zeros(muse.shape, bool)
     flat = replace(sky, data=np.ones_like(sky.data))
-    assert find_offset(flat, muse, nothing) == (0, 0)
-    assert find_offset(flat, muse, nothing, (2.0, None)) == (2, 0)
-    assert find_offset(sky, replace_data(muse, np.zeros(muse.shape)), nothing) == (0, 0)
+    image, mask = coarser_image(muse, nothing)
+    assert find_offset(flat, image, mask) == (0, 0)
+    assert find_offset(flat, image, mask, (2.0, None)) == (2, 0)
+    assert find_offset(sky, replace_data(image, np.zeros(image.shape)), mask) == (0, 0)
+
+
+@pytest.mark.parametrize("margin", [3.0, 3.2])
+def test_blocks_of_a_template(far, margin):
+    template = make_template(far.hst, far.muse[2], margin=margin)
+    # Whether its margin is an even number of pixels or not.
+    template = replace(
+        template,
+        data=np.roll(template.data, (2, 2), (0, 1)),
+        margin=tuple(one + 1 for one in template.margin),
+    )
+    image, mask = coarser_image(far.muse[2], np.zeros(far.muse[2].shape, bool))
+    found = find_offset(coarser_template(template, image), image, mask)
+    assert np.abs(np.subtract(found, OFFSETS[2])).max() < PIXEL, found
 
 
 def test_fit_finds_its_start(far, hst):
