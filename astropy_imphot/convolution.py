@@ -13,6 +13,7 @@ from astropy_imphot.otf import (
     frequencies,
     moffat_otf,
     moffat_otf_and_derivatives,
+    moffat_wings,
 )
 from astropy_imphot.spectra import refine_spectrum
 
@@ -256,17 +257,53 @@ class TemplateConvolver:
         array of shape ``template.grid_shape``
             Fractions; sky beyond the template counts a fifth.
         """
-        missing = self.template.missing_on_grid()
-        if missing is None:
-            missing = np.zeros(self.template.grid_shape)
-        ny, nx = missing.shape
-        padded = np.pad(missing, ((0, ny), (0, nx)), constant_values=BEYOND_WEIGHT)
-        fy, fx = frequencies(padded.shape, self.template.pixel_scale)
+        spectrum, radius, (fy, fx) = self._missing_spectrum
         nodes = self._aliases.table.nodes
         # A mask needs no more than linear interpolation.
-        otf = np.interp(np.hypot(fy, fx), nodes, moffat_otf(nodes, fwhm, beta))
-        spectrum = fft.rfft2(padded) * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
-        return fft.irfft2(spectrum, s=padded.shape)[:ny, :nx]
+        otf = np.interp(radius, nodes, moffat_otf(nodes, fwhm, beta))
+        ny, nx = self.template.grid_shape
+        shifted = spectrum * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
+        return fft.irfft2(shifted, s=(2 * ny, 2 * nx))[:ny, :nx]
+
+    @cached_property
+    def _missing_spectrum(self):
+        """The transform of what was not observed in and around the template, and its frequencies."""
+        ny, nx = self.template.grid_shape
+        missing = self.template.missing_on_grid()
+        if missing is None:
+            missing = np.zeros((ny, nx))
+        padded = np.pad(missing, ((0, ny), (0, nx)), constant_values=BEYOND_WEIGHT)
+        both = frequencies(padded.shape, self.template.pixel_scale)
+        return fft.rfft2(padded), np.hypot(*both), both
+
+    def most_missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+        """
+        Return a limit of `missing` at the MUSE pixels, which takes no time.
+
+        Parameters
+        ----------
+        fwhm, beta, dx, dy
+            As for `light`.
+
+        Returns
+        -------
+        float
+            The limit; 1 if the template has unobserved samples.
+        """
+        if self.template.missing is not None:
+            return 1.0
+        edges = [
+            min(before, length - size - before) * scale - abs(shift)
+            for before, length, size, scale, shift in zip(
+                self.template.margin,
+                self.template.grid_shape,
+                self.template.muse_shape,
+                self.template.pixel_scale,
+                (dy, dx),
+                strict=True,
+            )
+        ]
+        return BEYOND_WEIGHT * moffat_wings(max(min(edges), 0), fwhm, beta)
 
     def noise_products(self, *, fwhm, beta):
         """
@@ -348,10 +385,11 @@ class TemplateConvolver:
             return d_beta if with_beta else d_fwhm
 
         fy, fx = self._aliases.fy, self._aliases.fx
+        values = otf(self._aliases.table.nodes)
         if e1 == 0 and e2 == 0:
-            values = self._aliases.radial(otf(self._aliases.table.nodes))
+            values = self._aliases.radial(values)
         else:
-            values = otf(elliptical_radius(fy, fx, e1, e2))
+            values = self._aliases.table.at(values, elliptical_radius(fy, fx, e1, e2))
         if derivative in ("e1", "e2"):
             # The transfer function depends on fwhm times radius only.
             square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2

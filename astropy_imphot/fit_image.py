@@ -288,7 +288,7 @@ def _result(solution, image, name, options):
         values={key: values[key] for key in (*PARAMETERS, *options["free"], "dra", "ddec")},
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
-        flags=image_flags(solution, values, untried, image),
+        flags=image_flags(solution, values, untried),
         options=options,
         fitted_model=model,
         data=as_image(image.data),

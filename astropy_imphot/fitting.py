@@ -7,7 +7,7 @@ from astropy.modeling.fitting import TRFLSQFitter
 from astropy.stats import mad_std
 
 from astropy_imphot.masks import taper_weights
-from astropy_imphot.noise import excess_on_objects, sandwich_covariance
+from astropy_imphot.noise import sandwich_covariance
 
 __all__ = [
     "FitStatistics",
@@ -71,7 +71,7 @@ def pixel_coordinates(shape):
     >>> float(x[0, 2])
     2.0
     """
-    return np.mgrid[: shape[0], : shape[1]].astype(float)
+    return np.indices(shape, dtype=float)
 
 
 def pixel_weights(image, mask, taper=0):
@@ -275,7 +275,7 @@ def free_parameters(model):
     return tuple(key for key in model.param_names if not model.fixed[key])
 
 
-def statistics(model, image, mask, weights, *, jacobian=None, labels=None, template_part=None):
+def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, template_part=None):
     """
     Return the errors of a fitted model's parameters, and how well it fits.
 
@@ -292,10 +292,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, labels=None, templ
     jacobian : array of shape (p, ny, nx), optional
         The weighted derivatives with respect to the free parameters. By default (None) they
         are computed.
-    labels : int array of shape (ny, nx), optional
-        The objects, on which the residuals may be larger, see
-        `~astropy_imphot.noise.excess_on_objects`. By default (None) they are the same everywhere.
-    template_part : array of shape (p, p), optional
+    excess, template_part
         As for `~astropy_imphot.noise.sandwich_covariance`.
 
     Returns
@@ -319,17 +316,16 @@ def statistics(model, image, mask, weights, *, jacobian=None, labels=None, templ
     free = free_parameters(model)
     if jacobian is None:
         jacobian = weighted_jacobian(model, free, image.shape, weights)
-    excess = 1.0 if labels is None else excess_on_objects(weighted, ~mask, labels)
     covariance, naive = sandwich_covariance(
         jacobian, weighted, ~mask, excess=excess, template_part=template_part
     )
     n_pixels = int((~mask).sum())
-    y, x = pixel_coordinates(image.shape)
+    used = weights > 0
     return FitStatistics(
         free=free,
         covariance=covariance,
         naive_covariance=naive,
-        rms_error=float(np.sqrt(np.mean((image.data - model(x, y))[~mask] ** 2))),
+        rms_error=float(np.sqrt(np.mean((weighted[used] / weights[used]) ** 2))),
         rchi=float(np.sum(weighted**2) / max(n_pixels - len(free), 1)),
         n_pixels=n_pixels,
     )

@@ -140,6 +140,19 @@ class ConvolvedTemplate2D(Fittable2DModel):
         )
         return missing[self.template.field]
 
+    def most_missing(self):
+        """
+        Return a limit of `missing_fraction`, which takes no time.
+
+        Returns
+        -------
+        float
+            No pixel draws more of its light from what HST did not observe; 1 if that is not known.
+        """
+        return self._convolver.most_missing(
+            fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
+        )
+
     def noise_products(self):
         """
         Return what white noise in the template becomes in the model, less the scale.

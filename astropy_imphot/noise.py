@@ -31,7 +31,7 @@ BAND_STEPS = 8
 # Light is kept out by subtracting means of this radius, arcsec, and by masking what exceeds so many
 # standard deviations in means of blocks of so many pixels, and as much around it.
 SMOOTH_RADIUS = 0.15
-SOURCE_SIGMA = 4.0
+SOURCE_SIGMA = 3.5
 BLOCK = 2
 
 # Residuals on an object are larger than on the sky if so many standard deviations tell so.
@@ -166,9 +166,11 @@ def score_covariance(jacobian, correlation):
     kernel[np.ix_(lags, lags)] = correlation
     # Its transform is the noise's power, which a few pixels can make negative by chance.
     power = np.maximum(fft.rfft2(kernel).real, 0)
-    smoothed = fft.irfft2(fft.rfft2(jacobian, s=shape) * power, s=shape)[:, :ny, :nx]
-    middle = jacobian.reshape(n_free, -1) @ smoothed.reshape(n_free, -1).T
-    return 0.5 * (middle + middle.T)
+    # A sum over the pixels is one over the frequencies (Parseval), half of which a real image needs.
+    power[:, 1 : (shape[1] + 1) // 2] *= 2
+    spectra = fft.rfft2(jacobian, s=shape)
+    products = (spectra * power).reshape(n_free, -1).view(float) @ spectra.reshape(n_free, -1).view(float).T
+    return 0.5 * (products + products.T) / np.prod(shape)
 
 
 def inverse(matrix, sizes_of=None):

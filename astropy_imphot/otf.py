@@ -18,6 +18,7 @@ __all__ = [
     "lowpass",
     "moffat_otf",
     "moffat_otf_and_derivatives",
+    "moffat_wings",
     "padded_length",
     "window_noise",
 ]
@@ -119,6 +120,31 @@ def _moffat_terms(frequency, fwhm, beta):
     return otf, dz_otf
 
 
+def moffat_wings(radius, fwhm, beta):
+    r"""
+    Return which part of a circular Moffat PSF's light lies beyond a radius.
+
+    Parameters
+    ----------
+    radius : float
+        The radius, arcsec.
+    fwhm, beta : float
+        As for `moffat_otf`.
+
+    Returns
+    -------
+    float
+        The part, :math:`(1 + r^2/a^2)^{1-\beta}` with a as for `moffat_otf`.
+
+    Examples
+    --------
+    >>> from astropy_imphot.otf import moffat_wings
+    >>> moffat_wings(0.0, 0.7, 2.5), round(moffat_wings(3.0, 0.7, 2.5), 4)
+    (1.0, 0.0083)
+    """
+    return float((1 + 4 * (radius / fwhm) ** 2 * (2 ** (1 / beta) - 1)) ** (1 - beta))
+
+
 class RadialTable:
     """
     Fast evaluation of radial functions at the same radii over and over.
@@ -179,6 +205,35 @@ class RadialTable:
         """
         at_radii = self._to_radii @ (self._to_coefficients @ np.transpose(values))
         return np.moveaxis(at_radii, 0, -1).reshape(np.shape(values)[:-1] + self.shape)
+
+    def at(self, values, radii):
+        """
+        Carry a function from the nodes to radii other than the table's.
+
+        Parameters
+        ----------
+        values : array of shape (n,)
+            A function at the nodes.
+        radii : array
+            The radii, 0 or more; beyond the last node the function stays as it is there.
+
+        Returns
+        -------
+        array of the radii's shape
+            The function.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot.otf import RadialTable
+        >>> table = RadialTable(np.linspace(0, 3, 50))
+        >>> table.at(table.nodes, np.array([1.5, 2.0, 4.0])).round(6)
+        array([1.5, 2. , 3. ])
+        """
+        from scipy.interpolate import BSpline
+
+        spline = BSpline(self._knots, self._to_coefficients @ values, self.DEGREE)
+        return spline(np.minimum(radii, self.nodes[-1]))
 
     def node_sums(self, weights):
         """

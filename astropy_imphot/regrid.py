@@ -133,7 +133,7 @@ def coarse_template(hst, muse, *, margin):
     >>> from astropy_imphot.simulate import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
     >>> coarse_template(field.hst, read_grid(field.muse[0]), margin=12.0).grid_shape
-    (180, 180)
+    (176, 176)
     """
     grid = read_grid(muse)
     before, shape = padded_grid(grid, margin)
@@ -143,12 +143,12 @@ def coarse_template(hst, muse, *, margin):
     if not observed.any():
         raise UserError(NOTHING_VALID.format(name=name))
     size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
-    light = block_reduce(_filled(image.data, observed), size, func=np.mean)
-    seen = block_reduce(observed.astype(float), size, func=np.mean)
-    (data, seen), reached = interpolate(
-        np.array([light, seen]), coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
+    layers = [_filled(image.data, observed), *([] if observed.all() else [observed.astype(np.float32)])]
+    means = np.array([block_reduce(layer, size, func=np.mean) for layer in layers])
+    (data, *seen), reached = interpolate(
+        means, coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
     )
-    missing = np.where(reached, 1 - seen, 1)
+    missing = np.where(reached, 1 - seen[0] if seen else 0, 1)
     field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
     if missing[field].min() == 1:
         raise UserError(NO_OVERLAP.format(name=name))
@@ -305,7 +305,7 @@ def _layers(image, factor, variance_factor, name):
         raise UserError(NOTHING_VALID.format(name=name))
     layers = {"data": _filled(image.data, ~unobserved) * factor}
     if unobserved.any():
-        layers["missing"] = unobserved.astype(float)
+        layers["missing"] = unobserved.astype(np.float32)
     if image.uncertainty is not None:
         layers["variance"] = np.where(unobserved, 0, image.uncertainty.array) * variance_factor
     return layers

@@ -24,7 +24,7 @@ from astropy_imphot.fitting import (
     weighted_jacobian,
     weighted_residual,
 )
-from astropy_imphot.noise import inverse
+from astropy_imphot.noise import excess_on_objects, inverse
 from astropy_imphot.template import MISSING_LIMIT
 from astropy_imphot.template_noise import TemplateNoise, template_noise
 
@@ -61,6 +61,10 @@ class Solution:
         1/standard deviation, 0 where left out.
     jacobian : array of shape (p, ny, nx)
         Weighted derivatives of the model with respect to the free parameters.
+    residual : array of shape (ny, nx)
+        Weighted residuals.
+    excess : array of shape (ny, nx)
+        By how much they are larger on objects, see `~astropy_imphot.noise.excess_on_objects`.
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
@@ -78,6 +82,8 @@ class Solution:
     mask: np.ndarray
     weights: np.ndarray
     jacobian: np.ndarray
+    residual: np.ndarray
+    excess: np.ndarray
     labels: np.ndarray
     objects: QTable | None
     noise: TemplateNoise | None
@@ -169,13 +175,15 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         if steady or np.sum(~left_out) < LEAST_PIXELS:
             break
         shifted = _along_tangent(image, weights, jacobian, step)
+    residual = weighted_residual(model, image, weights)
+    excess = excess_on_objects(residual, ~used, labels)
     quality = statistics(
         model,
         image,
         used,
         weights,
         jacobian=jacobian,
-        labels=labels,
+        excess=excess,
         template_part=noise and noise.information,
     )
     return Solution(
@@ -184,6 +192,8 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         mask=used,
         weights=weights,
         jacobian=jacobian,
+        residual=residual,
+        excess=excess,
         labels=labels,
         objects=objects,
         noise=noise,
@@ -243,31 +253,22 @@ def _vote(model, image, mask, labels):
 
 def _unmodelled(model):
     """Return the pixels that draw too much of their light from where HST did not observe."""
+    if model.most_missing() <= MISSING_LIMIT:
+        return np.zeros(model.template.muse_shape, dtype=bool)
     return model.missing_fraction() > MISSING_LIMIT
 
 
 def _linear_start(model, image, weights):
     """Start from the scale and background that are best for the other parameters."""
-    y, x = pixel_coordinates(image.shape)
+    keys = [key for key in ("scale", "bg") if not model.fixed[key]]
+    if not keys:
+        return model
+    columns = weighted_jacobian(model, keys, image.shape, weights).reshape(len(keys), -1)
+    steps = np.linalg.lstsq(columns.T, weighted_residual(model, image, weights).ravel())[0]
     model = model.copy()
-    columns = {}
-    for key in ("scale", "bg"):
-        if not model.fixed[key]:
-            setattr(model, key, 0)
-            columns[key] = np.ones_like(x)
-    rest = image.data - model(x, y)
-    if "scale" in columns:
-        unit_light = model.copy()
-        unit_light.scale = 1
-        columns["scale"] = unit_light(x, y) - model(x, y)
-    free = list(columns)
-    if free:
-        used = weights > 0
-        matrix = np.stack([(columns[key] * weights)[used] for key in free], axis=1)
-        solution = np.linalg.lstsq(matrix, (rest * weights)[used])[0]
-        for key, value in zip(free, solution, strict=True):
-            parameter = getattr(model, key)
-            # Fitters start within the bounds, not on them.
-            least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
-            parameter.value = max(value, least)
+    for key, step in zip(keys, steps, strict=True):
+        parameter = getattr(model, key)
+        # Fitters start within the bounds, not on them.
+        least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
+        parameter.value = max(parameter.value + step, least)
     return model

@@ -72,7 +72,7 @@ class HstTemplate:
     >>> field = simulate_field(seed=1, size=10.0)
     >>> template = make_template(field.hst, field.muse[0], margin=2.0)
     >>> template.muse_shape, template.grid_shape
-    ((50, 50), (72, 72))
+    ((50, 50), (70, 70))
     """
 
     data: np.ndarray

@@ -5,9 +5,9 @@ import numpy as np
 
 from astropy_imphot.changed import LEAST_VOTERS
 from astropy_imphot.errors import UserError
-from astropy_imphot.fitting import free_parameters, weighted_jacobian, weighted_residual
+from astropy_imphot.fitting import free_parameters, weighted_jacobian
 from astropy_imphot.flags import FitFlags, at_bound, basic_flags, combined
-from astropy_imphot.noise import excess_on_objects, inverse, sandwich_covariance, score_covariance
+from astropy_imphot.noise import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.template_noise import template_noise
 from astropy_imphot.values import FittedValue
 
@@ -109,13 +109,12 @@ def untried_values(solution, image):
     --------
     See `FittedImagePhotometry`, whose ``untried`` holds them.
     """
-    model, mask, weights = solution.model, solution.mask, solution.weights
+    model, mask, weights, residual = solution.model, solution.mask, solution.weights, solution.residual
     free = free_parameters(model)
     untried = [key for key in EXTRA_PARAMETERS if key not in free]
     if not untried:
         return {}
     keys = (*free, *untried)
-    residual = weighted_residual(model, image, weights)
     jacobian = weighted_jacobian(model, keys, image.shape, weights)
     flat = jacobian.reshape(len(jacobian), -1)
     slope, normal = flat @ residual.ravel(), flat @ flat.T
@@ -124,8 +123,7 @@ def untried_values(solution, image):
     if noise is not None:
         slope = slope + noise.slope
     values = (inverse(normal) if noise is None else inverse(normal - part, normal)) @ slope
-    excess = excess_on_objects(residual, ~mask, solution.labels)
-    covariance, _ = sandwich_covariance(jacobian, residual, ~mask, excess=excess, template_part=part)
+    covariance, _ = sandwich_covariance(jacobian, residual, ~mask, excess=solution.excess, template_part=part)
     errors = np.sqrt(np.diag(covariance))
     units = parameter_units(image.unit)
     return {
@@ -136,7 +134,7 @@ def untried_values(solution, image):
     }
 
 
-def image_flags(solution, values, untried, image):
+def image_flags(solution, values, untried):
     """
     Return the verdict on an image fit.
 
@@ -148,8 +146,6 @@ def image_flags(solution, values, untried, image):
         Its parameters.
     untried : dict of str to `FittedValue`
         From `untried_values`.
-    image : `~astropy.nddata.CCDData`
-        The MUSE image.
 
     Returns
     -------
@@ -168,7 +164,7 @@ def image_flags(solution, values, untried, image):
         FitFlags.FEW_SOURCES: objects is not None and len(objects) < LEAST_VOTERS,
         FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
         FitFlags.RESIDUALS: bool(significant(untried, quality.rms_error, model))
-        or _object_excess(solution, image) > OBJECT_EXCESS,
+        or _object_excess(solution) > OBJECT_EXCESS,
         FitFlags.TEMPLATE_NOISE: _noise_dominates(solution),
         FitFlags.MANY_CHANGED: objects is not None
         and bool(np.any(objects["changed"] & ~objects["left_out"])),
@@ -195,9 +191,9 @@ def significant(untried, rms, model):
     ]
 
 
-def _object_excess(solution, image):
+def _object_excess(solution):
     """Return the mean square of the residuals on objects over that on the sky."""
-    squares = weighted_residual(solution.model, image, solution.weights)[~solution.mask] ** 2
+    squares = solution.residual[~solution.mask] ** 2
     on_object = solution.labels[~solution.mask] > 0
     if min(on_object.sum(), np.sum(~on_object)) < LEAST_PIXELS:
         return 1.0
