@@ -39,7 +39,7 @@ EXCESS_SIGMA = 4.0
 
 # Less sky than this, in pixels, tells nothing; more than this, along an axis, tells nothing new.
 LEAST_SKY = 1000
-TILE = 1024
+TILE = 768
 
 
 def autocorrelation(residual, valid, max_lag=MAX_LAG):
@@ -169,8 +169,9 @@ def score_covariance(jacobian, correlation):
     # A sum over the pixels is one over the frequencies (Parseval), half of which a real image needs.
     power[:, 1 : (shape[1] + 1) // 2] *= 2
     spectra = fft.rfft2(jacobian, s=shape)
-    products = (spectra * power).reshape(n_free, -1).view(float) @ spectra.reshape(n_free, -1).view(float).T
-    return 0.5 * (products + products.T) / np.prod(shape)
+    spectra *= np.sqrt(power / np.prod(shape))
+    parts = spectra.reshape(n_free, -1).view(float)
+    return parts @ parts.T
 
 
 def inverse(matrix, sizes_of=None):
@@ -317,7 +318,8 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     # Only the frequencies within the band are needed.
     rows, columns = abs(fy[:, 0]) < high, fx[0] < high
     fy, fx = fy[rows], fx[:, columns]
-    spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns]
+    # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
+    spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
     power = np.abs(spectrum) ** 2 / sky.sum()
     width = size * np.mean(pixel_scale)
     power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2

@@ -206,16 +206,14 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit, name) * area_ratio
-    layers = _layers(image, factor, factor**2 / area_ratio, name)
-    uniform = _calibrate_variance(layers, hst_grid.pixel_scale, area_ratio)
+    layers = _layers(image, name)
+    uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
     # Tables and polynomials of a distortion belong to the pixels.
     keep_pixels = image.wcs.has_distortion
-    smooth = [
-        lowpassed(layer, hst_grid.pixel_scale, flat, stop, keep_pixels=keep_pixels)
-        for layer in layers.values()
-    ]
+    filtering = {"flat": flat, "stop": stop, "keep_pixels": keep_pixels}
+    smooth = [lowpassed(layer, hst_grid.pixel_scale, **filtering) for layer in layers.values()]
     smooth_wcs = image.wcs if keep_pixels else stretched_wcs(image.wcs, smooth[0][1])
     finer = finer_wcs(muse.wcs, OVERSAMPLE, before)
     finer_shape = tuple(OVERSAMPLE * size for size in shape)
@@ -231,6 +229,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     for key, most in (("missing", 1), ("variance", None)):
         if key in layers:
             layers[key] = np.clip(layers[key], 0, most)
+    _multiply(layers, factor, factor**2 / area_ratio)
     return HstTemplate(
         **layers,
         grid=muse,
@@ -249,8 +248,8 @@ def _from_aligned(image, muse, margin, window, name):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit, name)
-    layers = {"missing": np.zeros(muse.shape)}
-    layers |= _layers(image, factor, factor**2 / window_noise(window), name)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(image, name)
+    _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
     return HstTemplate(
@@ -264,7 +263,7 @@ def _from_aligned(image, muse, margin, window, name):
     )
 
 
-def _calibrate_variance(layers, pixel_scale, area_ratio):
+def _calibrate_variance(layers, pixel_scale):
     """
     Set the level of the variances by the noise of the image itself, if it has enough sky.
 
@@ -282,8 +281,8 @@ def _calibrate_variance(layers, pixel_scale, area_ratio):
     if level is None:
         return None
     if "variance" not in layers:
-        return level / area_ratio
-    layers["variance"] = relative * level / area_ratio
+        return level
+    layers["variance"] = relative * level
     return None
 
 
@@ -298,17 +297,24 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(image, factor, variance_factor, name):
-    """Return the arrays of an image that a template is made of, in MUSE units."""
+def _layers(image, name):
+    """Return the arrays of an image that a template is made of, in the image's unit."""
     unobserved = _unobserved(image)
     if unobserved.all():
         raise UserError(NOTHING_VALID.format(name=name))
-    layers = {"data": _filled(image.data, ~unobserved) * factor}
+    layers = {"data": _filled(image.data, ~unobserved)}
     if unobserved.any():
         layers["missing"] = unobserved.astype(np.float32)
     if image.uncertainty is not None:
-        layers["variance"] = np.where(unobserved, 0, image.uncertainty.array) * variance_factor
+        layers["variance"] = np.where(unobserved, 0, image.uncertainty.array)
     return layers
+
+
+def _multiply(layers, factor, variance_factor):
+    """Change the unit of a template's arrays."""
+    layers["data"] = layers["data"] * factor
+    if "variance" in layers:
+        layers["variance"] = layers["variance"] * variance_factor
 
 
 def _filled(data, observed):

@@ -116,9 +116,10 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
     if fewer != padded:
         spectrum = crop_spectrum(spectrum, fewer)
     factors = tuple(size / less for size, less in zip(padded, fewer, strict=True))
-    spectrum *= lowpass(
-        np.hypot(*frequencies(fewer, np.multiply(pixel_scale, factors))), flat, stop
-    ) / np.prod(factors)
+    fy, fx = frequencies(fewer, np.multiply(pixel_scale, factors))
+    # In the image's own precision, which is single as a rule, and half the work.
+    radius = np.hypot(fy, fx, dtype=spectrum.real.dtype)
+    spectrum *= lowpass(radius, flat, stop) / np.prod(factors, dtype=radius.dtype)
     smooth = fft.irfft2(spectrum, s=fewer)
     ny, nx = (int(np.ceil(size / factor)) for size, factor in zip(layer.shape, factors, strict=True))
     return smooth[:ny, :nx], factors
