@@ -15,6 +15,7 @@ from astropy_imphot.otf import (
     lowpass,
     moffat_otf,
     moffat_otf_and_derivatives,
+    moffat_wings,
     padded_length,
 )
 
@@ -52,11 +53,21 @@ def test_moffat_derivatives(fwhm, beta):
     assert_allclose(d_beta, numerical, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(("fwhm", "beta"), PSFS[:4])
+def test_wings_are_galsims(fwhm, beta):
+    moffat = galsim.Moffat(beta=beta, fwhm=fwhm)
+    assert_allclose(moffat_wings(moffat.half_light_radius, fwhm, beta), 0.5, atol=1e-6)
+
+
 @pytest.mark.parametrize(("fwhm", "beta"), PSFS)
 def test_radial_table_is_exact_enough(fwhm, beta):
     radius = np.hypot(*frequencies((97, 130), (0.2, 0.2)))
     table = RadialTable(radius)
     assert_allclose(table(moffat_otf(table.nodes, fwhm, beta)), moffat_otf(radius, fwhm, beta), atol=1e-8)
+    others = np.random.default_rng(1).uniform(0.05, radius.max(), 1000)
+    assert_allclose(
+        table.at(moffat_otf(table.nodes, fwhm, beta), others), moffat_otf(others, fwhm, beta), atol=1e-8
+    )
 
 
 def test_radial_table_of_several_functions():

@@ -8,6 +8,7 @@ from mpdaf.obj import Image
 from numpy.testing import assert_allclose
 
 from astropy_imphot import (
+    ConvolvedTemplate2D,
     HstTemplate,
     UserError,
     fit_image_photometry,
@@ -18,6 +19,7 @@ from astropy_imphot import (
 )
 from astropy_imphot.io import read_grid
 from astropy_imphot.simulate import sky_grid
+from astropy_imphot.template import MISSING_LIMIT
 
 
 @pytest.fixture
@@ -131,6 +133,21 @@ def test_unobserved_pixels_are_tracked(field):
     image = template.image()
     assert image.mask[5, 50]
     assert not image.mask[100, 50]
+
+
+@pytest.mark.parametrize("optics", [{"fwhm": 0.7, "beta": 2.5}, {"fwhm": 1.2, "beta": 1.5}])
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (-1.0, 2.0), (2.9, 0.0), (0.0, -4.0)])
+def test_limit_of_what_is_missing(field, template, optics, offset):
+    model = ConvolvedTemplate2D(template, dx=offset[0], dy=offset[1], **optics)
+    assert template.missing is None
+    most = model.missing_fraction().max()
+    assert most <= model.most_missing() + 1e-6
+    if offset == (0.0, 0.0) and optics["fwhm"] == 0.7:
+        # Fields and offsets as they are need no look at every pixel.
+        assert model.most_missing() < MISSING_LIMIT
+    holes = CCDData(field.hst.data.copy(), unit=field.hst.unit, wcs=field.hst.wcs, meta=field.hst.meta)
+    holes.data[:500] = np.nan
+    assert ConvolvedTemplate2D(make_template(holes, field.muse[0])).most_missing() == 1
 
 
 def test_zeros_of_a_noiseless_image_are_sky(field):

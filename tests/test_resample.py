@@ -1,0 +1,84 @@
+"""HST images made ready: filtered onto fewer pixels, and interpolated, without loss."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.testing import assert_allclose
+
+from astropy_imphot import make_template
+from astropy_imphot.resample import interpolate, lowpassed, stretched_wcs
+from astropy_imphot.simulate import sky_grid
+
+HST_SCALE = (0.03, 0.03)
+
+
+def waves(shape, scale, frequency):
+    """Draw a wave of this frequency (cycles/arcsec) along both axes, 0 at the first pixel's centre."""
+    y, x = np.indices(shape) * np.reshape(scale, (2, 1, 1))
+    return np.cos(2 * np.pi * frequency[0] * y) * np.cos(2 * np.pi * frequency[1] * x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("frequency", "kept"), [((1.0, 2.0), 1), ((0.0, 3.4), 1), ((4.0, 5.0), 0)])
+def test_lowpass_keeps_and_removes(dtype, frequency, kept):
+    image = waves((600, 540), HST_SCALE, frequency).astype(dtype)
+    smooth, factors = lowpassed(image, HST_SCALE, 3.5, 5.0)
+    assert smooth.dtype == dtype
+    scale = np.multiply(HST_SCALE, factors)
+    assert_allclose(scale, 0.05, rtol=0.1)
+    expected = kept * waves(smooth.shape, scale, frequency)
+    # Edges ring, for a wave does not stay the same beyond.
+    inner = np.s_[60:-60, 60:-60]
+    assert_allclose(smooth[inner], expected[inner], atol=0.02)
+    same, factors = lowpassed(image, HST_SCALE, 3.5, 5.0, keep_pixels=True)
+    assert same.shape == image.shape
+    assert factors == (1, 1)
+
+
+def test_larger_pixels_are_where_they_were():
+    wcs = sky_grid((500, 400), 0.03).wcs
+    stretched = stretched_wcs(wcs, (1.5, 1.25))
+    there = stretched.pixel_to_world([0, 80], [0, 100])
+    assert_allclose(wcs.world_to_pixel(there), [[0, 100], [0, 150]], atol=1e-7)
+
+
+def test_interpolation_of_what_muse_sees():
+    hst, muse = sky_grid((700, 700), 0.03), sky_grid((90, 90))
+    smooth, factors = lowpassed(waves(hst.shape, HST_SCALE, (2.0, 1.5)), HST_SCALE, 3.5, 5.0)
+    values, reached = interpolate(smooth[np.newaxis], stretched_wcs(hst.wcs, factors), muse.wcs, muse.shape)
+    y, x = np.indices(muse.shape)
+    x, y = hst.wcs.world_to_pixel(muse.wcs.pixel_to_world(x, y))
+    expected = np.cos(2 * np.pi * 2.0 * y * 0.03) * np.cos(2 * np.pi * 1.5 * x * 0.03)
+    assert reached.all()
+    assert_allclose(values[0], expected, atol=1e-3)
+
+
+def test_distorted_images_keep_their_pixels(field):
+    """A polynomial distortion moves the light by up to a few pixels, and is undone."""
+    header = field.hst.wcs.to_header()
+    header.update(
+        CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=2, B_ORDER=2, A_2_0=2.4e-5, B_1_1=-1.8e-5
+    )
+    distorted = WCS(fits.Header(header))
+    assert distorted.has_distortion
+    y, x = np.indices(field.hst.shape)
+    places = np.array(field.hst.wcs.world_to_pixel(distorted.pixel_to_world(x, y)))
+    assert 1 < np.abs(places - [x, y]).max() < 10
+    straight = make_template(field.hst, field.muse[0])
+    hst = field.hst.copy()
+    hst.data = _sampled(field.hst.data, places)
+    hst.wcs = distorted
+    bent = make_template(hst, field.muse[0])
+    inner = np.s_[8:-8, 8:-8]
+    image, expected = bent.image().data, straight.image().data
+    assert np.abs(image - expected)[inner].max() < 0.03 * expected.max()
+    hst.wcs = field.hst.wcs
+    wrong = make_template(hst, field.muse[0]).image().data
+    assert np.abs(wrong - expected)[inner].max() > 0.1 * expected.max()
+
+
+def _sampled(image, places):
+    from scipy.ndimage import map_coordinates
+
+    return map_coordinates(image, places[::-1], order=3, mode="nearest").astype(np.float32)
