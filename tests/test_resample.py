@@ -71,11 +71,10 @@ def test_distorted_images_keep_their_pixels(field):
     hst.wcs = distorted
     bent = make_template(hst, field.muse[0])
     inner = np.s_[8:-8, 8:-8]
-    image, expected = bent.image().data, straight.image().data
-    assert np.abs(image - expected)[inner].max() < 0.03 * expected.max()
+    image, expected = bent.image().data[inner], straight.image().data[inner]
     hst.wcs = field.hst.wcs
-    wrong = make_template(hst, field.muse[0]).image().data
-    assert np.abs(wrong - expected)[inner].max() > 0.1 * expected.max()
+    wrong = make_template(hst, field.muse[0]).image().data[inner]
+    assert np.abs(image - expected).max() < 0.05 * np.abs(wrong - expected).max()
 
 
 def _sampled(image, places):
