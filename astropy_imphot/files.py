@@ -1,16 +1,18 @@
 """Files opened with clear errors, and written whole or not at all."""
 
 import gzip
+import mmap
 import warnings
 import zlib
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["atomic_write", "naming", "opened", "refuse_existing", "short_name", "source_name"]
+__all__ = ["atomic_write", "drop_pages", "naming", "opened", "refuse_existing", "short_name", "source_name"]
 
 
 READ_BYTES = 1 << 24
@@ -102,6 +104,35 @@ def naming(*sources):
         if not names[0] or any(name and name in str(error) for name in names):
             raise
         raise UserError(f"{names[0]}: {error}") from error
+
+
+def drop_pages(array):
+    """
+    Let go of the memory of a mapped file, which keeps all that was read of it.
+
+    Parameters
+    ----------
+    array : array
+        An array that is mapped from a file, and was not changed: it is read again from there.
+        Nothing is done if it is not mapped, or the system cannot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.files import drop_pages
+    >>> fits.writeto("ones.fits", np.ones((5, 7)))
+    >>> with fits.open("ones.fits") as hdus:
+    ...     total = hdus[0].data.sum()
+    ...     drop_pages(hdus[0].data)
+    ...     bool(hdus[0].data.sum() == total)
+    True
+    """
+    owner = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """Cube times bandpass: the image that a filter would have seen."""
 
 import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -216,6 +219,72 @@ def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
         for n in range(NZ)
     ]
     np.testing.assert_array_equal(np.sort(planes), np.flatnonzero(weighted))
+
+
+@pytest.mark.parametrize(("voxels", "threads"), [(1, 1), (200, 2), (10**9, 3), (1000, 100)])
+def test_pieces_and_threads_do_not_matter(cube_path, monkeypatch, voxels, threads):
+    monkeypatch.setattr(wideband, "PIECE_VOXELS", voxels)
+    monkeypatch.setattr(wideband, "N_THREADS", threads)
+    for image, curve in zip(bandpass_images(cube_path, CURVES), CURVES, strict=True):
+        flux, noise, mask = expected(cube_hdus(), curve)
+        np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+        np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+
+
+def test_spectra_with_few_or_only_invalid_voxels():
+    """Most spectra are added up without a look at their voxels: these must not be."""
+    rng = np.random.default_rng(2)
+    hdus, truth = cube_hdus(), cube_hdus()
+    for made in (hdus, truth):
+        made["DQ"].data[:] = 0
+    for name, level in (("DATA", 5), ("STAT", 1)):
+        hdus[name].data[:] = truth[name].data[:] = rng.uniform(level, 2 * level, (NZ, NY, NX))
+    places = [
+        ("DATA", np.nan),
+        ("DATA", np.inf),
+        ("DATA", -np.inf),
+        ("STAT", np.nan),
+        ("STAT", np.inf),
+        ("STAT", 0),
+        ("STAT", -1),
+        ("DQ", 2),
+    ]
+    for column, (name, value) in enumerate(places):
+        hdus[name].data[30, 1, column] = value
+        truth["DATA"].data[30, 1, column] = np.nan
+        hdus[name].data[:, 3, column] = value
+        truth["DATA"].data[:, 3, column] = np.nan
+    image = bandpass_image(hdus, CURVE)
+    flux, noise, mask = expected(truth, CURVE)
+    assert mask.sum() == len(places)
+    np.testing.assert_array_equal(image.mask, mask)
+    np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+    np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak of memory")
+def test_memory_does_not_grow_with_the_cube(tmp_path):
+    voxels = np.ones((1200, 128, 128), "f4")
+    path = tmp_path / "large.fits"
+    hdus = [fits.ImageHDU(voxels, header(), name=name) for name in ("DATA", "STAT")]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    code = f"""
+import re
+from pathlib import Path
+from astropy_imphot import bandpass_image, wideband
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+wideband.BLOCK_VOXELS = 1_000_000
+curve = ([6000.0, 7400.0], [1, 1])
+before = peak()
+bandpass_image({str(path)!r}, curve)
+print(peak() - before)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Half of what the file has.
+    assert int(result.stdout) < voxels.nbytes
 
 
 def test_planes_outside_the_curve_are_not_read():
