@@ -1,7 +1,8 @@
 """The numerics of resampling: grids finer and wider than MUSE's, low-pass filter, interpolation."""
 
 import numpy as np
-from scipy import fft
+from astropy.wcs.utils import pixel_to_pixel
+from scipy import fft, ndimage
 
 from astropy_imphot.otf import frequencies, lowpass, padded_length
 from astropy_imphot.spectra import crop_spectrum
@@ -23,6 +24,9 @@ GUARD = 5
 # Samples per period of the highest frequency at which cubic splines interpolate a low-passed image
 # to 1e-5 of what MUSE can see of it.
 SAMPLING = 4
+
+# Pixels between the nodes at which coordinates are transformed.
+NODES = 100
 
 
 def padded_grid(muse, margin):
@@ -126,11 +130,29 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
 
 
 def interpolate(layers, wcs_in, wcs_out, shape_out):
-    """Return layers of shape (k, ny, nx) on another grid, and where they reach on it."""
-    # Importing reproject takes long, and not every user of this module needs it.
-    from reproject import reproject_interp
+    """Return layers of shape (k, ny, nx) on another grid, by cubic splines, and where they reach on it."""
+    if wcs_in.has_distortion:
+        # Tables of a distortion have kinks, so that every sample's place is needed.
+        from reproject import reproject_interp
 
-    resampled, footprint = reproject_interp(
-        (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
-    )
-    return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
+        resampled, footprint = reproject_interp(
+            (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
+        )
+        return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
+    places = _places(wcs_in, wcs_out, shape_out)
+    last = np.reshape(layers.shape[1:], (2, 1, 1)) - 1
+    reached = np.all((places >= -0.5) & (places <= last + 0.5), axis=0)
+    places = np.clip(places, 0, last)
+    resampled = np.array([ndimage.map_coordinates(layer, places, output=float) for layer in layers])
+    return np.where(reached, resampled, 0), reached
+
+
+def _places(wcs_in, wcs_out, shape_out):
+    """Return the pixel coordinates (y, x) in a grid at the pixels of another."""
+    from scipy.interpolate import RectBivariateSpline
+
+    # Projections are smooth: between nodes, splines follow them to 1e-6 pixels, and take an eighth
+    # of the time.
+    nodes = [np.linspace(0, size - 1, 4 + size // NODES) for size in shape_out]
+    x, y = pixel_to_pixel(wcs_out, wcs_in, *np.meshgrid(*nodes[::-1]))
+    return np.array([RectBivariateSpline(*nodes, one)(*map(np.arange, shape_out)) for one in (y, x)])

@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose
+from reproject import reproject_interp
 
 from astropy_imphot import make_template
 from astropy_imphot.resample import interpolate, lowpassed, stretched_wcs
@@ -52,6 +53,24 @@ def test_interpolation_of_what_muse_sees():
     expected = np.cos(2 * np.pi * 2.0 * y * 0.03) * np.cos(2 * np.pi * 1.5 * x * 0.03)
     assert reached.all()
     assert_allclose(values[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("angle", [0.0, 33.0])
+def test_interpolation_is_reprojects(angle):
+    hst, muse = sky_grid((300, 310), 0.05), sky_grid((70, 84), 0.2)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    hst.wcs.wcs.cd = np.array([[-cos, sin], [sin, cos]]) * 0.05 / 3600
+    # The middle of the projection is outside, as it is in mosaics.
+    hst.wcs.wcs.crpix += [8000, -6000]
+    for _ in range(3):
+        there = hst.wcs.pixel_to_world_values(155, 150)
+        hst.wcs.wcs.crval += np.subtract(muse.wcs.pixel_to_world_values(43, 34), there)
+    image = np.random.default_rng(3).normal(size=(1, 300, 310))
+    values, reached = interpolate(image, hst.wcs, muse.wcs, muse.shape)
+    expected, footprint = reproject_interp((image[0], hst.wcs), muse.wcs, muse.shape, order="bicubic")
+    assert 0.5 < reached.mean() < 1
+    np.testing.assert_array_equal(reached, footprint > 0)
+    assert_allclose(values[0], np.nan_to_num(expected), atol=1e-5)
 
 
 def test_distorted_images_keep_their_pixels(field):
