@@ -4,7 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from astropy_imphot.otf import RadialTable, frequencies
+from astropy_imphot.otf import frequencies
+from astropy_imphot.radial import RadialTable
 
 __all__ = ["AliasedFrequencies", "crop_spectrum", "refine_spectrum"]
 
@@ -118,7 +119,7 @@ class AliasedFrequencies:
 
     @cached_property
     def table(self):
-        """The `~astropy_imphot.otf.RadialTable` of radial frequencies, see `radial`."""
+        """The `~astropy_imphot.radial.RadialTable` of radial frequencies, see `radial`."""
         return RadialTable(np.hypot(self.fy[: self.shape[0] // 2 + 1], self.fx))
 
     def radial(self, values):
@@ -149,7 +150,7 @@ class AliasedFrequencies:
         Returns
         -------
         array of shape (n,)
-            As for `~astropy_imphot.otf.RadialTable.node_sums`.
+            As for `~astropy_imphot.radial.RadialTable.node_sums`.
         """
         full = np.full((1, self.shape[1]), 2.0)
         # Those are their own opposites, or are in two blocks.

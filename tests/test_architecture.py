@@ -25,7 +25,7 @@ FLOORS = [
     ["rescale", "resample", "results", "epsf"],
     ["filters", "hst_psf", "spectra"],
     ["io", "masks", "noise"],
-    ["headers", "ds9regions", "otf"],
+    ["headers", "ds9regions", "otf", "radial"],
     ["files", "flags"],
     ["errors", "values"],
 ]

@@ -8,7 +8,6 @@ from scipy import fft, special
 
 from astropy_imphot import UserError
 from astropy_imphot.otf import (
-    RadialTable,
     decimation_window,
     elliptical_radius,
     frequencies,
@@ -18,6 +17,7 @@ from astropy_imphot.otf import (
     moffat_wings,
     padded_length,
 )
+from astropy_imphot.radial import RadialTable
 
 PSFS = [(0.3, 1.2), (0.6, 1.6), (0.7, 2.5), (1.1, 4.765), (0.7, 50.0), (0.7, 99.0)]
 
