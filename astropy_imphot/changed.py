@@ -10,10 +10,10 @@ import astropy.units as u
 import numpy as np
 from astropy.stats import mad_std
 from astropy.table import QTable
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from astropy_imphot.masks import detected_objects
-from astropy_imphot.noise import autocorrelation
+from astropy_imphot.noise import autocorrelation, score_covariance
 
 __all__ = ["are_compact", "object_pixels", "segment_objects", "vote"]
 
@@ -296,8 +296,8 @@ def _new_light(residual, light, inside, correlation):
     surplus = residual.sum()
     if surplus <= NEW_LIGHT * (surplus + light.sum()):
         return 0.0
-    spread = signal.fftconvolve(inside.astype(float), correlation, mode="same")
-    return float(surplus / np.sqrt(max((inside * spread).sum(), 1e-300)))
+    ((variance,),) = score_covariance(inside[np.newaxis].astype(float), correlation)
+    return float(surplus / np.sqrt(max(variance, 1e-300)))
 
 
 def _less_consensus(values, errors, compact, places):
@@ -379,9 +379,7 @@ def _own_estimate(jacobian, residual, correlation):
     if not np.linalg.cond(normal) < 1e10:
         return nothing
     inverse = np.linalg.inv(normal)
-    smoothed = signal.fftconvolve(jacobian, correlation[np.newaxis], mode="same", axes=(1, 2))
-    middle = flat @ smoothed.reshape(3, -1).T
-    covariance = inverse @ (0.5 * (middle + middle.T)) @ inverse
+    covariance = inverse @ score_covariance(jacobian, correlation) @ inverse
     if np.diag(covariance).min() <= 0:
         return nothing
     return inverse @ flat @ residual.ravel(), covariance
