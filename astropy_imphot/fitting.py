@@ -159,7 +159,7 @@ def weighted_jacobian(model, keys, shape, weights):
 
     Parameters
     ----------
-    model : `~astropy.modeling.Fittable2DModel`
+    model : `ConvolvedTemplate2D` or `MoffatStar2D`
         The model.
     keys : sequence of str
         Names of p of its parameters.
@@ -182,13 +182,7 @@ def weighted_jacobian(model, keys, shape, weights):
     (2, 4, 5)
     """
     y, x = pixel_coordinates(shape)
-    # As fitters do: derivatives with respect to fixed parameters are not needed.
-    model = model.copy()
-    for key in model.param_names:
-        model.fixed[key] = key not in keys
-    model.sync_constraints = False
-    derivatives = dict(zip(model.param_names, model.fit_deriv(x, y, *model.parameters), strict=True))
-    return np.array([derivatives[key] * weights for key in keys]).reshape(-1, *shape)
+    return np.array([one * weights for one in model.derivatives(x, y, keys)]).reshape(-1, *shape)
 
 
 def weighted_residual(model, image, weights):

@@ -166,49 +166,75 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
         """Return the model at MUSE pixel coordinates x and y."""
-        right, up = self._arcsec_from_centre(x, y)
-        optics, places, _ = self._template_frame(x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2)
-        light = self._convolver.light(self._convolver.places(*places), **optics)
-        return scale * light + (bg + bg_x * right + bg_y * up)
+        optics, places = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
+        values = scale * self._convolver.light(self._convolver.places(*places), **optics) + bg
+        if np.any(bg_x != 0) or np.any(bg_y != 0):
+            right, up = self._arcsec_from_centre(x, y)
+            values += bg_x * right + bg_y * up
+        return values
 
-    def fit_deriv(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
+    def fit_deriv(self, x, y, *parameters):
         """Return the derivatives with respect to the parameters, in their order."""
-        right, up = self._arcsec_from_centre(x, y)
-        optics, places, lever = self._template_frame(x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2)
+        # Fitters switch sync_constraints off while they run, and then drop the
+        # derivatives of fixed parameters, which need not be computed for them.
+        keys = [name for name in self.param_names if self.sync_constraints or not self.fixed[name]]
+        derivatives = dict(zip(keys, self._derivatives(keys, x, y, *parameters), strict=True))
+        nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)))
+        return [derivatives.get(name, nothing) for name in self.param_names]
+
+    def derivatives(self, x, y, keys):
+        """
+        Return the derivatives with respect to some of the parameters.
+
+        Parameters
+        ----------
+        x, y : arrays
+            MUSE pixel coordinates.
+        keys : sequence of str
+            Names of p parameters.
+
+        Returns
+        -------
+        list of p arrays
+            The derivatives, in the order of ``keys``.
+        """
+        return self._derivatives(keys, x, y, *self.parameters)
+
+    def _derivatives(self, keys, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
+        optics, turned = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
         cos, sin = _cos_sin(rotation)
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-
-        places = self._convolver.places(*places)
+        places = self._convolver.places(*turned)
 
         @cache
         def light(name):
             return self._convolver.light(places, derivative=name, **optics)
 
+        def lever(axis):
+            return self._arcsec_from_centre(x, y)[axis]
+
         def turning():
             # Turning moves the light along a circle, and turns the ellipse of the PSF.
-            moved = -light("dx") * lever[1] + light("dy") * lever[0]
+            right, up = self._arcsec_from_centre(*turned)
+            moved = light("dy") * (right - optics["dx"]) - light("dx") * (up - optics["dy"])
             if e1 != 0 or e2 != 0:
                 moved = moved + 2 * (optics["e2"] * light("e1") - optics["e1"] * light("e2"))
             return np.radians(scale * moved)
 
         derivatives = {
             "scale": lambda: light(None),
-            "bg": lambda: np.ones_like(right),
+            "bg": lambda: np.ones(np.broadcast_shapes(np.shape(x), np.shape(y))),
             "dx": lambda: scale * (cos * light("dx") - sin * light("dy")),
             "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),
             "fwhm": lambda: scale * light("fwhm"),
             "beta": lambda: scale * light("beta"),
-            "bg_x": lambda: right,
-            "bg_y": lambda: up,
+            "bg_x": lambda: lever(0),
+            "bg_y": lambda: lever(1),
             "rotation": turning,
             "e1": lambda: scale * (cos_2 * light("e1") - sin_2 * light("e2")),
             "e2": lambda: scale * (sin_2 * light("e1") + cos_2 * light("e2")),
         }
-        # Fitters switch sync_constraints off while they run, and then drop the
-        # derivatives of fixed parameters, which need not be computed for them.
-        wanted = {name: self.sync_constraints or not self.fixed[name] for name in self.param_names}
-        nothing = np.zeros_like(right)
-        return [derivatives[name]() if wanted[name] else nothing for name in self.param_names]
+        return [derivatives[key]() for key in keys]
 
     def _arcsec_from_centre(self, x, y):
         ny, nx = self.template.muse_shape
@@ -216,13 +242,12 @@ class ConvolvedTemplate2D(Fittable2DModel):
         x, y = np.broadcast_arrays(x, y)
         return (x - (nx - 1) / 2) * width, (y - (ny - 1) / 2) * height
 
-    def _template_frame(self, x, y, right, up, dx, dy, fwhm, beta, rotation, e1, e2):
+    def _template_frame(self, x, y, dx, dy, fwhm, beta, rotation, e1, e2):
         """
         Return the optics and the coordinates with a rotation carried over to them.
 
         A circular PSF does not care whether it comes before or after the rotation, so
-        that places and the ellipse are turned back instead of the template. ``lever`` is
-        the way from the centre to the template's light, turned back, in arcsec.
+        that places and the ellipse are turned back instead of the template.
         """
         cos, sin = _cos_sin(rotation)
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
@@ -235,14 +260,11 @@ class ConvolvedTemplate2D(Fittable2DModel):
             "e2": float(np.squeeze(-sin_2 * e1 + cos_2 * e2)),
         }
         if sin == 0:
-            turned_right, turned_up = right, up
-            places = (x, y)
-        else:
-            height, width = self.template.pixel_scale
-            turned_right, turned_up = cos * right + sin * up, -sin * right + cos * up
-            places = x + (turned_right - right) / width, y + (turned_up - up) / height
-        lever = turned_right - optics["dx"], turned_up - optics["dy"]
-        return optics, places, lever
+            return optics, np.broadcast_arrays(x, y)
+        right, up = self._arcsec_from_centre(x, y)
+        height, width = self.template.pixel_scale
+        turned = x + ((cos - 1) * right + sin * up) / width, y + (-sin * right + (cos - 1) * up) / height
+        return optics, turned
 
 
 def _cos_sin(rotation):
@@ -340,3 +362,8 @@ class MoffatStar2D(Fittable2DModel):
             light * (1 / (beta - 1) - np.log1p(ratio)) + d_log_square * d_log_square_d_beta,
             np.ones_like(unit),
         ]
+
+    def derivatives(self, x, y, keys):
+        """Return the derivatives with respect to some of the parameters, in the order of ``keys``."""
+        every = dict(zip(self.param_names, self.fit_deriv(x, y, *self.parameters), strict=True))
+        return [every[key] for key in keys]

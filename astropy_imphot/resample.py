@@ -141,7 +141,8 @@ def interpolate(layers, wcs_in, wcs_out, shape_out):
         return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
     places = _places(wcs_in, wcs_out, shape_out)
     last = np.reshape(layers.shape[1:], (2, 1, 1)) - 1
-    reached = np.all((places >= -0.5) & (places <= last + 0.5), axis=0)
+    # The outermost pixels serve for what is within a pixel of their centres.
+    reached = np.all((places >= -1) & (places <= last + 1), axis=0)
     places = np.clip(places, 0, last)
     resampled = np.array([ndimage.map_coordinates(layer, places, output=float) for layer in layers])
     return np.where(reached, resampled, 0), reached

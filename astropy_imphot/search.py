@@ -132,7 +132,8 @@ def find_offset(template, image, mask, known=(None, None)):
     Returns
     -------
     (float, float)
-        The offset along x and y to the next pixel, arcsec; 0 where the images have nothing in common.
+        The offset along x and y, to a fraction of a pixel of the image, arcsec; 0 where the images have
+        nothing in common.
 
     Notes
     -----
@@ -179,8 +180,19 @@ def find_offset(template, image, mask, known=(None, None)):
     if near.any() and gain.max() < near.max() + LEAST_GAIN:
         gain = near
     row, column = np.unravel_index(gain.argmax(), gain.shape)
-    found = float(offsets[1][column]), float(offsets[0][row])
+    found = (
+        float(offsets[1][column] - width * _vertex(gain[row], column)),
+        float(offsets[0][row] - height * _vertex(gain[:, column], row)),
+    )
     return tuple(place if one is None else one for place, one in zip(found, known, strict=True))
+
+
+def _vertex(values, place):
+    """Return how far the vertex of the parabola through a maximum is from its place; 0 at an end."""
+    if not 0 < place < len(values) - 1 or min(values[place - 1], values[place + 1]) <= 0:
+        return 0.0
+    before, middle, after = values[place - 1 : place + 2]
+    return 0.5 * (before - after) / min(before - 2 * middle + after, -1e-300)
 
 
 def _filled(data, valid):

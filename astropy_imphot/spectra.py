@@ -97,14 +97,16 @@ class AliasedFrequencies:
                 # Aliases differ by the same frequency throughout, and so by one phase each.
                 phase = np.exp(2j * np.pi * (row * self._steps[0] * dy + column * self._steps[1] * dx))
                 block = blocks[row * ny : (row + 1) * ny, column * self.half : (column + 1) * self.half]
-                part = phase / self.oversample**2 * block
+                part = phase * block if row or column else block
                 total[0] += part
                 if gradient and column:
                     total[1] -= self._steps[1] * column * part
                 if gradient and row:
                     total[2] -= self._steps[0] * row * part
         fy, fx = self.fy[:ny], self.fx[:, : self.half]
-        total *= np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
+        # There are so many fewer pixels than samples.
+        shift = np.exp(-2j * np.pi * fy * dy) / self.oversample**2
+        total *= shift * np.exp(-2j * np.pi * fx * dx)
         if gradient:
             total[1] += fx * total[0]
             total[2] += fy * total[0]

@@ -149,7 +149,9 @@ class _WeightedSums:
         self.power = np.zeros(shape)
 
     def add(self, planes):
-        weights = self.weights[:, planes]
+        # Few curves overlap, and the others need nothing here.
+        curves = np.flatnonzero(self.weights[:, planes].any(axis=1))
+        weights = self.weights[curves, planes]
         count, n_pixels = weights.shape[1], self.weight.shape[1]
         layers = [
             None if layer is None else np.asarray(layer[planes]).reshape(count, n_pixels)
@@ -164,7 +166,7 @@ class _WeightedSums:
                     weights, *(None if layer is None else _native(layer[:, piece]) for layer in layers)
                 )
                 for total, more in zip((self.weight, self.flux, self.power), sums, strict=True):
-                    total[:, piece] += more
+                    total[curves, piece] += more
 
         bounds = np.linspace(0, n_pixels, N_THREADS + 1).astype(int)
         # What fails in a thread is raised here.
@@ -200,8 +202,8 @@ def _native(block):
 
 def _sums(weights, data, variance, flags):
     """Return the sums of the weights, fluxes and variances over planes, each for every curve and pixel."""
-    # What is not finite makes the sum so: a few passes find the spectra of which every voxel is
-    # valid, and those without data, which are almost all.
+    # What is not finite makes the sum so: almost all spectra are seen to be valid throughout, or to
+    # hold no data, without a look at every voxel.
     with np.errstate(all="ignore"):
         flux = _weighted(weights, data)
         power = np.zeros_like(flux) if variance is None else _weighted(weights**2, variance)
@@ -210,10 +212,10 @@ def _sums(weights, data, variance, flags):
             whole &= variance.min(axis=0) > 0
         if flags is not None:
             whole &= ~flags.any(axis=0)
-        empty = np.isnan(np.fmax.reduce(data))
     weight = np.where(whole, weights.sum(axis=1, keepdims=True), 0)
     flux, power = np.where(whole, flux, 0), np.where(whole, power, 0)
-    mixed = np.flatnonzero(~whole & ~empty)
+    mixed = np.flatnonzero(~whole)
+    mixed = mixed[~np.isnan(data[:, mixed]).all(axis=0)]
     if mixed.size:
         chosen = (None if layer is None else layer[:, mixed] for layer in (data, variance, flags))
         weight[:, mixed], flux[:, mixed], power[:, mixed] = _valid_sums(weights, *chosen)

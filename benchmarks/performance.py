@@ -125,20 +125,22 @@ def measure_fit(options):
         model = ConvolvedTemplate2D(template, fwhm=0.7, beta=2.5, fixed={"beta": fixed})
         TRFLSQFitter()(model, x, y, values, weights=weights)
 
+    fixed = {"fix_beta": 2.5}
     calls = {
         "pairs": pairs,
         "fitter, beta fixed": lambda: fit(True),
         "fitter, beta free": lambda: fit(False),
         "fit_image_photometry, template ready, beta fixed": lambda: fit_image_photometry(
-            template, muse, fix_beta=2.5
+            template, muse, **fixed
         ),
         "fit_image_photometry, template ready": lambda: fit_image_photometry(template, muse),
+        "fit_image_photometry, from arrays, beta fixed": lambda: fit_image_photometry(hst, muse, **fixed),
         "fit_image_photometry, from arrays": lambda: fit_image_photometry(hst, muse),
     }
     limits = {
         "fitter, beta fixed": 60,
         "fitter, beta free": 80,
-        "fit_image_photometry, from arrays": 200,
+        "fit_image_photometry, from arrays, beta fixed": 200,
     }
     seconds = alternate(calls, options.repeats)
     median = medians(seconds)
