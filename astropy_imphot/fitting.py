@@ -149,7 +149,7 @@ def fit_pixels(model, image, mask, weights, fitter=None):
     fitter = TRFLSQFitter() if fitter is None else fitter
     pixels = np.nonzero(~mask)
     y, x = (axis.astype(float) for axis in pixels)
-    fitted = fitter(model, x, y, image.data[pixels].astype(float), weights=weights[pixels])
+    fitted = fitter(model, x, y, image.data[pixels].astype(float), weights=weights[pixels].astype(np.float32))
     return fitted, fitter.fit_info
 
 
