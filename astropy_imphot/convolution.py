@@ -348,10 +348,10 @@ class TemplateConvolver:
             fold = self._aliases.fold
             if derivative in FOLDED:
                 if FOLDED not in images:
-                    images[FOLDED] = fold(self._blocks(None, optics), dx, dy, gradient=True)
+                    images[FOLDED] = fold(self._deconvolved, self._otf(None, optics), dx, dy, gradient=True)
                 folded = images[FOLDED][FOLDED.index(derivative)]
             else:
-                folded = fold(self._blocks(derivative, optics), dx, dy)[0]
+                folded = fold(self._deconvolved, self._otf(derivative, optics), dx, dy)[0]
             images[derivative] = fft.irfft2(folded, s=self.template.grid_shape)
         return images[derivative]
 
@@ -360,10 +360,10 @@ class TemplateConvolver:
         _, _, dx, dy, _, _ = optics
         fy, fx = self._aliases.fy, self._aliases.fx
         if derivative in FOLDED[1:]:
-            blocks = self._blocks(None, optics) * (-2j * np.pi * (fx if derivative == "dx" else fy))
+            factor = self._otf(None, optics) * (-2j * np.pi * (fx if derivative == "dx" else fy))
         else:
-            blocks = self._blocks(derivative, optics)
-        blocks = blocks * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
+            factor = self._otf(derivative, optics)
+        blocks = self._deconvolved * factor * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
         shape = tuple(FINE * size for size in self.template.grid_shape)
         spectrum = refine_spectrum(self._aliases.join(blocks), self.template.data.shape, shape)
         # What the B-spline does to each frequency is undone here, where it costs nothing.
@@ -373,19 +373,18 @@ class TemplateConvolver:
             spectrum = spectrum / (middle + sum(terms))
         return fft.irfft2(spectrum, s=shape)
 
-    def _blocks(self, derivative, optics):
-        """Return the transform of the light, or of a derivative, before it is shifted."""
+    def _otf(self, derivative, optics):
+        """Return the MUSE transfer function, or a derivative of it, in blocks."""
         fwhm, beta, _, _, e1, e2 = optics
 
-        def otf(nodes):
-            if derivative is None:
-                return moffat_otf(nodes, fwhm, beta)
+        nodes = self._aliases.table.nodes
+        if derivative is None:
+            values = moffat_otf(nodes, fwhm, beta)
+        else:
             with_beta = derivative == "beta"
             _, d_fwhm, d_beta = moffat_otf_and_derivatives(nodes, fwhm, beta, with_beta)
-            return d_beta if with_beta else d_fwhm
-
+            values = d_beta if with_beta else d_fwhm
         fy, fx = self._aliases.fy, self._aliases.fx
-        values = otf(self._aliases.table.nodes)
         if e1 == 0 and e2 == 0:
             values = self._aliases.radial(values)
         else:
@@ -396,4 +395,4 @@ class TemplateConvolver:
             square[0, 0] = 1
             slope, ellipticity = {"e1": (fx**2 - fy**2, e1), "e2": (2 * fx * fy, e2)}[derivative]
             values = values * fwhm * 0.5 * (slope / square + ellipticity / (1 - e1**2 - e2**2))
-        return self._deconvolved * values
+        return values

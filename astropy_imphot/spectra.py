@@ -72,14 +72,16 @@ class AliasedFrequencies:
         opposite = np.roll(blocks[::-1, -2 : self.half - 1 : -1], 1, axis=0).conj()
         return np.hstack([blocks[:, : self.half], opposite])
 
-    def fold(self, blocks, dx=0.0, dy=0.0, *, gradient=False):
+    def fold(self, blocks, factor=None, dx=0.0, dy=0.0, *, gradient=False):
         """
-        Return the transform at the pixels of what is shifted and then sampled there.
+        Return the transform at the pixels of what is filtered, shifted and then sampled there.
 
         Parameters
         ----------
         blocks : complex array of shape ``shape``
             A transform of the samples, in blocks.
+        factor : array of shape ``shape``, optional
+            What the frequencies are multiplied by. By default (None) nothing.
         dx, dy : float
             The shift, arcsec.
         gradient : bool
@@ -87,17 +89,21 @@ class AliasedFrequencies:
 
         Returns
         -------
-        complex array of shape (1, ny, nx // 2 + 1) or (3, ny, nx // 2 + 1)
+        list of complex arrays of shape (ny, nx // 2 + 1)
             The transform and, if wanted, the derivatives of it with respect to dx and dy.
         """
         ny, _ = self.grid_shape
-        total = np.zeros((3 if gradient else 1, ny, self.half), dtype=complex)
+        total = [np.zeros((ny, self.half), dtype=complex) for _ in range(3 if gradient else 1)]
         for row in range(self.oversample):
             for column in range(self.oversample):
-                # Aliases differ by the same frequency throughout, and so by one phase each.
-                phase = np.exp(2j * np.pi * (row * self._steps[0] * dy + column * self._steps[1] * dx))
-                block = blocks[row * ny : (row + 1) * ny, column * self.half : (column + 1) * self.half]
-                part = phase * block if row or column else block
+                block = np.s_[row * ny : (row + 1) * ny, column * self.half : (column + 1) * self.half]
+                # A block at a time stays in the processor's cache.
+                part = blocks[block] if factor is None else blocks[block] * factor[block]
+                if row or column:
+                    # Aliases differ by the same frequency throughout, and so by one phase each.
+                    part = part * np.exp(
+                        2j * np.pi * (row * self._steps[0] * dy + column * self._steps[1] * dx)
+                    )
                 total[0] += part
                 if gradient and column:
                     total[1] -= self._steps[1] * column * part
@@ -105,12 +111,12 @@ class AliasedFrequencies:
                     total[2] -= self._steps[0] * row * part
         fy, fx = self.fy[:ny], self.fx[:, : self.half]
         # There are so many fewer pixels than samples.
-        shift = np.exp(-2j * np.pi * fy * dy) / self.oversample**2
-        total *= shift * np.exp(-2j * np.pi * fx * dx)
-        if gradient:
-            total[1] += fx * total[0]
-            total[2] += fy * total[0]
-            total[1:] *= -2j * np.pi
+        shift = np.exp(-2j * np.pi * fy * dy) / self.oversample**2 * np.exp(-2j * np.pi * fx * dx)
+        for one in total:
+            one *= shift
+        for one, frequency in zip(total[1:], (fx, fy), strict=False):
+            one += frequency * total[0]
+            one *= -2j * np.pi
         return total
 
     @cached_property

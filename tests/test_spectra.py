@@ -41,18 +41,24 @@ def test_one_sample_per_pixel_needs_no_folding(image):
     aliases = AliasedFrequencies((24, 36), 1, (0.1, 0.125))
     spectrum = fft.rfft2(image)
     assert aliases.split(spectrum) is aliases.join(spectrum) is spectrum
-    values = fft.irfft2(aliases.fold(spectrum, 0.07, -0.03)[0], s=(24, 36))
+    values = fft.irfft2(aliases.fold(spectrum, dx=0.07, dy=-0.03)[0], s=(24, 36))
     assert_allclose(values, shifted(image, 0.07, -0.03), atol=1e-12)
 
 
 def test_shift_and_its_derivatives(image, aliases):
     dx, dy, step = 0.07, -0.13, 1e-5
-    folded = aliases.fold(aliases.split(fft.rfft2(image)), dx, dy, gradient=True)
+    folded = aliases.fold(aliases.split(fft.rfft2(image)), dx=dx, dy=dy, gradient=True)
     value, by_dx, by_dy = fft.irfft2(folded, s=(12, 18))
     assert_allclose(value, shifted(image, dx, dy)[::2, ::2], atol=1e-12)
     for derivative, (right, up) in ((by_dx, (step, 0)), (by_dy, (0, step))):
         difference = shifted(image, dx + right, dy + up) - shifted(image, dx - right, dy - up)
         assert_allclose(derivative, difference[::2, ::2] / (2 * step), atol=1e-6)
+
+
+def test_filter(image, aliases):
+    response = np.exp(-np.hypot(aliases.fy, aliases.fx))
+    spectrum = aliases.split(fft.rfft2(image))
+    assert_allclose(aliases.fold(spectrum, response), aliases.fold(spectrum * response), atol=1e-12)
 
 
 def test_joining_undoes_splitting(aliases):
