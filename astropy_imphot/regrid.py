@@ -223,7 +223,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     resampled, reached = interpolate(np.array([layer for layer, _ in smooth]), smooth_wcs, finer, finer_shape)
     layers = dict(zip(layers, resampled, strict=True))
     if uniform is not None:
-        layers["variance"] = np.full(finer_shape, uniform)
+        layers["variance"] = np.full((1, 1), uniform)
     if not reached.any():
         raise UserError(NO_OVERLAP.format(name=name))
     if not reached.all():

@@ -48,9 +48,9 @@ class HstTemplate:
         at the centre of MUSE pixel (j, i) - ``margin``.
     missing : array of the same shape, or None
         Fraction of each sample that HST did not observe; None where all was observed.
-    variance : array of the same shape, or None
+    variance : array of the same shape or of shape (1, 1), or None
         Variance of the HST noise summed over the area of a MUSE pixel, as large structures see
-        it; None if it is not known.
+        it; a single one if it is the same everywhere, None if it is not known.
     grid : `~astropy_imphot.io.Grid`
         The MUSE image's, with the unit of ``data``.
     oversample : int
@@ -179,7 +179,7 @@ class HstTemplate:
         """Return the variance at the MUSE pixels, of shape ``grid_shape``, or None."""
         if self.variance is None:
             return None
-        return self.variance[:: self.oversample, :: self.oversample]
+        return np.broadcast_to(self.variance[:: self.oversample, :: self.oversample], self.grid_shape)
 
     def image(self, window="blackman"):
         """
@@ -212,7 +212,7 @@ class HstTemplate:
         if self.missing is not None:
             mask = self._filtered(self.missing, response) > MISSING_LIMIT
         if self.variance is not None:
-            smooth = self._filtered(self.variance, response)
+            smooth = self._filtered(np.broadcast_to(self.variance, self.data.shape), response)
             variance = VarianceUncertainty((smooth * window_noise(window)).astype(np.float32))
         meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
         meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
