@@ -1,6 +1,6 @@
 """A template as MUSE sees it: convolved light, and its derivatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -159,6 +159,10 @@ class TemplateConvolver:
 
     def __reduce__(self):
         return type(self), (self.template, self.hst_fwhm, self.hst_beta, self.hst_psf)
+
+    def without_results(self):
+        """Return a convolver of the same arrays, from which nothing was computed yet."""
+        return type(self)(replace(self.template), self.hst_fwhm, self.hst_beta, self.hst_psf)
 
     @property
     def _aliases(self):

@@ -290,7 +290,7 @@ def _result(solution, image, name, options):
         converged=solution.converged,
         flags=image_flags(solution, values, untried),
         options=options,
-        fitted_model=model,
+        fitted_model=model.without_results(),
         data=as_image(image.data),
         model=as_image(light),
         residual=as_image(image.data - light),

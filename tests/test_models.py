@@ -11,7 +11,7 @@ from astropy.modeling.models import Polynomial2D
 from astropy.nddata import CCDData
 from numpy.testing import assert_allclose
 
-from astropy_imphot import ConvolvedTemplate2D, UserError, make_template
+from astropy_imphot import ConvolvedTemplate2D, UserError, fit_image_photometry, make_template
 from astropy_imphot.simulate import sky_grid
 
 STEPS = dict.fromkeys(("scale", "dx", "dy", "fwhm", "bg", "bg_x", "bg_y", "e1", "e2"), 1e-4)
@@ -122,6 +122,16 @@ def test_copies_and_pickles_share_arrays(template):
     moved = model.copy()
     moved.dx = 0.5
     assert model.dx == 0.1
+
+
+def test_results_of_fits_hold_no_tables(field, template):
+    fit = fit_image_photometry(template, field.muse[0], fix_beta=2.7)
+    kept = fit.fitted_model
+    assert kept.template.data is template.data
+    assert "spectrum" not in vars(kept.template)
+    assert "_deconvolved" not in vars(kept._convolver)
+    y, x = np.indices(field.muse[0].shape)
+    assert_allclose(kept(x, y), fit.model.data)
 
 
 def test_off_the_grid(template):
