@@ -181,6 +181,8 @@ def object_pixels(labels, label):
     (252, True, False)
     """
     own = labels == label
+    if not own.any():
+        return own
     reach = WINGS * np.sqrt(own.sum() / np.pi)
     # What is farther than the reach needs no distance.
     near = tuple(

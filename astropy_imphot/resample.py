@@ -51,7 +51,7 @@ def coarser_wcs(wcs, size):
 
 
 def stretched_wcs(wcs, factors):
-    """Return the WCS of a grid of larger pixels by factors (y, x), the first around the same centre."""
+    """Return the WCS of pixels larger by factors (y, x); the centre of the first stays where it is."""
     factors = np.array(factors[::-1])
     return _rescaled(wcs, factors, (wcs.wcs.crpix - 1) / factors + 1)
 
@@ -61,6 +61,9 @@ def _rescaled(wcs, factor, crpix):
     other.wcs.crpix = crpix
     if other.wcs.has_cd():
         other.wcs.cd = wcs.wcs.cd * factor
+    elif np.ndim(factor) and other.wcs.has_pc():
+        # CDELT belongs to the axes of the sky, factors to those of the pixels.
+        other.wcs.pc = wcs.wcs.get_pc() * factor
     else:
         other.wcs.cdelt = wcs.wcs.cdelt * factor
     other.wcs.set()
@@ -95,7 +98,7 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
     Returns
     -------
     smooth : array of shape (my, mx)
-        The image, in pixels a quarter as large as half a period of ``stop``, or as they were.
+        The image, in pixels of a quarter of a period of ``stop``, or as they were.
     factors : (float, float)
         By how much the pixels are higher and wider; the first one's centre stays.
 
@@ -114,24 +117,26 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
             min(size, padded_length(np.ceil(size * scale * SAMPLING * stop)))
             for size, scale in zip(padded, pixel_scale, strict=True)
         )
+    # Single precision, which is that of the image as a rule, takes half as long, and is enough once
+    # a pedestal is off.
+    level = np.median(layer[::8, ::8])
     # Padding repeats the edges, for a step there would ring into the image.
     widths = [(0, after - size) for after, size in zip(padded, layer.shape, strict=True)]
-    spectrum = fft.rfft2(np.pad(layer, widths, mode="edge"))
+    spectrum = fft.rfft2(np.pad(layer - level, widths, mode="edge"))
     if fewer != padded:
         spectrum = crop_spectrum(spectrum, fewer)
     factors = tuple(size / less for size, less in zip(padded, fewer, strict=True))
     fy, fx = frequencies(fewer, np.multiply(pixel_scale, factors))
-    # In the image's own precision, which is single as a rule, and half the work.
     radius = np.hypot(fy, fx, dtype=spectrum.real.dtype)
     spectrum *= lowpass(radius, flat, stop) / np.prod(factors, dtype=radius.dtype)
-    smooth = fft.irfft2(spectrum, s=fewer)
+    smooth = fft.irfft2(spectrum, s=fewer) + level
     ny, nx = (int(np.ceil(size / factor)) for size, factor in zip(layer.shape, factors, strict=True))
     return smooth[:ny, :nx], factors
 
 
 def interpolate(layers, wcs_in, wcs_out, shape_out):
     """Return layers of shape (k, ny, nx) on another grid, by cubic splines, and where they reach on it."""
-    if wcs_in.has_distortion:
+    if wcs_in.has_distortion or wcs_out.has_distortion:
         # Tables of a distortion have kinks, so that every sample's place is needed.
         from reproject import reproject_interp
 

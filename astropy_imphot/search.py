@@ -5,6 +5,7 @@ from astropy.nddata import CCDData, block_reduce
 from astropy.stats import mad_std
 from scipy import fft, ndimage
 
+from astropy_imphot.errors import UserError
 from astropy_imphot.io import read_grid
 from astropy_imphot.resample import coarser_wcs
 from astropy_imphot.template import HstTemplate
@@ -55,6 +56,11 @@ def coarser_image(image, mask):
     mask : bool array of that shape
         True where there is none.
 
+    Raises
+    ------
+    UserError
+        If the image is less than 2 pixels high or wide.
+
     Examples
     --------
     >>> import numpy as np
@@ -64,6 +70,8 @@ def coarser_image(image, mask):
     >>> coarser_image(muse, np.zeros(muse.shape, bool))[0].shape
     (50, 50)
     """
+    if min(mask.shape) < BLOCK:
+        raise UserError(f"the MUSE image has {mask.shape[1]} x {mask.shape[0]} pixels: give at least 2 x 2.")
     count = block_reduce((~mask).astype(float), BLOCK)
     light = block_reduce(np.where(mask, 0, image.data), BLOCK) / np.maximum(count, 1)
     return CCDData(light, unit=image.unit, wcs=coarser_wcs(image.wcs, BLOCK)), count == 0

@@ -39,7 +39,7 @@ class AliasedFrequencies:
     >>> from astropy_imphot.spectra import AliasedFrequencies
     >>> fine = np.random.default_rng(1).normal(size=(16, 24))
     >>> aliases = AliasedFrequencies((8, 12), 2, (0.2, 0.2))
-    >>> folded = aliases.fold(aliases.split(fft.rfft2(fine)))[0]
+    >>> folded = aliases.fold(aliases.split(fft.rfft2(fine)), np.ones(aliases.shape))[0]
     >>> bool(np.allclose(fft.irfft2(folded, s=(8, 12)), fine[::2, ::2]))
     True
     """
@@ -72,7 +72,7 @@ class AliasedFrequencies:
         opposite = np.roll(blocks[::-1, -2 : self.half - 1 : -1], 1, axis=0).conj()
         return np.hstack([blocks[:, : self.half], opposite])
 
-    def fold(self, blocks, factor=None, dx=0.0, dy=0.0, *, gradient=False):
+    def fold(self, blocks, factor, dx=0.0, dy=0.0, *, gradient=False):
         """
         Return the transform at the pixels of what is filtered, shifted and then sampled there.
 
@@ -80,8 +80,8 @@ class AliasedFrequencies:
         ----------
         blocks : complex array of shape ``shape``
             A transform of the samples, in blocks.
-        factor : array of shape ``shape``, optional
-            What the frequencies are multiplied by. By default (None) nothing.
+        factor : array of shape ``shape``
+            What the frequencies are multiplied by.
         dx, dy : float
             The shift, arcsec.
         gradient : bool
@@ -98,7 +98,7 @@ class AliasedFrequencies:
             for column in range(self.oversample):
                 block = np.s_[row * ny : (row + 1) * ny, column * self.half : (column + 1) * self.half]
                 # A block at a time stays in the processor's cache.
-                part = blocks[block] if factor is None else blocks[block] * factor[block]
+                part = blocks[block] * factor[block]
                 if row or column:
                     # Aliases differ by the same frequency throughout, and so by one phase each.
                     part = part * np.exp(

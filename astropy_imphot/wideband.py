@@ -23,8 +23,9 @@ BLOCK_VOXELS = 20_000_000
 # Voxels added at a time: long runs of each plane, and few enough to stay in the processor's cache.
 PIECE_VOXELS = 1_500_000
 
-# numpy lets other threads run while it works; each adds up a part of the image.
-N_THREADS = os.cpu_count() or 1
+# numpy lets other threads run while it works; each adds up a part of the image, on the cores that this
+# process may use.
+N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 # A curve that reaches further out of the cube than this fraction deserves a warning.
 LOST_FRACTION = 0.005
@@ -130,6 +131,7 @@ def bandpass_images(cube, curves, *, progress_bar=None):
         for planes in blocks if progress_bar is None else progress_bar(blocks):
             sums.add(planes)
             if opened_here:
+                # The file is mapped once, so that STAT and DQ go, too.
                 drop_pages(cube.data)
     return sums.images()
 

@@ -253,3 +253,16 @@ def test_no_regions_where_nothing_changed(still, tmp_path):
     (tmp_path / "E1_changed.reg").write_text("of an earlier fit")
     write_fit_images(still, tmp_path / "E1.fits", overwrite=True)
     assert not (tmp_path / "E1_changed.reg").exists()
+
+
+def test_pixels_of_objects_at_the_border():
+    labels = np.zeros((30, 40), int)
+    labels[:6, 30:], labels[28:, :3] = 1, 2
+    y, x = np.indices(labels.shape)
+    for label in (1, 2):
+        own = labels == label
+        there = np.argwhere(own)
+        away = np.min(np.hypot(y[..., np.newaxis] - there[:, 0], x[..., np.newaxis] - there[:, 1]), axis=-1)
+        expected = own | ((away <= 0.7 * np.sqrt(own.sum() / np.pi)) & (labels == 0))
+        np.testing.assert_array_equal(object_pixels(labels, label), expected)
+    assert not object_pixels(labels, 3).any()

@@ -90,6 +90,7 @@ def test_score_covariance_is_the_scatter_of_slopes():
         jacobian.reshape(3, -1).T
     )
     expected = score_covariance(jacobian, truth)
+    assert_allclose(score_covariance(jacobian.astype(np.float32), truth), expected, rtol=1e-4)
     sizes = np.sqrt(np.diag(expected))
     assert_allclose(np.cov(slopes.T) / np.outer(sizes, sizes), expected / np.outer(sizes, sizes), atol=0.08)
     # The direct sum, too.

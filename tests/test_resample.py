@@ -38,8 +38,27 @@ def test_lowpass_keeps_and_removes(dtype, frequency, kept):
     assert factors == (1, 1)
 
 
-def test_larger_pixels_are_where_they_were():
-    wcs = sky_grid((500, 400), 0.03).wcs
+def turned_header(kind, angle):
+    """Return a header with pixels turned by an angle, degrees, in one of FITS's three ways."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    size = 0.03 / 3600
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.0})
+    header.update(CRPIX1=200.0, CRPIX2=250.0)
+    if kind == "CD":
+        header.update(CD1_1=-size * cos, CD1_2=size * sin, CD2_1=size * sin, CD2_2=size * cos)
+    else:
+        header.update(CDELT1=-size, CDELT2=size)
+    if kind == "PC":
+        header.update(PC1_1=cos, PC1_2=-sin, PC2_1=sin, PC2_2=cos)
+    if kind == "CROTA":
+        header.update(CROTA2=angle)
+    return header
+
+
+@pytest.mark.parametrize("angle", [0.0, 57.0])
+@pytest.mark.parametrize("kind", ["CD", "PC", "CROTA"])
+def test_larger_pixels_are_where_they_were(kind, angle):
+    wcs = WCS(turned_header(kind, angle))
     stretched = stretched_wcs(wcs, (1.5, 1.25))
     there = stretched.pixel_to_world([0, 80], [0, 100])
     assert_allclose(wcs.world_to_pixel(there), [[0, 100], [0, 150]], atol=1e-7)

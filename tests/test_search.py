@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from astropy_imphot import fit_image_photometry, make_template
+from astropy_imphot import UserError, fit_image_photometry, make_template
 from astropy_imphot.flags import FitFlags
 from astropy_imphot.regrid import coarse_template
 from astropy_imphot.search import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
@@ -81,6 +81,11 @@ def test_nothing_in_common(far, sky):
     assert find_offset(flat, image, mask) == (0, 0)
     assert find_offset(flat, image, mask, (2.0, None)) == (2, 0)
     assert find_offset(sky, replace_data(image, np.zeros(image.shape)), mask) == (0, 0)
+
+
+def test_no_blocks_in_an_image_of_one_row(far):
+    with pytest.raises(UserError, match="100 x 1 pixels"):
+        fit_image_photometry(far.hst, far.muse[0][50:51])
 
 
 @pytest.mark.parametrize("margin", [3.0, 3.2])
