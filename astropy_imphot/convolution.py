@@ -16,8 +16,9 @@ from astropy_imphot.otf import (
     moffat_wings,
 )
 from astropy_imphot.spectra import refine_spectrum
+from astropy_imphot.template import Places
 
-__all__ = ["NoiseProducts", "Places", "TemplateConvolver"]
+__all__ = ["NoiseProducts", "TemplateConvolver"]
 
 # Frequencies at which HST and a decimation window left less than this cannot be restored.
 LEAST_RESPONSE = 0.01
@@ -34,41 +35,6 @@ FOLDED = (None, "dx", "dy")
 # What lies beyond the template is sky as a rule: it counts so much less than pixels
 # within it that were not observed.
 BEYOND_WEIGHT = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """
-    Pixel coordinates in a template.
-
-    Attributes
-    ----------
-    y, x : arrays
-        The coordinates, 0 at the centre of the template's first pixel.
-    inside : bool array or None
-        True where the template reaches; None if that is everywhere.
-    index : int array or None
-        The pixels' numbers, row by row; None if there are coordinates between the pixels.
-    """
-
-    y: np.ndarray
-    x: np.ndarray
-    inside: np.ndarray | None
-    index: np.ndarray | None
-
-    @classmethod
-    def within(cls, template, x, y):
-        """Return the places of MUSE pixel coordinates, which outside the template are its first pixel."""
-        x, y = x + template.margin[1], y + template.margin[0]
-        ny, nx = template.grid_shape
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-        if inside.all():
-            inside = None
-        else:
-            x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-        column, row = x.astype(int), y.astype(int)
-        on_pixels = np.array_equal(column, x) and np.array_equal(row, y)
-        return cls(y, x, inside, row * nx + column if on_pixels else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +166,7 @@ class TemplateConvolver:
 
         Returns
         -------
-        Places
+        `~astropy_imphot.template.Places`
             For `light`, which is then asked for several derivatives at the same places.
         """
         last_x, last_y, places = self._last_places
@@ -216,7 +182,7 @@ class TemplateConvolver:
 
         Parameters
         ----------
-        places : Places
+        places : `~astropy_imphot.template.Places`
             Where, from `places`.
         derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
             With respect to which parameter. By default (None) the light itself.

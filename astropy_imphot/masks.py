@@ -11,7 +11,7 @@ from astropy_imphot.ds9regions import regions_mask
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import opened, source_name
 
-__all__ = ["detected_objects", "exclusion_mask", "star_mask", "taper_weights"]
+__all__ = ["detected_objects", "exclusion_mask", "filled", "star_mask", "taper_weights"]
 
 # Detection of objects: standard deviations above the background, and connected pixels.
 SEGMENT_SIGMA = 2.0
@@ -127,6 +127,32 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
     if mask.all():
         raise UserError("no pixel of the MUSE image is left to fit: check the regions and masks.")
     return mask
+
+
+def filled(data, valid):
+    """
+    Return an image with the sky's level where it is not valid.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image.
+    valid : bool array of that shape
+        Some of its pixels at least.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        The image, with the median of the valid pixels in the others; itself if all are valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.masks import filled
+    >>> filled(np.array([[1.0, 2.0, 3.0, np.nan]]), np.array([[True, True, True, False]]))
+    array([[1., 2., 3., 2.]])
+    """
+    return data if valid.all() else np.where(valid, data, np.median(data[valid]))
 
 
 def taper_weights(mask, taper):

@@ -217,6 +217,15 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         list of p arrays
             The derivatives, in the order of ``keys``.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> model.derivatives([10.0, 12.0], [20.0, 20.0], ["bg"])
+        [array([1., 1.])]
         """
         return self._derivatives(keys, x, y, *self.parameters)
 
@@ -229,9 +238,6 @@ class ConvolvedTemplate2D(Fittable2DModel):
         @cache
         def light(name):
             return self._convolver.light(places, derivative=name, **optics)
-
-        def lever(axis):
-            return self._arcsec_from_centre(x, y)[axis]
 
         def turning():
             # Turning moves the light along a circle, and turns the ellipse of the PSF.
@@ -248,8 +254,8 @@ class ConvolvedTemplate2D(Fittable2DModel):
             "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),
             "fwhm": lambda: scale * light("fwhm"),
             "beta": lambda: scale * light("beta"),
-            "bg_x": lambda: lever(0),
-            "bg_y": lambda: lever(1),
+            "bg_x": lambda: self._arcsec_from_centre(x, y)[0],
+            "bg_y": lambda: self._arcsec_from_centre(x, y)[1],
             "rotation": turning,
             "e1": lambda: scale * (cos_2 * light("e1") - sin_2 * light("e2")),
             "e2": lambda: scale * (sin_2 * light("e1") + cos_2 * light("e2")),
@@ -384,6 +390,27 @@ class MoffatStar2D(Fittable2DModel):
         ]
 
     def derivatives(self, x, y, keys):
-        """Return the derivatives with respect to some of the parameters, in the order of ``keys``."""
+        """
+        Return the derivatives with respect to some of the parameters.
+
+        Parameters
+        ----------
+        x, y : arrays
+            Pixel coordinates.
+        keys : sequence of str
+            Names of p parameters.
+
+        Returns
+        -------
+        list of p arrays
+            The derivatives, in the order of ``keys``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> MoffatStar2D().derivatives(np.array([1.0, 2.0]), np.array([0.0, 0.0]), ["bg"])
+        [array([1., 1.])]
+        """
         every = dict(zip(self.param_names, self.fit_deriv(x, y, *self.parameters), strict=True))
         return [every[key] for key in keys]

@@ -5,6 +5,7 @@ from astropy.nddata import block_reduce
 from astropy.stats import mad_std
 from scipy import fft, ndimage
 
+from astropy_imphot.masks import filled
 from astropy_imphot.otf import frequencies
 
 __all__ = [
@@ -306,14 +307,14 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     if valid.sum() < LEAST_SKY:
         return None
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
-    # Images are in single precision as a rule, which a pedestal would use up.
-    image = image - np.median(image[::8, ::8][valid[::8, ::8]]) if valid[::8, ::8].any() else image
     size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
-    filled = image if valid.all() else np.where(valid, image, np.median(image[valid]))
-    sky = ~ndimage.maximum_filter(_sources(filled, valid, size) | ~valid, size)
+    image = filled(image, valid)
+    # Images are in single precision as a rule, which a pedestal would use up.
+    image = image - np.median(image[::8, ::8])
+    sky = ~ndimage.maximum_filter(_sources(image, valid, size) | ~valid, size)
     if sky.sum() < LEAST_SKY:
         return None
-    fine = filled - ndimage.uniform_filter(filled, size)
+    fine = image - ndimage.uniform_filter(image, size)
     nyquist = 0.5 / max(pixel_scale)
     low, high = (min(one, part * nyquist) for one, part in zip(BAND, BAND_OF_NYQUIST, strict=True))
     fy, fx = frequencies(image.shape, pixel_scale)

@@ -11,6 +11,7 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.files import source_name
 from astropy_imphot.headers import NO_OVERLAP
 from astropy_imphot.io import read_grid, read_image
+from astropy_imphot.masks import filled
 from astropy_imphot.noise import sky_variance
 from astropy_imphot.otf import WINDOWS, window_noise
 from astropy_imphot.resample import (
@@ -143,7 +144,7 @@ def coarse_template(hst, muse, *, margin):
     if not observed.any():
         raise UserError(NOTHING_VALID.format(name=name))
     size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
-    layers = [_filled(image.data, observed), *([] if observed.all() else [observed.astype(np.float32)])]
+    layers = [filled(image.data, observed), *([] if observed.all() else [observed.astype(np.float32)])]
     # Along one axis after the other, which is faster.
     means = np.array(
         [block_reduce(block_reduce(layer, (size, 1), np.mean), (1, size), np.mean) for layer in layers]
@@ -305,7 +306,7 @@ def _layers(image, name):
     unobserved = _unobserved(image)
     if unobserved.all():
         raise UserError(NOTHING_VALID.format(name=name))
-    layers = {"data": _filled(image.data, ~unobserved)}
+    layers = {"data": filled(image.data, ~unobserved)}
     if unobserved.any():
         layers["missing"] = unobserved.astype(np.float32)
     if image.uncertainty is not None:
@@ -318,11 +319,6 @@ def _multiply(layers, factor, variance_factor):
     layers["data"] = layers["data"] * factor
     if "variance" in layers:
         layers["variance"] = layers["variance"] * variance_factor
-
-
-def _filled(data, observed):
-    """Return an image with the sky's level where it was not observed."""
-    return data if observed.all() else np.where(observed, data, np.median(data[observed]))
 
 
 def _unobserved(image):

@@ -7,6 +7,7 @@ from scipy import fft, ndimage
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.io import read_grid
+from astropy_imphot.masks import filled
 from astropy_imphot.resample import coarser_wcs
 from astropy_imphot.template import HstTemplate
 
@@ -168,8 +169,8 @@ def find_offset(template, image, mask, known=(None, None)):
     missing = template.missing_on_grid()
     seen = np.ones(sky.shape, bool) if missing is None else missing < 0.5
     pixels = SEEING_SIGMA / height, SEEING_SIGMA / width
-    first = _fine_structure(ndimage.gaussian_filter(_filled(sky, seen), pixels), seen, height)
-    second = _fine_structure(_filled(image.data, ~mask), ~mask, height)
+    first = _fine_structure(ndimage.gaussian_filter(filled(sky, seen), pixels), seen, height)
+    second = _fine_structure(filled(image.data, ~mask), ~mask, height)
     gain = _likelihood_gain(first, seen, second, ~mask)
     # gain[j, i] is that of the image's first pixel being at (j, i) - shape + 1 of the template.
     offsets = [
@@ -201,10 +202,6 @@ def _vertex(values, place):
         return 0.0
     before, middle, after = values[place - 1 : place + 2]
     return 0.5 * (before - after) / min(before - 2 * middle + after, -1e-300)
-
-
-def _filled(data, valid):
-    return np.where(valid, data, np.median(data[valid])).astype(float)
 
 
 def _fine_structure(data, valid, pixel):

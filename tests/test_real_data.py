@@ -72,10 +72,10 @@ def test_abell_478_by_the_commands(real_data, tmp_path, monkeypatch, capsys):
     assert 0.6 < row["scale"].value < 1.1
     assert 0.6 < row["fwhm"].value < 1.1
     assert row["rms"].value < 0.02 * read_image("F814W_miniimage.fits").data.max()
-    # The raw HST image gives the same as the regridded one.
+    # The raw HST image gives the same as the regridded one, to a fiftieth of the errors.
     direct = fit_image_photometry(hst, "F814W_miniimage.fits", fix_beta=2.5)
-    assert_allclose(direct.dx.value, row["dx"].value, atol=0.05 * direct.dx.stdev)
-    assert_allclose(direct.fwhm.value, row["fwhm"].value, atol=0.05 * direct.fwhm.stdev)
+    assert_allclose(direct.dx.value, row["dx"].value, atol=0.02 * direct.dx.stdev)
+    assert_allclose(direct.fwhm.value, row["fwhm"].value, atol=0.02 * direct.fwhm.stdev)
 
 
 def test_what_classic_users_have(field, tmp_path):

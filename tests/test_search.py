@@ -12,8 +12,8 @@ from astropy_imphot.search import SEARCH_RADIUS, coarser_image, coarser_template
 from astropy_imphot.simulate import Truth, simulate_field
 
 OFFSETS = [(7.0, -8.0), (-9.3, 0.0), (0.13, 9.9), (-10.0, -10.0)]
-# Of the blocks in which is searched, arcsec.
-PIXEL = 0.4
+# Half a block of those in which is searched, arcsec.
+PIXEL = 0.2
 
 
 @pytest.fixture(scope="module")
