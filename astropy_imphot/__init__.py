@@ -15,6 +15,7 @@ from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
 from astropy_imphot.plotting import plot_image_fit, plot_star_fit
+from astropy_imphot.reference import HstReference
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
 from astropy_imphot.results import FittedImagePhotometry, FittedPhotometry
@@ -36,6 +37,7 @@ __all__ = [
     "FittedValue",
     "HstFilterInfo",
     "HstPsf",
+    "HstReference",
     "HstTemplate",
     "MoffatStar2D",
     "ImphotArgumentParser",

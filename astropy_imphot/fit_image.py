@@ -12,7 +12,7 @@ from astropy_imphot.hst_psf import read_hst_psf
 from astropy_imphot.masks import exclusion_mask
 from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.offsets import sky_offsets
-from astropy_imphot.regrid import coarse_template, make_template
+from astropy_imphot.reference import HstReference
 from astropy_imphot.rescale import image_grids_aligned, read_muse_image
 from astropy_imphot.results import FittedImagePhotometry
 from astropy_imphot.search import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
@@ -70,9 +70,9 @@ def fit_image_photometry(
 
     Parameters
     ----------
-    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
         The HST image: at its own pixels, or regridded by ``regrid_hst_to_muse``, or a template
-        that `make_template` prepared for this MUSE image.
+        that `make_template` prepared for this MUSE image, or an image whose templates are kept.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their
         ratios matter, for the residuals give the level of the noise.
@@ -155,6 +155,8 @@ def fit_image_photometry(
     True
     """
     options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
+    reference = HstReference.of(hst)
+    hst = reference.source
     with naming(muse, hst, *option_files(options)):
         fixed = fixed_values(options)
         options["free"] = check_free(free)
@@ -167,7 +169,7 @@ def fit_image_photometry(
         image = read_muse_image(muse)
         mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
         known = tuple(fixed.get(key, options[f"init_{key}"]) for key in ("dx", "dy"))
-        template, offset = _template_and_offset(hst, image, mask, margin, hst_window, known)
+        template, offset = _template_and_offset(reference, image, mask, margin, hst_window, known)
         model = ConvolvedTemplate2D(
             template,
             hst_fwhm=hst_fwhm,
@@ -184,28 +186,28 @@ def fit_image_photometry(
         return _result(solution, image, name or short_name(muse), options)
 
 
-def _template_and_offset(hst, image, mask, margin, hst_window, known):
+def _template_and_offset(reference, image, mask, margin, hst_window, known):
     """Return the template, and where the fit starts, with the margin around it."""
     if not 0 <= margin <= MOST_MARGIN:
         raise UserError(f"margin is {margin}: give 0 to {MOST_MARGIN:g} arcsec.")
-    template = None
+    hst, template = reference.source, None
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
             raise UserError("the template was made for another MUSE image: make it anew with make_template.")
         template = hst.in_unit(image.unit)
     elif image_grids_aligned(hst, image):
-        template = make_template(hst, image, margin=margin, hst_window=hst_window).in_unit(image.unit)
+        template = reference.template(image, margin=margin, hst_window=hst_window).in_unit(image.unit)
     if None in known:
         small, small_mask = coarser_image(image, mask)
         if template is None:
-            sky = coarse_template(hst, small, margin=SEARCH_RADIUS)
+            sky = reference.coarse_template(small, margin=SEARCH_RADIUS)
         else:
             sky = coarser_template(template, small)
         known = find_offset(sky, small, small_mask, known)
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
         widened = margin + reach if reach > SMALL_OFFSET else margin
-        template = make_template(hst, image, margin=widened).in_unit(image.unit)
+        template = reference.template(image, margin=widened).in_unit(image.unit)
     return template, known
 
 

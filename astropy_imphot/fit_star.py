@@ -17,6 +17,7 @@ from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
 from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
+from astropy_imphot.reference import HstReference
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, read_muse_image
 from astropy_imphot.results_star import FittedStarPhotometry, StarFit
 from astropy_imphot.template import HstTemplate
@@ -126,7 +127,9 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
 
     Parameters
     ----------
-    hst, muse, star
+    hst
+        As for `fit_image_photometry`.
+    muse, star
         As for `fit_star_photometry`.
     name : str, optional
         What the results call the image. By default (None) the stem of its file.
@@ -155,9 +158,10 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
     >>> [fit.method for fit in fits]
     ['image', 'stars']
     """
-    image_fit = fit_image_photometry(hst, muse, star=star, name=name, **options)
+    reference = HstReference.of(hst)
+    image_fit = fit_image_photometry(reference, muse, star=star, name=name, **options)
     common = {key: options[key] for key in fit_star_photometry.__kwdefaults__ if key in options}
-    return image_fit, fit_star_photometry(hst, muse, star, name=name, **common)
+    return image_fit, fit_star_photometry(reference.source, muse, star, name=name, **common)
 
 
 def _hst_around_star(hst, star, muse):

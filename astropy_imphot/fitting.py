@@ -34,6 +34,8 @@ class FitStatistics:
     covariance, naive_covariance : arrays of shape (p, p)
         Of the free parameters, with the noise as the residuals show it and as the
         variances say, see `~astropy_imphot.noise.sandwich_covariance`.
+    bread : array of shape (p, p)
+        What carries slopes of the fit to its parameters, see there.
     rms_error : float
         Root mean square of the residuals, in the image's unit.
     rchi : float
@@ -45,6 +47,7 @@ class FitStatistics:
     free: tuple
     covariance: np.ndarray
     naive_covariance: np.ndarray
+    bread: np.ndarray
     rms_error: float
     rchi: float
     n_pixels: int
@@ -310,7 +313,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
     free = free_parameters(model)
     if jacobian is None:
         jacobian = weighted_jacobian(model, free, image.shape, weights)
-    covariance, naive = sandwich_covariance(
+    covariance, naive, bread = sandwich_covariance(
         jacobian, weighted, ~mask, excess=excess, template_part=template_part
     )
     n_pixels = int((~mask).sum())
@@ -319,6 +322,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
         free=free,
         covariance=covariance,
         naive_covariance=naive,
+        bread=bread,
         rms_error=float(np.sqrt(np.mean((weighted[used] / weights[used]) ** 2))),
         rchi=float(np.sum(weighted**2) / max(n_pixels - len(free), 1)),
         n_pixels=n_pixels,

@@ -14,6 +14,7 @@ __all__ = [
     "inverse",
     "sandwich_covariance",
     "score_covariance",
+    "score_parts",
     "sky_variance",
 ]
 
@@ -109,11 +110,14 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
         With the noise as the residuals show it.
     naive : array of shape (p, p)
         With independent noise of the standard deviations that the weights imply.
+    bread : array of shape (p, p)
+        A\ :sup:`-1` of the notes, which carries slopes of the fit to its parameters.
 
     Notes
     -----
     With A = J\ :sup:`T`\ J and C the autocorrelation of the residuals, taken as the
-    same everywhere but for the excess, the covariance is A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1`
+    same everywhere but for the excess, the covariance is A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1`,
+    where A does without the template's part
     (Huber 1967; White 1980, Econometrica 48, 817).
 
     Examples
@@ -122,7 +126,7 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
     >>> from astropy_imphot.noise import sandwich_covariance
     >>> noise = np.random.default_rng(1).normal(size=(100, 100))
     >>> valid = np.ones(noise.shape, bool)
-    >>> covariance, naive = sandwich_covariance(np.ones((1, 100, 100)), noise, valid)
+    >>> covariance, naive, bread = sandwich_covariance(np.ones((1, 100, 100)), noise, valid)
     >>> float(naive[0, 0])
     0.0001
     """
@@ -132,7 +136,7 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
     # The fit has used up as many degrees of freedom as there are parameters.
     correlation = autocorrelation(residual / excess, valid, max_lag) * n_valid / max(n_valid - n_free, 1)
     bread = inverse(normal if template_part is None else normal - template_part, normal)
-    return bread @ score_covariance(jacobian * excess, correlation) @ bread, inverse(normal)
+    return bread @ score_covariance(jacobian * excess, correlation) @ bread, inverse(normal), bread
 
 
 def score_covariance(jacobian, correlation):
@@ -159,6 +163,33 @@ def score_covariance(jacobian, correlation):
     >>> score_covariance(np.ones((1, 10, 10)), white).round(6)
     array([[400.]])
     """
+    parts = score_parts(jacobian, correlation)
+    return parts @ parts.T
+
+
+def score_parts(jacobian, correlation):
+    """
+    Return the independent parts that the noise of a fit's slopes is the sum of, one for each frequency.
+
+    Parameters
+    ----------
+    jacobian, correlation
+        As for `score_covariance`.
+
+    Returns
+    -------
+    array of shape (p, m)
+        Standard deviations with signs: the product of two rows is the covariance of two slopes. For
+        images of the same shape the parts are in the same order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import score_parts
+    >>> parts = score_parts(np.ones((1, 10, 10)), np.pad([[4.0]], 1))
+    >>> round(float(np.sum(parts**2)), 6)
+    400.0
+    """
     n_free, ny, nx = jacobian.shape
     max_lag = len(correlation) // 2
     shape = [fft.next_fast_len(size + max_lag, real=True) for size in (ny, nx)]
@@ -171,8 +202,7 @@ def score_covariance(jacobian, correlation):
     power[:, 1 : (shape[1] + 1) // 2] *= 2
     spectra = fft.rfft2(jacobian, s=shape)
     spectra *= np.sqrt(power / np.prod(shape))
-    parts = spectra.reshape(n_free, -1).view(spectra.real.dtype)
-    return parts @ parts.T
+    return spectra.reshape(n_free, -1).view(spectra.real.dtype)
 
 
 def inverse(matrix, sizes_of=None):

@@ -5,7 +5,7 @@ import numpy as np
 
 from astropy_imphot.values import FittedValue
 
-__all__ = ["sky_offsets"]
+__all__ = ["sky_jacobian", "sky_offsets"]
 
 
 def sky_offsets(dx, dy, covariance, wcs, shape):
@@ -43,7 +43,7 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
     >>> print(offsets["dra"], "and", offsets["ddec"])
     -0.11303 +- 0.011 arcsec and 0.2 +- 0.01 arcsec
     """
-    jacobian = _degrees_per_pixel(wcs, shape) * 3600 / _arcsec_per_pixel(wcs)
+    jacobian = sky_jacobian(wcs, shape)
     errors = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T))
     values = jacobian @ [dx.value, dy.value]
     fixed = dx.fixed and dy.fixed
@@ -51,6 +51,31 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
         key: FittedValue(float(value), float(error), fixed, u.arcsec)
         for key, value, error in zip(("dra", "ddec"), values, errors, strict=True)
     }
+
+
+def sky_jacobian(wcs, shape):
+    """
+    Return what carries offsets along the pixel axes over to the sky.
+
+    Parameters
+    ----------
+    wcs, shape
+        As for `sky_offsets`.
+
+    Returns
+    -------
+    array of shape (2, 2)
+        Derivatives of right ascension and declination with respect to x and y, arcsec / arcsec.
+
+    Examples
+    --------
+    >>> from astropy_imphot.offsets import sky_jacobian
+    >>> from astropy_imphot.simulate import sky_grid
+    >>> sky_jacobian(sky_grid((50, 60)).wcs, (50, 60)).round(2)
+    array([[-1.13,  0.  ],
+           [ 0.  ,  1.  ]])
+    """
+    return _degrees_per_pixel(wcs, shape) * 3600 / _arcsec_per_pixel(wcs)
 
 
 def _degrees_per_pixel(wcs, shape):

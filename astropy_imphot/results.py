@@ -208,6 +208,9 @@ class FittedImagePhotometry(FittedPhotometry):
         pixels were left out of the fit.
     weights : array of shape (ny, nx)
         1/standard deviation of the pixels as they were used in the fit, 0 where left out.
+    bread : array of shape (p, p)
+        What carries slopes of the fit to its parameters, see
+        `~astropy_imphot.noise.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
         What each object of the field says of the scale and the offset, and whether it was
         left out because it changed, see `~astropy_imphot.changed.vote`; None if they
@@ -238,6 +241,7 @@ class FittedImagePhotometry(FittedPhotometry):
     model: CCDData
     residual: CCDData
     weights: np.ndarray
+    bread: np.ndarray
     objects: QTable | None
     labels: np.ndarray
     untried: dict

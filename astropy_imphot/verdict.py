@@ -123,7 +123,9 @@ def untried_values(solution, image):
     if noise is not None:
         slope = slope + noise.slope
     values = (inverse(normal) if noise is None else inverse(normal - part, normal)) @ slope
-    covariance, _ = sandwich_covariance(jacobian, residual, ~mask, excess=solution.excess, template_part=part)
+    covariance, *_ = sandwich_covariance(
+        jacobian, residual, ~mask, excess=solution.excess, template_part=part
+    )
     errors = np.sqrt(np.diag(covariance))
     units = parameter_units(image.unit)
     return {

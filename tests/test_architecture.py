@@ -15,11 +15,12 @@ PACKAGE = Path(astropy_imphot.__file__).parent
 FLOORS = [
     ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
     ["cli.arguments"],
+    ["field.combine"],
     ["batch", "correct", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],
     ["solve", "verdict"],
-    ["models", "changed", "template_noise", "search"],
+    ["models", "changed", "template_noise", "search", "reference"],
     ["convolution", "regrid", "wideband", "simulate", "fitting", "results_star"],
     ["template", "offsets", "drawing"],
     ["rescale", "resample", "results", "epsf"],

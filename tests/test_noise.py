@@ -34,7 +34,7 @@ def test_covariance_of_a_linear_fit_under_correlated_noise():
         noise = noise / 0.4 * valid
         solution = np.linalg.lstsq(flat.T, noise.ravel())[0]
         residual = (noise.ravel() - flat.T @ solution).reshape(shape) * valid
-        covariance, naive = sandwich_covariance(jacobian, residual, valid)
+        covariance, naive, _ = sandwich_covariance(jacobian, residual, valid)
         solutions.append(solution)
         quoted.append(np.sqrt(np.diag(covariance)))
         naives.append(np.sqrt(np.diag(naive)))
@@ -46,7 +46,7 @@ def test_covariance_of_a_linear_fit_under_correlated_noise():
 def test_level_of_the_noise_is_the_residuals():
     rng = np.random.default_rng(5)
     noise, valid = rng.normal(0, 17, (60, 60)), np.ones((60, 60), bool)
-    covariance, naive = sandwich_covariance(np.ones((1, 60, 60)), noise - noise.mean(), valid, max_lag=0)
+    covariance, naive, _ = sandwich_covariance(np.ones((1, 60, 60)), noise - noise.mean(), valid, max_lag=0)
     assert_allclose(np.sqrt(covariance[0, 0] / naive[0, 0]), 17, rtol=0.03)
     assert_allclose(naive[0, 0], 1 / 3600)
 
@@ -146,7 +146,7 @@ def test_covariance_with_excess():
         residual = noise - np.tensordot(solution, jacobian, axes=1)
         excess = excess_on_objects(residual, valid, labels)
         assert len(np.unique(labels[excess > 1])) == number
-        covariance, _ = sandwich_covariance(jacobian, residual, valid, excess=excess)
+        covariance, *_ = sandwich_covariance(jacobian, residual, valid, excess=excess)
         quoted.append(np.sqrt(np.diag(covariance)))
         plain.append(np.sqrt(np.diag(sandwich_covariance(jacobian, residual, valid)[0])))
         solutions.append(solution)
@@ -159,8 +159,8 @@ def test_information_of_the_template_noise_is_none():
     rng = np.random.default_rng(9)
     jacobian, residual = rng.normal(size=(2, 50, 50)), rng.normal(size=(50, 50))
     valid = np.ones(residual.shape, bool)
-    plain, naive = sandwich_covariance(jacobian, residual, valid)
+    plain, naive, _ = sandwich_covariance(jacobian, residual, valid)
     half = 0.5 * np.linalg.inv(naive)
-    covariance, same = sandwich_covariance(jacobian, residual, valid, template_part=half)
+    covariance, same, _ = sandwich_covariance(jacobian, residual, valid, template_part=half)
     assert_allclose(covariance, 4 * plain, rtol=1e-6)
     assert_allclose(same, naive)

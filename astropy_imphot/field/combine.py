@@ -1,0 +1,378 @@
+"""One exposure's filters combined: one offset, and a PSF that changes smoothly with wavelength."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from scipy.special import chdtrc
+
+from astropy_imphot.errors import UserError
+from astropy_imphot.fitting import weighted_jacobian
+from astropy_imphot.flags import FitFlags
+from astropy_imphot.noise import autocorrelation, excess_on_objects, inverse, score_parts
+from astropy_imphot.offsets import sky_jacobian, sky_offsets
+from astropy_imphot.rescale import image_grids_aligned
+from astropy_imphot.values import FittedValue
+
+__all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "joint_covariance", "relative"]
+
+# The range of MUSE in which polynomials run from -0.5 to 0.5, as MPDAF writes them; and where the
+# PSF is quoted. Angstrom.
+WAVELENGTHS = (4750.0, 9350.0)
+REFERENCE = 7000.0
+
+# What the filters share, and what is each one's own.
+SHARED = ("dx", "dy", "fwhm", "beta")
+OWN = ("scale", "bg")
+
+# Fits that say nothing.
+UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
+
+# Less likely than this, filters that agree would not differ so much.
+UNLIKELY = 1e-3
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CombinedPhotometry:
+    """
+    What the filters of an exposure tell together.
+
+    Attributes
+    ----------
+    filters : tuple of str
+        Those that were combined.
+    outliers : tuple of str
+        Those that were left out because they disagree with all others.
+    unusable : tuple of str
+        Those that were left out because of their fits' flags.
+    values : dict of str to `FittedValue`
+        scale, dx, dy, dra, ddec, and fwhm and beta at 7000 Angstrom.
+    scales : dict of str to `FittedValue`
+        The flux scale of each filter, now that the PSF and the offset are known better.
+    radec_corr : float
+        Correlation of dra and ddec.
+    fwhm_coef, beta_coef : arrays
+        Polynomials of (wavelength - 4750)/(9350 - 4750) - 0.5, highest power first; fwhm in arcsec.
+    fwhm_cov, beta_cov : arrays
+        Covariances of the coefficients.
+    chi2 : float
+        Of the combination.
+    dof : int
+        Its degrees of freedom.
+
+    Examples
+    --------
+    See `combine`.
+    """
+
+    filters: tuple
+    outliers: tuple
+    unusable: tuple
+    values: dict
+    scales: dict
+    radec_corr: float
+    fwhm_coef: np.ndarray
+    fwhm_cov: np.ndarray
+    beta_coef: np.ndarray
+    beta_cov: np.ndarray
+    chi2: float
+    dof: int
+
+    @property
+    def agree(self):
+        """Whether the filters that were combined agree within their errors."""
+        return _likely(self.chi2, self.dof)
+
+    def to_table(self):
+        """
+        Return the values as a table of one row.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            Columns filters, each of the values and its standard deviation (``_err``), radec_corr,
+            the polynomials and their covariances, each filter's scale (``scale_`` and its name),
+            chi2, dof and outliers.
+        """
+        row = {"filters": [",".join(self.filters)]}
+        scales = {f"scale_{name}": value for name, value in self.scales.items()}
+        for key, value in (self.values | scales).items():
+            row[key] = [value.value] * value.unit
+            row[f"{key}_err"] = [value.stdev] * value.unit
+        row["radec_corr"] = [self.radec_corr]
+        for key, unit in (("fwhm", u.arcsec), ("beta", u.dimensionless_unscaled)):
+            row[f"{key}_coef"] = getattr(self, f"{key}_coef")[None] * unit
+            row[f"{key}_cov"] = getattr(self, f"{key}_cov")[None] * unit**2
+        row |= {"chi2": [self.chi2], "dof": [self.dof], "outliers": [",".join(self.outliers)]}
+        return QTable(row)
+
+
+def relative(wavelength):
+    """
+    Return where a wavelength is in the range of MUSE, from -0.5 to 0.5.
+
+    Parameters
+    ----------
+    wavelength : float or array
+        In Angstrom.
+
+    Returns
+    -------
+    float or array
+        What the polynomials of the PSF are polynomials of.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.combine import relative
+    >>> relative(4750.0), relative(9350.0)
+    (-0.5, 0.5)
+    """
+    low, high = WAVELENGTHS
+    return (wavelength - low) / (high - low) - 0.5
+
+
+def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
+    """
+    Combine the fits of an exposure in several filters.
+
+    Parameters
+    ----------
+    fits : dict of str to `FittedImagePhotometry`
+        The fits of n filters.
+    wavelengths : dict of str to float
+        The mean wavelength of each filter, Angstrom.
+    fwhm_degree, beta_degree : int
+        Degrees of the polynomials that describe the PSF (default: 1 and 0); with fewer than degree + 1
+        filters, lower ones are used.
+
+    Returns
+    -------
+    CombinedPhotometry
+        The offset, the PSF, and the scales.
+
+    Raises
+    ------
+    UserError
+        If no fit is usable.
+
+    Notes
+    -----
+    Generalised least squares (Aitken 1935), with the covariances of each fit and between the fits
+    (`joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and a scale and a background for each
+    filter. Of three filters or more, one without which chi-square falls by more than chance allows
+    (probability 0.001) is left out, the worst first. If those that are left disagree (the same probability),
+    the errors are multiplied by the square root of the reduced chi-square, as they are for the common scale.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.field.combine import combine
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> fits = {}
+    >>> for name, seed in (("F606W", 1), ("F814W", 2)):
+    ...     field = simulate_field(seed, size=12.0, truth=[Truth(dx=0.1)], filter_name=name)
+    ...     fits[name] = fit_image_photometry(field.hst, field.muse[0])
+    >>> both = combine(fits, {"F606W": 5920.0, "F814W": 8060.0})
+    >>> both.values["dx"].stdev < min(fit.dx.stdev for fit in fits.values())
+    True
+    """
+    usable = {name: fit for name, fit in fits.items() if not fit.flags & UNUSABLE}
+    if not usable:
+        raise UserError("no filter has a fit that can be used: see the flags of each.")
+    values, covariance = joint_covariance(usable)
+    names, outliers = list(usable), []
+
+    def solved(chosen):
+        return _solve(values, covariance, chosen, wavelengths, {"fwhm": fwhm_degree, "beta": beta_degree})
+
+    solution = solved(names)
+    while len(names) > 2:
+        without = {name: solved([one for one in names if one != name]) for name in names}
+        worst = min(without, key=lambda name: without[name].chi2)
+        less = without[worst]
+        if _likely(solution.chi2 - less.chi2, max(solution.dof - less.dof, 1)):
+            break
+        outliers.append(worst)
+        names.remove(worst)
+        solution = less
+    return _result(solution, usable, names, outliers, tuple(name for name in fits if name not in usable))
+
+
+def joint_covariance(fits):
+    """
+    Return what fits of an exposure in several filters found, and the covariance of it all.
+
+    Parameters
+    ----------
+    fits : dict of str to `FittedImagePhotometry`
+        The fits.
+
+    Returns
+    -------
+    values : dict of (str, str) to float
+        The n parameters (filter, name) that filters share, or that depend on them; fixed ones have a
+        covariance of 0.
+    covariance : array of shape (n, n)
+        Theirs. Filters overlap, so that the noise of their images is correlated: by the same factor, which
+        is that of the residuals, at every frequency.
+
+    Examples
+    --------
+    See `combine`, which uses it.
+    """
+    noises = {name: _Noise.of(fit) for name, fit in fits.items()}
+    keys = [(name, key) for name in fits for key in (*SHARED, *OWN)]
+    covariance = np.zeros((len(keys), len(keys)))
+    for i, (name, key) in enumerate(keys):
+        for j, (other, other_key) in enumerate(keys[: i + 1]):
+            free, other_free = fits[name].free, fits[other].free
+            if key not in free or other_key not in other_free:
+                continue
+            block = fits[name].covariance if name == other else noises[name].shared_with(noises[other])
+            covariance[i, j] = covariance[j, i] = block[free.index(key), other_free.index(other_key)]
+    return {(name, key): fits[name].values[key].value for name, key in keys}, covariance
+
+
+class _Noise:
+    """What the noise of an image does to the fit's parameters, frequency by frequency."""
+
+    def __init__(self, image, residual, parts):
+        self.image = image
+        self.residual = residual
+        self.parts = parts
+        self._shared = {}
+
+    @classmethod
+    def of(cls, fit):
+        valid = ~fit.residual.mask
+        residual = np.where(valid, fit.residual.data, 0) * fit.weights
+        excess = excess_on_objects(residual, valid, fit.labels)
+        jacobian = weighted_jacobian(fit.fitted_model, fit.free, residual.shape, fit.weights)
+        parts = score_parts(jacobian * excess, autocorrelation(residual / excess, valid))
+        return cls(fit.data, residual / excess, fit.bread @ parts)
+
+    def shared_with(self, other):
+        """Return the covariance of the parameters of two fits."""
+        if id(other) not in self._shared:
+            factor = 0.0
+            if image_grids_aligned(self.image, other.image):
+                both = (self.residual != 0) & (other.residual != 0)
+                one, two = self.residual[both], other.residual[both]
+                factor = (one @ two) / max(np.sqrt((one @ one) * (two @ two)), 1e-300)
+            parts = other.parts.T if factor else np.zeros((self.parts.shape[1], len(other.parts)))
+            self._shared[id(other)] = factor * (self.parts @ parts)
+        return self._shared[id(other)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    """Parameters (name, filter or power), their covariance, and how well they agree."""
+
+    parameters: list
+    values: np.ndarray
+    covariance: np.ndarray
+    chi2: float
+    dof: int
+
+    def of(self, key):
+        """Return the values of a quantity, in order, and their covariance."""
+        places = [index for index, (name, _) in enumerate(self.parameters) if name == key]
+        return self.values[places], self.covariance[np.ix_(places, places)]
+
+
+def _solve(values, covariance, names, wavelengths, degrees):
+    powers = {key: range(min(degrees.get(key, 0), len(names) - 1), -1, -1) for key in SHARED}
+    parameters = [(key, power) for key in SHARED for power in powers[key]]
+    parameters += [(key, name) for key in OWN for name in names]
+    chosen = [index for index, (name, _) in enumerate(values) if name in names]
+    design = np.zeros((len(chosen), len(parameters)))
+    found = np.array(list(values.values()))[chosen]
+    for row, (name, key) in enumerate(one for one in values if one[0] in names):
+        for column, (parameter, which) in enumerate(parameters):
+            if parameter == key and key in OWN:
+                design[row, column] = which == name
+            elif parameter == key:
+                design[row, column] = relative(wavelengths[name]) ** which
+    block = covariance[np.ix_(chosen, chosen)]
+    free = np.diag(block) > 0
+    weight = inverse(block[np.ix_(free, free)])
+    # Fixed values are the same in all filters: what they leave undetermined is found without weights.
+    solved = np.linalg.lstsq(design, found)[0]
+    determined = np.abs(design[free]).sum(axis=0) > 0
+    used = design[np.ix_(free, determined)]
+    errors = np.zeros((len(parameters), len(parameters)))
+    errors[np.ix_(determined, determined)] = inverse(used.T @ weight @ used)
+    solved[determined] = errors[np.ix_(determined, determined)] @ used.T @ weight @ found[free]
+    rest = found[free] - used @ solved[determined]
+    dof = int(free.sum() - determined.sum())
+    return _Solution(parameters, solved, errors, float(rest @ weight @ rest), dof)
+
+
+def _result(solution, fits, names, outliers, unusable):
+    covariance = solution.covariance
+    if not _likely(solution.chi2, solution.dof):
+        covariance = covariance * solution.chi2 / solution.dof
+    solution = _Solution(solution.parameters, solution.values, covariance, solution.chi2, solution.dof)
+    coefficients = {key: solution.of(key) for key in SHARED}
+    units = {key: fits[names[0]].values[key].unit for key in SHARED}
+    fixed = {key: key not in fits[names[0]].free for key in (*SHARED, "scale")}
+
+    def at_reference(key):
+        value, errors = coefficients[key]
+        powers = relative(REFERENCE) ** np.arange(len(value) - 1, -1, -1)
+        stdev = np.sqrt(powers @ errors @ powers)
+        return FittedValue(float(powers @ value), float(stdev), fixed[key], units[key])
+
+    shared = {key: at_reference(key) for key in SHARED}
+    scale, scales = _scales(solution, names, fixed["scale"])
+    sky, correlation = _on_sky(solution, shared, fits[names[0]].data)
+    return CombinedPhotometry(
+        filters=tuple(names),
+        outliers=tuple(outliers),
+        unusable=unusable,
+        values={"scale": scale, "dx": shared["dx"], "dy": shared["dy"]} | sky | shared,
+        scales=scales,
+        radec_corr=correlation,
+        fwhm_coef=coefficients["fwhm"][0],
+        fwhm_cov=coefficients["fwhm"][1],
+        beta_coef=coefficients["beta"][0],
+        beta_cov=coefficients["beta"][1],
+        chi2=solution.chi2,
+        dof=solution.dof,
+    )
+
+
+def _scales(solution, names, fixed):
+    """Return the scale that the filters have in common, and each one's own."""
+    values, covariance = solution.of("scale")
+    scales = {
+        name: FittedValue(float(value), float(error), fixed, u.dimensionless_unscaled)
+        for name, value, error in zip(names, values, np.sqrt(np.diag(covariance)), strict=True)
+    }
+    if fixed:
+        return scales[names[0]], scales
+    weight = inverse(covariance)
+    variance = 1 / weight.sum()
+    common = variance * (weight @ values).sum()
+    rest = values - common
+    chi2, dof = rest @ weight @ rest, len(names) - 1
+    if not _likely(chi2, dof):
+        variance *= chi2 / dof
+    return FittedValue(float(common), float(np.sqrt(variance)), False, u.dimensionless_unscaled), scales
+
+
+def _on_sky(solution, shared, image):
+    """Return the offset on the sky, and the correlation of its coordinates."""
+    places = [index for index, (name, _) in enumerate(solution.parameters) if name in ("dx", "dy")]
+    covariance = solution.covariance[np.ix_(places, places)]
+    jacobian = sky_jacobian(image.wcs, image.shape)
+    on_sky = jacobian @ covariance @ jacobian.T
+    product = np.sqrt(on_sky[0, 0] * on_sky[1, 1])
+    correlation = float(on_sky[0, 1] / product) if product > 0 else 0.0
+    return sky_offsets(shared["dx"], shared["dy"], covariance, image.wcs, image.shape), correlation
+
+
+def _likely(chi2, dof):
+    """Tell whether chance allows such a chi-square."""
+    return dof < 1 or chdtrc(dof, max(chi2, 0.0)) > UNLIKELY

@@ -1,0 +1,67 @@
+"""An HST image, and the templates that were made of it, for exposures that share a grid."""
+
+from collections import OrderedDict
+
+from astropy_imphot.io import read_grid
+from astropy_imphot.regrid import coarse_template, make_template
+from astropy_imphot.rescale import muse_unit
+
+__all__ = ["HstReference"]
+
+
+class HstReference:
+    """
+    An HST image whose templates are kept, so that exposures on the same grid share them.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image, as for `make_template`.
+    n_kept : int
+        For how many grids templates are kept, the last ones that were used (default: 2).
+
+    Attributes
+    ----------
+    source
+        As it was given.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.reference import HstReference
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> hst = HstReference(field.hst)
+    >>> [round(fit_image_photometry(hst, muse).dx.value, 1) for muse in field.muse]
+    [0.1, -0.1]
+    """
+
+    def __init__(self, source, n_kept=2):
+        self.source = source
+        # For each grid there are two, one to find the offset with.
+        self._n_kept = 2 * n_kept
+        self._kept = OrderedDict()
+
+    @classmethod
+    def of(cls, hst):
+        """Return an HST image as a reference, which it may be already."""
+        return hst if isinstance(hst, cls) else cls(hst)
+
+    def template(self, muse, **options):
+        """Return the template of `make_template` for a MUSE image, with its options."""
+        return self._get(make_template, muse, options)
+
+    def coarse_template(self, muse, **options):
+        """Return the template of `~astropy_imphot.regrid.coarse_template`, with its options."""
+        return self._get(coarse_template, muse, options)
+
+    def _get(self, make, muse, options):
+        grid = read_grid(muse)
+        header = grid.wcs.to_header_string(relax=True)
+        key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
+        if key not in self._kept:
+            self._kept[key] = make(self.source, muse, **options)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._n_kept:
+            self._kept.popitem(last=False)
+        return self._kept[key]
