@@ -7,6 +7,7 @@ from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_
 from astropy_imphot.correct import apply_corrections
 from astropy_imphot.epsf import build_hst_psf
 from astropy_imphot.errors import UserError, WorkerError
+from astropy_imphot.field.run import FittedField, fit_field
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
@@ -31,6 +32,7 @@ __all__ = [
     "FitImageAndStarPhotometryMP",
     "FitImagePhotometryMP",
     "FitStarPhotometryMP",
+    "FittedField",
     "FittedImagePhotometry",
     "FittedPhotometry",
     "FittedStarPhotometry",
@@ -49,6 +51,7 @@ __all__ = [
     "build_hst_psf",
     "ds9regions",
     "extract_function_args",
+    "fit_field",
     "fit_image_and_star_photometry",
     "fit_image_photometry",
     "fit_star_photometry",

@@ -19,7 +19,7 @@ from astropy_imphot.hst_psf import read_hst_psf
 from astropy_imphot.io import read_image
 from astropy_imphot.results import FailedPhotometry
 
-__all__ = ["FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
+__all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
 
 # Each process has a core, on which more threads would stand in each other's way.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -37,10 +37,31 @@ class _RecordingContext(SpawnContext):
         return self.processes[-1]
 
 
-class _Batch:
-    """The context manager and iterator behind the public classes."""
+class Batch:
+    """
+    The context manager and iterator behind the public classes.
+
+    Parameters
+    ----------
+    muse : sequence
+        What errors and results name.
+    calls : sequence of (tuple, dict)
+        The arguments of ``_function`` for each of them.
+    nprocess, executor, on_error
+        As for `FitImagePhotometryMP`.
+
+    Notes
+    -----
+    A worker of this machine that is killed is given ``_retries`` more tries; those of other executors are
+    theirs to repeat.
+
+    Examples
+    --------
+    See `FitImagePhotometryMP`.
+    """
 
     _function = None
+    _retries = 0
 
     def __init__(self, muse, calls, *, nprocess=None, executor=None, on_error="raise"):
         if on_error not in ("raise", "skip"):
@@ -97,6 +118,7 @@ class _Batch:
     def _results(self, running):
         places = self._places()
         waiting = list(reversed(range(len(self))))
+        tries = [1 + self._retries] * len(self)
         finished, failure, following = {}, None, 0
         while running or (waiting and failure is None):
             while waiting and places and failure is None:
@@ -106,9 +128,14 @@ class _Batch:
             done = wait(running, return_when=FIRST_COMPLETED).done
             for future in sorted(done, key=lambda one: running[one][0]):
                 index, place = running.pop(future)
+                tries[index] -= 1
                 try:
                     finished[index] = future.result()
                 except Exception as error:
+                    if isinstance(error, BrokenExecutor) and place is not self._executor and tries[index]:
+                        waiting.append(index)
+                        places.append(self._renewed(place))
+                        continue
                     problem = self._problem(index, error)
                     if self._on_error == "raise":
                         failure = failure or problem
@@ -164,7 +191,7 @@ class _Batch:
         return problem
 
 
-class FitImagePhotometryMP(_Batch):
+class FitImagePhotometryMP(Batch):
     """
     Fit many MUSE images to an HST image, several at a time.
 
@@ -221,7 +248,7 @@ class FitImagePhotometryMP(_Batch):
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
 
-class FitStarPhotometryMP(_Batch):
+class FitStarPhotometryMP(Batch):
     """
     Fit one star in many MUSE images and in an HST image, several at a time.
 

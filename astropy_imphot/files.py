@@ -2,17 +2,28 @@
 
 import gzip
 import mmap
+import shutil
 import warnings
 import zlib
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from astropy.io import fits
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["atomic_write", "drop_pages", "naming", "opened", "refuse_existing", "short_name", "source_name"]
+__all__ = [
+    "atomic_folder",
+    "atomic_write",
+    "drop_pages",
+    "naming",
+    "opened",
+    "refuse_existing",
+    "short_name",
+    "source_name",
+]
 
 
 READ_BYTES = 1 << 24
@@ -290,3 +301,49 @@ def atomic_write(path, overwrite=False):
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path):
+    """
+    Give a temporary folder that becomes ``path``, with all that is in it, if all goes well.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder to be written; one of that name is replaced.
+
+    Yields
+    ------
+    `~pathlib.Path`
+        A new folder beside it, for the caller to fill.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astropy_imphot.files import atomic_folder
+    >>> with atomic_folder("E1") as folder:
+    ...     _ = (folder / "notes.txt").write_text("whole or not at all")
+    >>> Path("E1", "notes.txt").read_text()
+    'whole or not at all'
+    """
+    path = Path(path)
+    # Two processes may write it at a time, where one was thought to be dead.
+    temporary = path.with_name(f".partial-{path.name}-{uuid4().hex}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            old = temporary.with_name(temporary.name + "-old")
+            path.replace(old)
+            shutil.rmtree(old, ignore_errors=True)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

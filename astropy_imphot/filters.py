@@ -13,7 +13,7 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, source_name
 from astropy_imphot.io import read_header
 
-__all__ = ["FilterCurve", "HstFilterInfo"]
+__all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header"]
 
 # AB zero point (mag), pivot wavelength (Angstrom), PHOTFLAM (erg cm-2 Angstrom-1 per
 # electron) and bandwidth (Angstrom) of ACS/WFC filters, from STScI's ACS zero points
@@ -115,11 +115,34 @@ def _header_and_name(source):
     if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
         raise UserError(f"{source} is neither a filter that is known ({', '.join(ACS_WFC)}) nor a file.")
     header = source if isinstance(source, Mapping | fits.Header) else read_header(source)
+    return header, filter_in_header(header)
+
+
+def filter_in_header(header):
+    """
+    Return the name of the filter that a header names.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Of an image.
+
+    Returns
+    -------
+    str
+        In capitals; empty if it names none.
+
+    Examples
+    --------
+    >>> from astropy_imphot.filters import filter_in_header
+    >>> filter_in_header({"FILTER1": "CLEAR1L", "FILTER2": "F775W"})
+    'F775W'
+    """
     for key in FILTER_KEYWORDS:
         value = header.get(key, "")
         if isinstance(value, str) and value.strip() and not value.upper().startswith("CLEAR"):
-            return header, value.strip().upper()
-    return header, ""
+            return value.strip().upper()
+    return ""
 
 
 @dataclass(frozen=True, eq=False)

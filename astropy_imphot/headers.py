@@ -37,6 +37,9 @@ UNIT_WORDS = {
     "s": "s",
 }
 
+# Keywords of the observation, which extensions may have in a form of their own.
+PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
+
 # Keywords that describe the array they came with, and are made anew with every array.
 STRUCTURE_KEYWORDS = re.compile(
     r"SIMPLE|BITPIX|NAXIS\d*|EXTEND|XTENSION|PCOUNT|GCOUNT|EXTNAME|EXTVER|BSCALE|BZERO"
@@ -101,8 +104,8 @@ def merged_header(hdus, science):
     primary = hdus[0].header
     if primary is not science.header:
         header.extend(primary.cards, unique=True, strip=False)
-        # The observation's keyword, where both have one, is the primary header's.
-        header.update({key: primary[key] for key in ("FILTER", "FILTER1", "FILTER2") if key in primary})
+        # The observation's keywords, where both have them, are the primary header's.
+        header.update({key: primary[key] for key in PRIMARY_KEYWORDS if key in primary})
     return header
 
 

@@ -13,9 +13,13 @@ PACKAGE = Path(astropy_imphot.__file__).parent
 
 # From the top to the ground; a module may import what is on a lower floor.
 FLOORS = [
-    ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
+    ["cli.fit_field", "cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
+    ["cli.fit_options"],
     ["cli.arguments"],
-    ["field.combine"],
+    ["field.run"],
+    ["field.settings", "field.together"],
+    ["field.exposure", "field.compare"],
+    ["field.combine", "field.plan", "field.store"],
     ["batch", "correct", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],

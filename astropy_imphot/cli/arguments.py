@@ -126,6 +126,8 @@ def run(parser, command, args):
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(f"{parser.prog}: %(message)s"))
     log.addHandler(handler)
+    level = log.level
+    log.setLevel(logging.INFO)
 
     def tell(message, category, *args, **kwargs):
         log.warning("warning: %s", message)
@@ -142,3 +144,4 @@ def run(parser, command, args):
         return 130
     finally:
         log.removeHandler(handler)
+        log.setLevel(level)

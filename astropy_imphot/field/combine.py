@@ -159,10 +159,11 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
     Notes
     -----
     Generalised least squares (Aitken 1935), with the covariances of each fit and between the fits
-    (`joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and a scale and a background for each
-    filter. Of three filters or more, one without which chi-square falls by more than chance allows
-    (probability 0.001) is left out, the worst first. If those that are left disagree (the same probability),
-    the errors are multiplied by the square root of the reduced chi-square, as they are for the common scale.
+    (`joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and a scale and a background for
+    each filter. Of three filters or more, one without which chi-square falls by more than chance allows
+    (probability 0.001) is left out, the worst first. If those that are left disagree (the same
+    probability), the errors are multiplied by the square root of the reduced chi-square, as they are for
+    the common scale.
 
     Examples
     --------
@@ -182,9 +183,10 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
         raise UserError("no filter has a fit that can be used: see the flags of each.")
     values, covariance = joint_covariance(usable)
     names, outliers = list(usable), []
+    degrees = {"fwhm": fwhm_degree, "beta": beta_degree}
 
     def solved(chosen):
-        return _solve(values, covariance, chosen, wavelengths, {"fwhm": fwhm_degree, "beta": beta_degree})
+        return _solve(values, covariance, chosen, wavelengths, degrees)
 
     solution = solved(names)
     while len(names) > 2:
@@ -196,7 +198,8 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
         outliers.append(worst)
         names.remove(worst)
         solution = less
-    return _result(solution, usable, names, outliers, tuple(name for name in fits if name not in usable))
+    unusable = tuple(name for name in fits if name not in usable)
+    return _result(solution, usable, names, outliers, unusable, degrees)
 
 
 def joint_covariance(fits):
@@ -309,7 +312,7 @@ def _solve(values, covariance, names, wavelengths, degrees):
     return _Solution(parameters, solved, errors, float(rest @ weight @ rest), dof)
 
 
-def _result(solution, fits, names, outliers, unusable):
+def _result(solution, fits, names, outliers, unusable, degrees):
     covariance = solution.covariance
     if not _likely(solution.chi2, solution.dof):
         covariance = covariance * solution.chi2 / solution.dof
@@ -325,6 +328,13 @@ def _result(solution, fits, names, outliers, unusable):
         return FittedValue(float(powers @ value), float(stdev), fixed[key], units[key])
 
     shared = {key: at_reference(key) for key in SHARED}
+    padded = {}
+    for key, degree in degrees.items():
+        value, errors = coefficients[key]
+        # Powers that the filters do not determine are 0.
+        missing = degree + 1 - len(value)
+        padded[f"{key}_coef"] = np.pad(value, (missing, 0))
+        padded[f"{key}_cov"] = np.pad(errors, ((missing, 0), (missing, 0)))
     scale, scales = _scales(solution, names, fixed["scale"])
     sky, correlation = _on_sky(solution, shared, fits[names[0]].data)
     return CombinedPhotometry(
@@ -334,10 +344,7 @@ def _result(solution, fits, names, outliers, unusable):
         values={"scale": scale, "dx": shared["dx"], "dy": shared["dy"]} | sky | shared,
         scales=scales,
         radec_corr=correlation,
-        fwhm_coef=coefficients["fwhm"][0],
-        fwhm_cov=coefficients["fwhm"][1],
-        beta_coef=coefficients["beta"][0],
-        beta_cov=coefficients["beta"][1],
+        **padded,
         chi2=solution.chi2,
         dof=solution.dof,
     )

@@ -1,0 +1,212 @@
+"""The command fit_field: from exposures and HST images to what a pipeline needs."""
+
+import logging
+import sys
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, run
+from astropy_imphot.cli.fit_options import add_fit_options
+from astropy_imphot.errors import UserError
+from astropy_imphot.field.run import fit_field
+from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.flags import ExposureFlags, flag_names
+
+__all__ = ["main"]
+
+log = logging.getLogger("astropy_imphot")
+
+# The columns of the summary: name, format and unit.
+COLUMNS = (
+    ("scale", "8.4f", ""),
+    ("fwhm", "7.4f", '(")'),
+    ("beta", "7.4f", ""),
+    ("dx", "8.4f", '(")'),
+    ("dy", "8.4f", '(")'),
+    ("dra", "8.4f", '(")'),
+    ("ddec", "8.4f", '(")'),
+    ("chi2", "7.1f", ""),
+    ("dof", "4d", ""),
+)
+NAME_WIDTH = 32
+
+# A scheduler that is there answers within this time.
+CONNECT_SECONDS = 20
+
+
+def _parser():
+    parser = ImphotArgumentParser(
+        prog="fit_field",
+        description="Fit all exposures of a field to HST images in several filters, combine the filters, and "
+        "write tables, OFFSET_LIST.fits, IMPHOT.fits and a report.",
+        epilog="Run it again after an interruption, and it goes on where it was; exposures that failed are "
+        "tried again, and more exposures can be added. Prints a line for each exposure; fwhm and beta are those "
+        "at 7000 Angstrom. The exit status is 1 if an exposure failed.",
+    )
+    parser.add_argument("exposures", nargs="+", help="FITS files of MUSE cubes or images, on any grids")
+    parser.add_argument(
+        "--hst",
+        nargs="+",
+        required=True,
+        metavar="image",
+        help="FITS files of HST images at their own pixels, one for each filter",
+    )
+    parser.add_argument(
+        "--outdir", required=True, metavar="folder", help="where all is written; made if there is none"
+    )
+
+    filters = parser.add_argument_group("filters")
+    filters.add_argument(
+        "--filter",
+        dest="filter_name",
+        metavar="NAME",
+        help="the filter of exposures that are images; None: their keyword FILTER tells, or there is one HST "
+        "image",
+    )
+    filters.add_argument(
+        "--curve",
+        dest="curves",
+        action="append",
+        type=_curve,
+        metavar="NAME=file",
+        default=[],
+        help="the curve of a filter, for cubes: a text file of wavelengths (Angstrom) and sensitivities; "
+        "without it, that of ACS in an installed galsim or mpdaf",
+    )
+    filters.add_argument("--fwhm_degree", metavar="N", type=int, default=1, help="of FWHM(wavelength)")
+    filters.add_argument("--beta_degree", metavar="N", type=int, default=0, help="of beta(wavelength)")
+
+    add_fit_options(parser, fix_beta=None)
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--write_fsf",
+        action="store_true",
+        help="copy the cubes to the exposures' folders, with the PSF as MPDAF's keywords in their primary "
+        "headers",
+    )
+    output.add_argument(
+        "--inplace",
+        action="store_true",
+        help="with --write_fsf: write the keywords into the cubes themselves",
+    )
+    output.add_argument("--no_plots", action="store_true", help="make no pictures, which needs no matplotlib")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors and warnings")
+
+    many = parser.add_argument_group("long runs")
+    many.add_argument(
+        "--restart", action="store_true", help="forget what earlier runs have finished in --outdir"
+    )
+    many.add_argument(
+        "--nprocess", metavar="N", type=int, help="exposures to fit at a time; None: one for each core"
+    )
+    many.add_argument(
+        "--scheduler",
+        metavar="tcp://...",
+        help="fit on the Dask cluster of this scheduler, with the same files",
+    )
+    many.add_argument(
+        "--dask-scheduler-file",
+        dest="scheduler_file",
+        metavar="file",
+        help="the same, with the file that the scheduler wrote",
+    )
+    return parser
+
+
+def main(args=None):
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The command line without the command's name. By default (None) that of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 after an error or if an exposure failed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.cli.fit_field import main
+    >>> main(["cube.fits", "--hst", "no_such_file.fits", "--outdir", "out"])
+    1
+    """
+    return run(_parser(), _fit, args)
+
+
+def _fit(options):
+    if options.inplace and not options.write_fsf:
+        raise UserError("--inplace says where --write_fsf writes: give both.")
+    if options.regions == "star" and options.star is None:
+        options.regions = None
+    keywords = extract_function_args(options, fit_field) | extract_function_args(
+        options, fit_image_photometry
+    )
+    keywords["curves"] = dict(options.curves)
+    if options.write_fsf:
+        keywords["write_psf"] = "inplace" if options.inplace else "copy"
+
+    def bar(fits):
+        hidden = options.quiet or not sys.stderr.isatty()
+        return tqdm(fits, total=len(fits), unit="exposure", disable=hidden)
+
+    with _executor(options) as executor:
+        found = fit_field(**keywords, plots=not options.no_plots, executor=executor, progress_bar=bar)
+    if not options.quiet:
+        for line in _summary(found.exposures):
+            print(line)
+        print(found.report)
+    for failure in found.failures.values():
+        log.error("error: %s", failure)
+    return 1 if found.failures else 0
+
+
+@contextmanager
+def _executor(options):
+    """Give the executor of a Dask cluster, or None for processes of this machine."""
+    if options.scheduler is None and options.scheduler_file is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UserError('a Dask cluster needs its package: pip install "astropy-imphot[dask]".') from error
+    try:
+        client = Client(options.scheduler, scheduler_file=options.scheduler_file, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        where = options.scheduler or options.scheduler_file
+        raise UserError(f"there is no Dask scheduler at {where}: {error}.") from error
+    with client, client.get_executor() as executor:
+        yield executor
+
+
+def _curve(text):
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ValueError(text)
+    return name, path
+
+
+def _summary(exposures):
+    widths = {key: int(style.rstrip("fd").split(".")[0]) for key, style, _ in COLUMNS}
+    for title, row in (
+        ("# exposure", {key: key for key in widths}),
+        ("#", {key: unit for key, _, unit in COLUMNS}),
+    ):
+        yield "  ".join([f"{title:<{NAME_WIDTH}}", *(f"{row[key]:>{widths[key]}}" for key in widths)])
+    yield "#" + "-" * (NAME_WIDTH + sum(widths.values()) + 2 * len(widths) - 1)
+    for row in exposures:
+        if row["error"]:
+            yield f"# {row['exposure']} failed: {row['error']}"
+            continue
+        cells = [format(getattr(row[key], "value", row[key]), style) for key, style, _ in COLUMNS]
+        names = ", ".join(flag_names(int(row["flags"]), ExposureFlags))
+        yield "  ".join([f"{row['exposure']:<{NAME_WIDTH}}", *cells, names]).rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The options of a fit, which several commands have."""
+
+from astropy_imphot.cli.arguments import none_or
+from astropy_imphot.otf import WINDOWS
+
+__all__ = ["add_fit_options"]
+
+
+def add_fit_options(parser, *, fix_beta):
+    """
+    Add the options of `~astropy_imphot.fit_image_photometry` to a command.
+
+    Parameters
+    ----------
+    parser : `ImphotArgumentParser`
+        The command's parser.
+    fix_beta : float or None
+        The default of --fix_beta.
+
+    Examples
+    --------
+    >>> from astropy_imphot import ImphotArgumentParser
+    >>> from astropy_imphot.cli.fit_options import add_fit_options
+    >>> parser = ImphotArgumentParser(prog="fit")
+    >>> add_fit_options(parser, fix_beta=None)
+    >>> parser.parse_args(["--margin", "2"]).margin
+    2.0
+    """
+    what = parser.add_argument_group("what is fitted")
+    what.add_argument(
+        "--regions",
+        metavar="file|star|notstar|none",
+        type=none_or(str),
+        default="star",
+        help="ds9 region file of what to fit or, with a leading -, to leave out; or only the star, if --star "
+        "is given, or all but the star; or none, the whole image",
+    )
+    what.add_argument(
+        "--star",
+        nargs=3,
+        type=float,
+        metavar=("ra", "dec", "radius"),
+        help="fit this star, too; degrees, degrees, arcsec",
+    )
+    what.add_argument("--segment", action="store_true", help="fit only the detected objects")
+    what.add_argument(
+        "--extramask", metavar="file", help="FITS image that is not 0 where a pixel is left out"
+    )
+    what.add_argument("--taper", metavar="pixels", type=float, default=0, help="soften the edges of masks")
+    what.add_argument(
+        "--keep_changed", action="store_true", help="keep objects that moved or varied since the HST image"
+    )
+
+    fixed = parser.add_argument_group("parameters held fixed; none: fitted")
+    for key, default, unit in (
+        ("scale", None, "flux scale, MUSE/HST"),
+        ("bg", None, "background, in the image's unit"),
+        ("dx", None, "offset along x, arcsec"),
+        ("dy", None, "offset along y, arcsec"),
+        ("fwhm", None, "FWHM of the PSF, arcsec"),
+        ("beta", fix_beta, "exponent of the PSF"),
+    ):
+        fixed.add_argument(f"--fix_{key}", metavar="V", type=none_or(float), default=default, help=unit)
+    fixed.add_argument("--min_scale", metavar="V", type=none_or(float), help="lower limit of the scale")
+    for key in ("dx", "dy"):
+        fixed.add_argument(
+            f"--init_{key}",
+            metavar="A",
+            type=none_or(float),
+            help=f"first guess of {key}, arcsec; None: where the images correlate best",
+        )
+    fixed.add_argument(
+        "--free",
+        metavar="NAME,...",
+        type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
+        default=(),
+        help="parameters to fit that are else 0: bg_x and bg_y, the slope of the background; rotation, "
+        "degrees; e1 and e2, the ellipticity of the PSF",
+    )
+
+    hst = parser.add_argument_group("the HST image")
+    hst.add_argument("--hst_fwhm", metavar="A", type=float, default=0.085, help="FWHM of its PSF, arcsec")
+    hst.add_argument("--hst_beta", metavar="V", type=float, default=1.6, help="exponent of its PSF")
+    hst.add_argument(
+        "--hst_psf",
+        metavar="file",
+        help="FITS image of its PSF, instead of these; along the axes of the HST image",
+    )
+    hst.add_argument(
+        "--hst_psf_scale",
+        metavar="A",
+        type=float,
+        help="size of the pixels of that image, arcsec; None: its WCS or keyword PIXSCALE tells",
+    )
+    hst.add_argument(
+        "--hst_window",
+        choices=list(WINDOWS),
+        help="how an image on the MUSE grid was filtered, if it does not say: blackman for files of the "
+        "classic imphot",
+    )
+    hst.add_argument(
+        "--margin", metavar="A", type=float, default=3.0, help="sky around the MUSE image to use, arcsec"
+    )

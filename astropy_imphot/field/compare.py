@@ -1,0 +1,82 @@
+"""Exposures compared with the others of their field."""
+
+import astropy.units as u
+import numpy as np
+from astropy.stats import mad_std
+
+from astropy_imphot.flags import ExposureFlags
+
+__all__ = ["compare_exposures"]
+
+# An exposure is far from the median if it differs by more than so many standard deviations, of the
+# exposures and of its own error, and by more than matters: a fraction, arcsec, 1e-20 erg/s/cm2/Angstrom.
+FAR = 5.0
+MATTERS = {"scale": 0.05, "dra": 0.1, "ddec": 0.1, "bg": 1.0}
+
+# With fewer exposures a median tells nothing.
+LEAST_EXPOSURES = 3
+
+
+def compare_exposures(exposures, results):
+    """
+    Flag exposures that are far from the median of their field.
+
+    Parameters
+    ----------
+    exposures : `~astropy.table.QTable`
+        A row for each exposure, with columns exposure, scale, dra, ddec, and errors (``_err``).
+    results : `~astropy.table.QTable`
+        A row for each exposure and filter, with columns exposure, filter, bg and bg_err.
+
+    Returns
+    -------
+    int array
+        For each exposure BAD_SCALE, OUTLYING_OFFSET and HIGH_BACKGROUND of
+        `~astropy_imphot.flags.ExposureFlags`, where they are due.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.compare import compare_exposures
+    >>> small = [0.01] * 4
+    >>> exposures = QTable({"exposure": list("ABCD"), "scale": [1.0, 1.01, 0.99, 1.5], "scale_err": small})
+    >>> for key in ("dra", "ddec"):
+    ...     exposures[key], exposures[f"{key}_err"] = [0.1, 0.2, 0.1, 0.2] * u.arcsec, small * u.arcsec
+    >>> results = QTable({"exposure": list("ABCD"), "filter": ["F606W"] * 4})
+    >>> results["bg"], results["bg_err"] = [0.1, 0.2, 0.3, 0.2], small
+    >>> compare_exposures(exposures, results)
+    array([ 0,  0,  0, 16])
+    """
+    flags = np.zeros(len(exposures), dtype=int)
+    scale = _plain(exposures, "scale")
+    flags[_far(scale, _plain(exposures, "scale_err"), MATTERS["scale"] * np.abs(_median(scale)))] |= int(
+        ExposureFlags.BAD_SCALE
+    )
+    for key in ("dra", "ddec"):
+        far = _far(_plain(exposures, key, u.arcsec), _plain(exposures, f"{key}_err", u.arcsec), MATTERS[key])
+        flags[far] |= int(ExposureFlags.OUTLYING_OFFSET)
+    for name in set(results["filter"]):
+        rows = results[results["filter"] == name]
+        far = _far(_plain(rows, "bg"), _plain(rows, "bg_err"), MATTERS["bg"])
+        flags[np.isin(exposures["exposure"], rows["exposure"][far])] |= int(ExposureFlags.HIGH_BACKGROUND)
+    return flags
+
+
+def _plain(table, key, unit=None):
+    column = table[key]
+    if hasattr(column, "unit"):
+        column = column.to_value(unit or column.unit)
+    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+
+
+def _median(values):
+    return np.nanmedian(values) if np.isfinite(values).any() else np.nan
+
+
+def _far(values, errors, matters):
+    if np.isfinite(values).sum() < LEAST_EXPOSURES:
+        return np.zeros(len(values), dtype=bool)
+    away = np.abs(values - _median(values))
+    spread = np.hypot(mad_std(values, ignore_nan=True), np.nan_to_num(errors))
+    return away > np.maximum(FAR * spread, matters)

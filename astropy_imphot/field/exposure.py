@@ -1,0 +1,186 @@
+"""What is done for one exposure, here or on another machine."""
+
+import logging
+from functools import lru_cache
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, hstack, vstack
+
+from astropy_imphot.errors import UserError
+from astropy_imphot.field.combine import combine
+from astropy_imphot.field.pictures import exposure_picture, save_jpeg
+from astropy_imphot.field.pipeline_files import write_imphot
+from astropy_imphot.field.store import fingerprint, record, write_record
+from astropy_imphot.files import atomic_folder, naming
+from astropy_imphot.filters import HstFilterInfo
+from astropy_imphot.fit_image import fit_image_photometry
+from astropy_imphot.fit_star import fit_image_and_star_photometry
+from astropy_imphot.flags import ExposureFlags
+from astropy_imphot.io import read_header, read_image
+from astropy_imphot.reference import HstReference
+from astropy_imphot.results import FailedPhotometry
+from astropy_imphot.saving import object_regions
+from astropy_imphot.wideband import bandpass_image, bandpass_images
+
+__all__ = ["fit_exposure"]
+
+PICTURE = "picture.jpg"
+
+log = logging.getLogger("astropy_imphot")
+
+
+def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, plots=True):
+    """
+    Fit an exposure in all filters, combine them, and write all that is found.
+
+    Parameters
+    ----------
+    exposure : `~astropy_imphot.field.plan.Exposure`
+        What to fit.
+    hst : dict of str to str
+        The HST images, by the names of their filters.
+    curves : dict of str to `FilterCurve`
+        The filters' curves, for cubes.
+    folder : path
+        Where results.ecsv, exposure.ecsv, IMPHOT.fits, regions and a picture are written, all or none.
+    options : dict
+        For `fit_image_photometry`.
+    degrees : dict of str to int
+        For `~astropy_imphot.field.combine.combine`.
+    star : (float, float, float), optional
+        For `fit_star_photometry`. By default (None) no star is fitted.
+    plots : bool
+        Whether a picture is made (default: True).
+
+    Raises
+    ------
+    UserError
+        If no filter can be fitted, or the folder cannot be written.
+
+    Examples
+    --------
+    See `~astropy_imphot.fit_field`, which uses it.
+    """
+    files = exposure.files
+    known = record(files)
+    with naming(*files):
+        if exposure.problem:
+            raise UserError(exposure.problem)
+        header = read_header(files[0])
+        found, wavelengths = {}, {}
+        for name, image in _images(exposure, hst, curves):
+            wavelengths[name] = _wavelength(image, hst[name])
+            found[name] = _fit(hst[name], image, star, {"name": exposure.name} | options)
+        fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
+        if not fits:
+            raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
+    rows = [
+        _row(fit, exposure.name, name, wavelengths[name], exposure.cube or exposure.images[name])
+        for name, of_filter in found.items()
+        for fit in of_filter
+    ]
+    results = vstack(rows, metadata_conflicts="silent")
+    combined = hstack([_about(exposure, header), _combined(fits, found, wavelengths, degrees)])
+    with atomic_folder(folder) as temporary:
+        results.write(temporary / "results.ecsv")
+        combined.write(temporary / "exposure.ecsv")
+        used = results[results["method"] == "image"]
+        offset = tuple(combined[key][0] for key in ("dra", "ddec"))
+        write_imphot(temporary / "IMPHOT.fits", used, header=header, offset=offset)
+        for name, fit in fits.items():
+            if fit.objects is not None and fit.objects["left_out"].any():
+                regions = object_regions(fit.objects, fit.labels, fit.data.wcs)
+                (temporary / f"changed_{name}.reg").write_text(regions)
+        if plots:
+            save_jpeg(exposure_picture(fits), temporary / PICTURE)
+        write_record(temporary, known)
+
+
+def _images(exposure, hst, curves):
+    """Give the filters' names with the images, or the errors that stand for them."""
+    if not exposure.cube:
+        yield from ((name, read_image(path)) for name, path in exposure.images.items())
+        return
+    try:
+        yield from zip(hst, bandpass_images(exposure.cube, [curves[name] for name in hst]), strict=True)
+        return
+    except UserError as error:
+        if len(hst) == 1:
+            raise
+        log.debug("%s: %s", exposure.cube, error)
+    # One of the filters is outside of the cube.
+    for name in hst:
+        try:
+            yield name, bandpass_image(exposure.cube, curves[name])
+        except UserError as error:
+            yield name, error
+
+
+def _wavelength(image, hst):
+    """Return the mean wavelength of an image's filter: that of the cube's voxels, where it is known."""
+    known = getattr(image, "meta", {}).get("FILTWAVE")
+    return float(known) if known else HstFilterInfo(hst).photplam
+
+
+def _fit(hst, image, star, options):
+    """Return the results of a filter, of which the first tells whether it failed."""
+    reference = _reference(hst, *fingerprint(hst))
+    try:
+        if isinstance(image, UserError):
+            raise image
+        if star is None:
+            return (fit_image_photometry(reference, image, **options),)
+        return fit_image_and_star_photometry(reference, image, star, **options)
+    except UserError as error:
+        return (FailedPhotometry(name=options["name"], error=str(error)),)
+
+
+@lru_cache(maxsize=16)
+def _reference(path, *_fingerprint):
+    # Kept as long as the process lives, for exposures that share a grid.
+    return HstReference(path)
+
+
+def _row(fit, exposure, name, wavelength, path):
+    start = {"exposure": [exposure], "filter": [name], "wavelength": [wavelength] * u.AA, "file": [path]}
+    table = fit.to_table()
+    if "error" not in table.colnames:
+        table["error"] = [""]
+    return hstack([QTable(start), table], metadata_conflicts="silent")
+
+
+def _about(exposure, header):
+    """Return what is known of an exposure before it is fitted, a table of one row."""
+    mjd = header.get("MJD-OBS")
+    return QTable(
+        {
+            "exposure": [exposure.name],
+            "file": [exposure.files[0]],
+            "object": [str(header.get("OBJECT", ""))],
+            "date_obs": [str(header.get("DATE-OBS", ""))],
+            "mjd_obs": [float(mjd) if isinstance(mjd, (int, float)) else np.nan],
+        }
+    )
+
+
+def _combined(fits, found, wavelengths, degrees):
+    """Return the filters' combination, with its flags, or why there is none, a table of one row."""
+    flags = ExposureFlags(0)
+    if len(fits) < len(found):
+        flags |= ExposureFlags.FILTER_MISSING
+    if any(fit.flags for fit in fits.values()):
+        flags |= ExposureFlags.DOUBTFUL_FIT
+    try:
+        combination = combine(fits, wavelengths, **degrees)
+    except UserError as error:
+        return QTable({"flags": [int(flags | ExposureFlags.FILTER_MISSING)], "error": [str(error)]})
+    if combination.unusable:
+        flags |= ExposureFlags.FILTER_MISSING
+    if combination.outliers:
+        flags |= ExposureFlags.OUTLYING_FILTER
+    if not combination.agree:
+        flags |= ExposureFlags.FILTERS_DISAGREE
+    table = combination.to_table()
+    table["flags"], table["error"] = [int(flags)], [""]
+    return table

@@ -1,0 +1,180 @@
+"""What there is to do: which files are exposures, in which filters, and which HST images they meet."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from astropy_imphot.errors import UserError
+from astropy_imphot.files import short_name
+from astropy_imphot.filters import HstFilterInfo, filter_in_header
+from astropy_imphot.io import read_header
+
+__all__ = ["Exposure", "find_exposures", "find_hst_images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """
+    One exposure: a cube, or images in several filters.
+
+    Parameters
+    ----------
+    name : str
+        What tables and files call it.
+    cube : str or None
+        The cube's file.
+    images : dict of str to str
+        The files of images, if there is no cube; the keys are names of filters.
+    problem : str
+        Why it cannot be used; empty if it can.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.plan import Exposure
+    >>> Exposure(name="E1", images={"F606W": "F606W_IMAGE_E1.fits"}).files
+    ['F606W_IMAGE_E1.fits']
+    """
+
+    name: str
+    cube: str | None = None
+    images: dict = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def files(self):
+        """The names of its files."""
+        return [*([self.cube] if self.cube else []), *self.images.values()]
+
+
+def find_hst_images(paths):
+    """
+    Tell HST images by their filters.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        The images' files, one for each filter.
+
+    Returns
+    -------
+    dict of str to str
+        The absolute paths of the files, by the names of their filters.
+
+    Raises
+    ------
+    UserError
+        If one cannot be read, has no filter, or has that of another.
+
+    Examples
+    --------
+    >>> from astropy_imphot import write_image
+    >>> from astropy_imphot.field.plan import find_hst_images
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> write_image(simulate_field(seed=1, size=10.0).hst, "hst.fits", overwrite=True)
+    >>> list(find_hst_images(["hst.fits"]))
+    ['F775W']
+    """
+    found = {}
+    for path in paths:
+        name = HstFilterInfo(str(path)).filter_name
+        if not name:
+            raise UserError(f"{path} does not name its filter: add the keyword FILTER to its header.")
+        if name in found:
+            raise UserError(
+                f"{found[name]} and {path} are both in {name}: give one HST image for each filter."
+            )
+        found[name] = str(Path(path).absolute())
+    if not found:
+        raise UserError("there is no HST image: give one for each filter.")
+    return found
+
+
+def find_exposures(paths, filters, filter_name=None):
+    """
+    Sort files into exposures.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        Cubes, each an exposure, and images. Images belong to the same exposure if their names are the same
+        but for the filter's, such as F606W_IMAGE_E1.fits and F775W_IMAGE_E1.fits.
+    filters : sequence of str
+        The filters of the HST images.
+    filter_name : str, optional
+        The filter of all images. By default (None) their headers tell it (FILTER and the like), or there
+        is one HST image only.
+
+    Returns
+    -------
+    list of `Exposure`
+        In the order of the files; those that cannot be read have a ``problem``.
+
+    Raises
+    ------
+    UserError
+        If there are no files, an exposure has two images in a filter, or ``filter_name`` has no HST image.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.plan import find_exposures
+    >>> find_exposures(["no_such_file.fits"], ["F606W"])[0].problem
+    'no_such_file.fits does not exist: check the name.'
+    """
+    paths = [str(path) for path in paths]
+    if not paths:
+        raise UserError("there are no exposures: give cubes or images.")
+    if filter_name is not None and filter_name.upper() not in filters:
+        raise UserError(f"there is no HST image in {filter_name}: the filters are {', '.join(filters)}.")
+    names = _distinct_names(paths)
+    exposures = {}
+    for path in paths:
+        place = str(Path(path).absolute())
+        try:
+            header = read_header(path)
+            if header.get("NAXIS") == 3:
+                exposures[names[path]] = Exposure(name=names[path], cube=place)
+                continue
+            one = _image_filter(path, header, filters, filter_name)
+        except UserError as error:
+            exposures[names[path]] = Exposure(name=names[path], cube=place, problem=str(error))
+            continue
+        name = _without(one, names[path])
+        exposure = exposures.setdefault(name, Exposure(name=name))
+        if exposure.cube or one in exposure.images:
+            raise UserError(f"{path} and {exposure.files[0]} are the same exposure in {one}: rename one.")
+        exposure.images[one] = place
+    return list(exposures.values())
+
+
+def _distinct_names(paths):
+    """Return what the files are called: with their folders where their own names are the same."""
+    names = {path: short_name(path) for path in paths}
+    common = Counter(names.values())
+    for path, name in names.items():
+        if common[name] > 1:
+            names[path] = f"{Path(path).absolute().parent.name}_{name}"
+    twice = [path for path in names if list(names.values()).count(names[path]) > 1]
+    twice += [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise UserError(f"the exposures {' and '.join(twice)} have the same name: give each file once.")
+    return names
+
+
+def _image_filter(path, header, filters, filter_name):
+    if filter_name is not None:
+        return filter_name.upper()
+    name = filter_in_header(header)
+    if not name and len(filters) == 1:
+        return next(iter(filters))
+    if not name:
+        raise UserError(f"{path} does not name its filter: add the keyword FILTER, or give --filter.")
+    if name not in filters:
+        raise UserError(f"{path} is in {name}, of which there is no HST image: give one to --hst.")
+    return name
+
+
+def _without(filter_name, name):
+    """Return a name without a filter's, which the images of an exposure differ by."""
+    bare = re.sub(rf"(?i)(^|[-_.]){re.escape(filter_name)}(?=[-_.]|$)", "", name).strip("-_.")
+    return bare or name

@@ -1,0 +1,237 @@
+"""From exposures and HST images to a calibrated data set."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+
+from astropy_imphot.batch import Batch
+from astropy_imphot.errors import UserError
+from astropy_imphot.field.exposure import PICTURE, fit_exposure
+from astropy_imphot.field.pipeline_files import fsf_keywords, has_keywords, write_fsf, write_offset_list
+from astropy_imphot.field.plan import find_exposures, find_hst_images
+from astropy_imphot.field.report import write_report
+from astropy_imphot.field.settings import (
+    check_settings,
+    describe_settings,
+    find_curves,
+    portable_options,
+    require_matplotlib,
+)
+from astropy_imphot.field.store import Store, record, write_record
+from astropy_imphot.field.together import collect
+from astropy_imphot.files import atomic_write
+
+__all__ = ["FittedField", "fit_field"]
+
+log = logging.getLogger("astropy_imphot")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedField:
+    """
+    What `fit_field` found.
+
+    Attributes
+    ----------
+    results : `~astropy.table.QTable`
+        A row for each exposure and filter: as in results.ecsv.
+    exposures : `~astropy.table.QTable`
+        A row for each exposure: as in exposures.ecsv.
+    failures : dict of str to str
+        Why exposures failed, or files of theirs could not be written, by their names.
+    report : path
+        The file report.html.
+    reused : list of str
+        The exposures that an earlier run had finished.
+
+    Examples
+    --------
+    See `fit_field`.
+    """
+
+    results: QTable
+    exposures: QTable
+    failures: dict
+    report: Path
+    reused: list = field(default_factory=list)
+
+
+def fit_field(
+    exposures,
+    hst,
+    outdir,
+    *,
+    filter_name=None,
+    curves=None,
+    fwhm_degree=1,
+    beta_degree=0,
+    star=None,
+    write_psf=None,
+    plots=True,
+    restart=False,
+    nprocess=None,
+    executor=None,
+    progress_bar=None,
+    **options,
+):
+    """
+    Fit many exposures to HST images in several filters, and write what a pipeline needs of them.
+
+    Parameters
+    ----------
+    exposures : sequence of str or path
+        Cubes, of which images in all filters are made, or images; see
+        `~astropy_imphot.field.plan.find_exposures`. They need not share a grid.
+    hst : sequence of str or path
+        HST images at their own pixels, one for each filter.
+    outdir : str or path
+        The folder for all that is written, made if there is none. What an earlier run has finished is
+        not fitted again.
+    filter_name : str, optional
+        The filter of exposures that are images. By default (None) their headers tell it.
+    curves : dict of str to `FilterCurve` or path, optional
+        The filters' curves, by their names. By default (None), and for those that are left out, the curves of
+        ACS that an installed package has, see `FilterCurve.named`.
+    fwhm_degree, beta_degree : int
+        Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
+    star : (float, float, float), optional
+        A star to fit as well, as for `fit_star_photometry`. By default (None) there is none.
+    write_psf : {"copy", "inplace"}, optional
+        Write the PSF into the primary headers of copies of the cubes, or into the cubes. By default (None)
+        it is in the tables only.
+    plots : bool
+        Whether pictures and figures are made (default: True), which needs matplotlib.
+    restart : bool
+        Begin anew, without what earlier runs have finished (default: False).
+    nprocess, executor
+        As for `FitImagePhotometryMP`. Only names of files and small tables travel to other machines, which
+        need the same paths.
+    progress_bar : callable, optional
+        Wraps the iterable of exposures, such as `tqdm.tqdm`. By default (None) nothing is shown.
+    **options
+        For `fit_image_photometry`.
+
+    Returns
+    -------
+    FittedField
+        The tables, which are also in results.ecsv and exposures.ecsv.
+
+    Raises
+    ------
+    UserError
+        If an HST image or a curve cannot be read, two exposures have the same name, an option has an
+        impossible value, or ``outdir`` cannot be written or was made with other options.
+
+    Notes
+    -----
+    Every exposure is written to its own folder in ``outdir``/exposures as soon as it is finished: its
+    results, IMPHOT.fits, a picture, and the regions of objects that changed. At the end follow the tables,
+    OFFSET_LIST.fits and report.html. The combination of the filters is that of
+    `~astropy_imphot.field.combine.combine`; of exposures,
+    `~astropy_imphot.field.compare.compare_exposures` tells which are unlike the others. An exposure that
+    fails is named in ``failures`` and tried again by the next run; the others are not affected.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import fit_field, write_image
+    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> names = ["E1.fits", "E2.fits"]
+    >>> for image, name in zip([field.hst, *field.muse], ["hst.fits", *names]):
+    ...     write_image(image, name, overwrite=True)
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     found = fit_field(names, ["hst.fits"], "out", plots=False, executor=executor)
+    >>> found.exposures["dx"].round(1)
+    <Quantity [ 0.1, -0.1] arcsec>
+    """
+    check_settings(options, fwhm_degree, beta_degree, write_psf)
+    if plots:
+        # Known before the long run, not after it.
+        require_matplotlib()
+    hst = find_hst_images(hst)
+    found = find_exposures(exposures, hst, filter_name)
+    usable = [exposure for exposure in found if not exposure.problem]
+    curves = find_curves(curves or {}, hst) if any(exposure.cube for exposure in usable) else {}
+    if write_psf and not all(exposure.cube for exposure in usable):
+        raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
+    degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
+    settings = describe_settings(options | degrees | {"star": star, "plots": plots}, hst, curves)
+    store = Store(outdir, settings, restart=restart)
+    reused = [one.name for one in usable if store.is_finished(one.name, one.files)]
+    if reused:
+        log.info("%d of %d exposures are finished already.", len(reused), len(found))
+    jobs = {
+        exposure.name: (
+            (exposure, hst, curves, store.folder(exposure.name).absolute(), portable_options(options)),
+            {"degrees": degrees, "star": star, "plots": plots},
+        )
+        for exposure in found
+        if exposure.name not in reused
+    }
+    failures = {}
+    with _Exposures(list(jobs), list(jobs.values()), nprocess=nprocess, executor=executor) as fits:
+        for name, failure in zip(jobs, progress_bar(fits) if progress_bar else fits, strict=True):
+            if failure is not None:
+                failures[name] = failure.error
+    results, table = collect(found, store, failures)
+    if write_psf:
+        failures |= _write_psf(found, table, store, inplace=write_psf == "inplace")
+    report = _write(store, results, table, plots, {one.name: ", ".join(one.files) for one in found})
+    return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
+
+
+class _Exposures(Batch):
+    """The exposures' fits: None, or a `FailedPhotometry` that says why there is none."""
+
+    _function = staticmethod(fit_exposure)
+    _retries = 1
+
+    def __init__(self, names, calls, *, nprocess, executor):
+        super().__init__(names, calls, nprocess=nprocess, executor=executor, on_error="skip")
+
+
+def _write_psf(found, table, store, *, inplace):
+    """Write the PSF's keywords into cubes, and return why some could not be written."""
+    failures = {}
+    rows = {row["exposure"]: row for row in table if np.isfinite(row["fwhm"])}
+    for exposure in found:
+        if exposure.name not in rows:
+            continue
+        row = rows[exposure.name]
+        keywords = fsf_keywords(row["fwhm_coef"].to_value(u.arcsec), np.array(row["beta_coef"]))
+        folder = store.folder(exposure.name)
+        path = Path(exposure.cube) if inplace else folder / Path(exposure.cube).name
+        if path.exists() and has_keywords(path, keywords):
+            continue
+        try:
+            write_fsf(exposure.cube, path, keywords, overwrite=True)
+        except UserError as error:
+            failures[exposure.name] = str(error)
+            continue
+        if inplace:
+            # The change is ours, and no reason to fit the cube again.
+            write_record(folder, record(exposure.files))
+    return failures
+
+
+def _write(store, results, exposures, plots, inputs):
+    """Write the tables, the offsets and the report, and return the report's path."""
+    for name, table in (("results", results), ("exposures", exposures)):
+        with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
+            table.write(temporary)
+    write_offset_list(store.outdir / "OFFSET_LIST.fits", exposures, overwrite=True)
+    pictures = {name: store.folder(name) / PICTURE for name in exposures["exposure"]} if plots else {}
+    report = store.outdir / "report.html"
+    write_report(
+        report,
+        results,
+        exposures,
+        {name: path for name, path in pictures.items() if path.exists()},
+        meta={"options": store.settings, "versions": store.runs, "inputs": inputs},
+    )
+    return report

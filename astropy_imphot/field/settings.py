@@ -1,0 +1,206 @@
+"""What a field is fitted with: checked, described for the record, and made fit to travel."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from astropy_imphot._version import version
+from astropy_imphot.errors import UserError
+from astropy_imphot.field.store import fingerprint
+from astropy_imphot.filters import FilterCurve
+from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
+from astropy_imphot.hst_psf import read_hst_psf
+
+__all__ = [
+    "check_settings",
+    "describe_settings",
+    "find_curves",
+    "portable_options",
+    "require_matplotlib",
+]
+
+MOST_DEGREE = 3
+
+
+def check_settings(options, fwhm_degree, beta_degree, write_psf):
+    """
+    Raise an error if an option is not known, or has an impossible value.
+
+    Parameters
+    ----------
+    options : dict
+        For `fit_image_photometry`.
+    fwhm_degree, beta_degree, write_psf
+        As for `~astropy_imphot.fit_field`.
+
+    Raises
+    ------
+    TypeError
+        If `fit_image_photometry` does not know an option.
+    UserError
+        If a value is impossible.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.settings import check_settings
+    >>> check_settings({"margin": 3.0}, 1, 0, None)
+    """
+    known = set(fit_image_photometry.__kwdefaults__) - {"fitter", "name", "star"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(f"fit_field() got an unexpected keyword argument {unknown[0]!r}")
+    for name, degree in (("fwhm_degree", fwhm_degree), ("beta_degree", beta_degree)):
+        if degree not in range(MOST_DEGREE + 1):
+            raise UserError(f"{name} is {degree}: give 0 to {MOST_DEGREE}.")
+    if write_psf not in (None, "copy", "inplace"):
+        raise UserError(f"write_psf is {write_psf!r}: give 'copy', 'inplace' or None.")
+    fixed_values(options)
+
+
+def require_matplotlib():
+    """
+    Raise a `UserError` if there is no matplotlib.
+
+    Raises
+    ------
+    UserError
+        If it is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.settings import require_matplotlib
+    >>> require_matplotlib()
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError(
+            'pictures need matplotlib: pip install "astropy-imphot[plot]", or use --no_plots (plots=False).'
+        )
+
+
+def find_curves(given, filters):
+    """
+    Return the curves of filters, from the user or from an installed package.
+
+    Parameters
+    ----------
+    given : dict of str to `FilterCurve` or path
+        The user's.
+    filters : iterable of str
+        The filters' names.
+
+    Returns
+    -------
+    dict of str to `FilterCurve`
+        One for each filter.
+
+    Raises
+    ------
+    UserError
+        If one is not found or cannot be read, or is given for a filter that has no HST image.
+
+    Examples
+    --------
+    >>> from astropy_imphot import FilterCurve
+    >>> from astropy_imphot.field.settings import find_curves
+    >>> list(find_curves({"F606W": FilterCurve([5000, 7000], [1, 1])}, ["F606W"]))
+    ['F606W']
+    """
+    given = {name.upper(): curve for name, curve in given.items()}
+    unknown = sorted(set(given) - set(filters))
+    if unknown:
+        raise UserError(
+            f"there is a curve but no HST image for {unknown[0]}: the filters are {', '.join(filters)}."
+        )
+    curves = {}
+    for name in filters:
+        curve = given.get(name)
+        if curve is None:
+            curve = FilterCurve.named(name)
+        elif not isinstance(curve, FilterCurve):
+            curve = FilterCurve.read(curve)
+        curves[name] = FilterCurve(curve.wavelength, curve.sensitivity, name=name, source=curve.source)
+    return curves
+
+
+def describe_settings(options, hst, curves):
+    """
+    Return all that the results depend on and that is the same for every exposure.
+
+    Parameters
+    ----------
+    options : dict
+        Options and their values.
+    hst : dict of str to str
+        The HST images.
+    curves : dict of str to `FilterCurve`
+        The filters' curves.
+
+    Returns
+    -------
+    dict
+        As JSON can hold it; files with what tells whether they change.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.settings import describe_settings
+    >>> describe_settings({"margin": 3.0, "extramask": None}, {}, {})["margin"]
+    3.0
+    """
+    files = {str(path) for path in option_files(options)}
+    described = {"astropy_imphot": version}
+    for key, value in options.items():
+        if isinstance(value, (str, Path)) and str(value) in files:
+            described[key] = [str(Path(value).absolute()), *fingerprint(value)]
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            described[key] = value
+        elif isinstance(value, (tuple, list)):
+            described[key] = [one if isinstance(one, (int, float)) else str(one) for one in value]
+        else:
+            described[key] = f"{type(value).__name__} {_digest(repr(value))}"
+    described |= {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
+    described |= {
+        f"curve of {name}": f"{curve.source or curve.name} {_digest(curve.wavelength, curve.sensitivity)}"
+        for name, curve in curves.items()
+    }
+    return described
+
+
+def portable_options(options):
+    """
+    Return options that mean the same to a process in another folder.
+
+    Parameters
+    ----------
+    options : dict
+        For `fit_image_photometry`.
+
+    Returns
+    -------
+    dict
+        With absolute paths, and with the PSF of the HST images, if it is in a file, as an array.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astropy_imphot.field.settings import portable_options
+    >>> Path(portable_options({"extramask": "mask.fits"})["extramask"]).is_absolute()
+    True
+    """
+    files = {str(path) for path in option_files(options)}
+    portable = {
+        key: str(Path(value).absolute()) if isinstance(value, (str, Path)) and str(value) in files else value
+        for key, value in options.items()
+    }
+    if options.get("hst_psf") is not None:
+        portable["hst_psf"] = read_hst_psf(options["hst_psf"], options.get("hst_psf_scale"))
+    return portable
+
+
+def _digest(*values):
+    """Return a few letters that change if values do."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(value.encode() if isinstance(value, str) else np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:12]
