@@ -21,6 +21,7 @@ FLOORS = [
     ["solve", "verdict"],
     ["models", "changed", "template_noise", "search"],
     ["convolution", "regrid", "wideband", "simulate", "fitting", "results_star"],
+    ["simulate_cubes"],
     ["template", "offsets", "drawing"],
     ["rescale", "resample", "results", "epsf"],
     ["filters", "hst_psf", "noise", "spectra"],
