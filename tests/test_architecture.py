@@ -26,7 +26,7 @@ FLOORS = [
     ["rescale", "resample", "results", "epsf"],
     ["filters", "hst_psf", "noise", "spectra"],
     ["io", "masks"],
-    ["headers", "ds9regions", "otf", "radial"],
+    ["curves", "headers", "ds9regions", "otf", "radial"],
     ["files", "flags"],
     ["errors", "values"],
 ]
