@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from astropy_imphot.io import Grid
 from astropy_imphot.rescale import PIPELINE_UNIT
 
-__all__ = ["CENTER", "STAR_RADIUS", "draw", "draw_exposure", "draw_objects", "sky_grid"]
+__all__ = ["CENTER", "STAR_RADIUS", "draw", "draw_exposure", "draw_objects", "draw_planes", "sky_grid"]
 
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
@@ -28,6 +28,11 @@ STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 # part of the light that GalSim's Fourier transforms may fold back.
 MUSE_RADIUS = 12.0
 MUSE_FOLDING, HST_FOLDING = 5e-4, 5e-3
+
+# Planes are drawn in the Fourier plane, where the field repeats itself: at twice the sampling, so that no
+# seeing that MUSE has is aliased, and with this rim, arcsec, so that no wing comes round.
+OVERSAMPLING = 2
+RIM = 15.0
 
 
 def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
@@ -123,17 +128,66 @@ def draw_exposure(objects, truth, grid):
     return light * truth.scale + background
 
 
+def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
+    """
+    Yield what MUSE sees of the objects with one PSF after the other, without noise.
+
+    Parameters
+    ----------
+    objects : sequence of (float, float, float, `galsim.GSObject`)
+        As `draw_objects` returns them; they are drawn out to any radius.
+    psfs : iterable of (float, float)
+        FWHM (arcsec) and beta of a Moffat, pixel response included, for each plane.
+    grid : `~astropy_imphot.io.Grid`
+        The pixels of the planes.
+    offset : (float, float)
+        How far the objects are moved along the pixel axes, arcsec (default: 0).
+
+    Yields
+    ------
+    array of shape (ny, nx)
+        In the unit of the objects' fluxes per pixel.
+
+    Examples
+    --------
+    >>> import galsim
+    >>> from astropy_imphot.drawing import draw_planes, sky_grid
+    >>> star = (0.0, 0.0, 15.0, galsim.DeltaFunction(flux=100.0))
+    >>> for plane in draw_planes([star], [(0.6, 2.5), (0.8, 2.5)], sky_grid((51, 51))):
+    ...     print(round(float(plane.max()), 2))
+    6.78
+    3.81
+    """
+    import galsim
+    from scipy.fft import irfft2, next_fast_len
+
+    pixel = grid.pixel_scale[0]
+    columns, rows = _pixel_positions(objects, grid) + np.reshape(offset, (2, 1)) / pixel
+    outermost = max([0, *-columns, *-rows, *(columns - grid.shape[1]), *(rows - grid.shape[0])])
+    length = next_fast_len(int(np.ceil(max(grid.shape) + 2 * outermost + RIM / pixel)), real=True)
+    n = length * OVERSAMPLING
+    half = galsim.BoundsI(0, n // 2, -(n // 2), (n - 1) // 2)
+    step = 2 * np.pi / length
+    sky = galsim.ImageCD(half, scale=step)
+    local = _local_wcs(grid)
+    for x, y, (_, _, _, profile) in zip(columns, rows, objects, strict=True):
+        local.profileToImage(profile).shift(x, y).drawKImage(sky, add_to_image=True, recenter=False)
+    otf = galsim.ImageCD(half, scale=step)
+    for fwhm, beta in psfs:
+        galsim.Moffat(fwhm=fwhm / pixel, beta=beta).drawKImage(otf, recenter=False)
+        plane = irfft2(np.fft.ifftshift(sky.array * otf.array, axes=0), s=(n, n)) * OVERSAMPLING**2
+        yield plane[::OVERSAMPLING, ::OVERSAMPLING][: grid.shape[0], : grid.shape[1]]
+
+
 def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
     """Draw the objects as an instrument with this PSF and these pixels sees them."""
     import galsim
 
     accuracy = galsim.GSParams(folding_threshold=folding, maximum_fft_size=16384)
     full = galsim.ImageF(grid.shape[1], grid.shape[0], xmin=0, ymin=0)
-    (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
-    local = galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
+    local = _local_wcs(grid)
     scale = grid.pixel_scale[0]
-    offsets = np.reshape([(-x, y) for x, y, _, _ in objects], (-1, 2)).T * u.arcsec
-    columns, rows = grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets))
+    columns, rows = _pixel_positions(objects, grid)
     for x, y, (_, _, radius, profile) in zip(columns, rows, objects, strict=True):
         half = int(max(radius, least_radius) / scale)
         column, row = round(float(x)), round(float(y))
@@ -148,3 +202,16 @@ def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
         seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
         full[overlap] += stamp[overlap]
     return full.array
+
+
+def _local_wcs(grid):
+    import galsim
+
+    (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
+    return galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
+
+
+def _pixel_positions(objects, grid):
+    """Return the columns and rows of the objects, an array of shape (2, n)."""
+    offsets = np.reshape([(-x, y) for x, y, _, _ in objects], (-1, 2)).T * u.arcsec
+    return np.array(grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets)))

@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from astropy_imphot.curves import installed_curve
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import naming, source_name
 from astropy_imphot.io import read_header
@@ -157,7 +158,9 @@ class FilterCurve:
     sensitivity : array of shape (n,)
         Sensitivities in any unit, linear between the wavelengths and 0 beyond.
     name : str
-        What messages and files call the filter.
+        What messages and files call the filter (default: ``"filter"``).
+    source : str
+        Where the curve is from (default: ``""``, not known).
 
     Raises
     ------
@@ -176,6 +179,7 @@ class FilterCurve:
     wavelength: np.ndarray
     sensitivity: np.ndarray
     name: str = "filter"
+    source: str = ""
 
     def __post_init__(self):
         wavelength = np.atleast_1d(np.asarray(self.wavelength, dtype=float))
@@ -211,7 +215,7 @@ class FilterCurve:
         Returns
         -------
         FilterCurve
-            Named after the file's stem.
+            Named after the file's stem; its source is the path.
 
         Raises
         ------
@@ -245,7 +249,39 @@ class FilterCurve:
         except (ValueError, u.UnitConversionError) as error:
             raise UserError(f"{wave_unit!r} is not a unit of wavelength: use Angstrom, nm or um.") from error
         with naming(str(path)):
-            return cls(wavelength * factor, sensitivity, name=path.stem)
+            return cls(wavelength * factor, sensitivity, name=path.stem, source=str(path))
+
+    @classmethod
+    def named(cls, name, camera="ACS/WFC"):
+        """
+        Return the curve of an HST filter from a package that is installed: galsim or else mpdaf.
+
+        Parameters
+        ----------
+        name : str
+            The filter, such as ``"F775W"``.
+        camera : str
+            ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"`` or ``"WFPC2"``.
+
+        Returns
+        -------
+        FilterCurve
+            Named after the filter; its source is the package, its version and the curve's name in it.
+
+        Raises
+        ------
+        UserError
+            If neither package has the filter, or the camera is not known.
+
+        Examples
+        --------
+        >>> from astropy_imphot import FilterCurve
+        >>> curve = FilterCurve.named("F606W")
+        >>> curve.name, curve.source.split()[-1]
+        ('F606W', 'ACS_wfc_F606W.dat')
+        """
+        wavelength, sensitivity, source = installed_curve(name, camera)
+        return cls(wavelength, sensitivity, name=name.strip().upper(), source=source)
 
     def integral(self, start, stop):
         """

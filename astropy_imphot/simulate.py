@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from scipy.ndimage import gaussian_filter
 
 from astropy_imphot.drawing import CENTER, STAR_RADIUS, draw, draw_exposure, draw_objects, sky_grid
 from astropy_imphot.filters import HstFilterInfo
-from astropy_imphot.headers import unit_string
 from astropy_imphot.rescale import PIPELINE_UNIT
+from astropy_imphot.simulate_cubes import muse_cube
 
 __all__ = [
     "CENTER",
@@ -329,56 +328,3 @@ def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
             )
         )
     return SimulatedField(hst, muse, field.truth)
-
-
-def muse_cube(image, wavelengths, *, noise, seed):
-    """
-    Make a cube of which every plane shows the same image, in MUSE's layout.
-
-    Parameters
-    ----------
-    image : `~astropy.nddata.CCDData`
-        What every plane shows, of shape (ny, nx).
-    wavelengths : array of shape (nz,)
-        Equally spaced wavelengths of the planes, Angstrom.
-    noise : float
-        Standard deviation of the noise in each plane, in the image's unit.
-    seed : int
-        Seed of the noise.
-
-    Returns
-    -------
-    `~astropy.io.fits.HDUList`
-        Primary header, DATA and STAT.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astropy_imphot.simulate import muse_cube, simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
-    >>> cube = muse_cube(field.muse[0], np.arange(7000.0, 7100.0, 25.0), noise=1.0, seed=2)
-    >>> cube["DATA"].shape
-    (4, 50, 50)
-    """
-    rng = np.random.default_rng(seed)
-    shape = (len(wavelengths), *image.shape)
-    data = (image.data + rng.normal(0, noise, shape)).astype(np.float32)
-    header = image.wcs.to_header()
-    header.update(
-        CTYPE3="AWAV",
-        CUNIT3="Angstrom",
-        CRPIX3=1.0,
-        CRVAL3=wavelengths[0],
-        PC3_3=1.0,
-        CDELT3=wavelengths[1] - wavelengths[0],
-        BUNIT=unit_string(image.unit),
-    )
-    stat = header.copy()
-    stat["BUNIT"] = unit_string(image.unit**2)
-    return fits.HDUList(
-        [
-            fits.PrimaryHDU(header=fits.Header(image.meta)),
-            fits.ImageHDU(data, header=header, name="DATA"),
-            fits.ImageHDU(np.full(shape, noise**2, dtype=np.float32), header=stat, name="STAT"),
-        ]
-    )

@@ -26,11 +26,12 @@ FLOORS = [
     ["solve", "verdict"],
     ["models", "changed", "template_noise", "search", "reference"],
     ["convolution", "regrid", "wideband", "simulate", "fitting", "results_star"],
+    ["simulate_cubes"],
     ["template", "offsets", "drawing"],
     ["rescale", "resample", "results", "epsf"],
     ["filters", "hst_psf", "noise", "spectra"],
     ["io", "masks"],
-    ["headers", "ds9regions", "otf", "radial"],
+    ["curves", "headers", "ds9regions", "otf", "radial"],
     ["files", "flags"],
     ["errors", "values"],
 ]
