@@ -15,7 +15,9 @@ PACKAGE = Path(astropy_imphot.__file__).parent
 FLOORS = [
     ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
     ["cli.arguments"],
-    ["batch", "correct", "plotting", "saving", "tables"],
+    ["field.report"],
+    ["field.figures", "field.pictures"],
+    ["batch", "correct", "field.cells", "field.markup", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],
     ["solve", "verdict"],

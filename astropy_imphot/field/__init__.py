@@ -1,0 +1,1 @@
+"""Many exposures of a field in several HST filters, fitted together."""
