@@ -16,7 +16,7 @@ FLOORS = [
     ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
     ["cli.arguments"],
     ["field.report"],
-    ["field.figures", "field.pictures"],
+    ["field.figures", "field.pictures", "field.sections"],
     ["batch", "correct", "field.cells", "field.markup", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],
