@@ -11,7 +11,7 @@ from astropy_imphot.field.run import FittedField, fit_field
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
-from astropy_imphot.flags import FitFlags
+from astropy_imphot.flags import ExposureFlags, FitFlags
 from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
@@ -27,6 +27,7 @@ from astropy_imphot.wideband import bandpass_image, bandpass_images
 
 __all__ = [
     "ConvolvedTemplate2D",
+    "ExposureFlags",
     "FilterCurve",
     "FitFlags",
     "FitImageAndStarPhotometryMP",

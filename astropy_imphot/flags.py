@@ -1,13 +1,23 @@
-"""The verdict on a fit: one bit for each thing that its user should know."""
+"""The verdicts on fits and on exposures: one bit for each thing that their user should know."""
 
 from enum import IntFlag
 
 import numpy as np
 
-__all__ = ["FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
+__all__ = ["ExposureFlags", "FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
 
 
-class FitFlags(IntFlag):
+class _Flags(IntFlag):
+    """Bits that have a meaning in words."""
+
+    def __new__(cls, value, meaning=""):  # noqa: D102
+        flag = int.__new__(cls, value)
+        flag._value_ = value
+        flag.meaning = meaning
+        return flag
+
+
+class FitFlags(_Flags):
     """
     What is doubtful about a fit; 0 if nothing is. The ``meaning`` of each flag says it in words.
 
@@ -30,12 +40,6 @@ class FitFlags(IntFlag):
     256 MANY_CHANGED: objects that changed cover so much that some of them were kept
     """
 
-    def __new__(cls, value, meaning=""):  # noqa: D102
-        flag = int.__new__(cls, value)
-        flag._value_ = value
-        flag.meaning = meaning
-        return flag
-
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
     AT_BOUND = 2, "a parameter ended at a bound"
     DEGENERATE = 4, "fwhm and beta are not determined separately: fix beta"
@@ -45,6 +49,33 @@ class FitFlags(IntFlag):
     TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
     FEW_PIXELS = 128, "few pixels were fitted"
     MANY_CHANGED = 256, "objects that changed cover so much that some of them were kept"
+
+
+class ExposureFlags(_Flags):
+    """
+    What is doubtful about an exposure among others; 0 if nothing is. Each flag has a ``meaning`` in words.
+
+    Examples
+    --------
+    >>> from astropy_imphot.flags import ExposureFlags
+    >>> for flag in ExposureFlags:
+    ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
+      1 FILTERS_DISAGREE: the filters disagree by more than their errors
+      2 OUTLYING_FILTER: one filter disagrees with the others
+      4 FILTER_MISSING: a filter failed or could not be used
+      8 DOUBTFUL_FIT: a filter's fit is flagged
+     16 BAD_SCALE: the flux scale is far from the field's median
+     32 OUTLYING_OFFSET: the offset is far from the field's median
+     64 HIGH_BACKGROUND: the background is far from the field's median
+    """
+
+    FILTERS_DISAGREE = 1, "the filters disagree by more than their errors"
+    OUTLYING_FILTER = 2, "one filter disagrees with the others"
+    FILTER_MISSING = 4, "a filter failed or could not be used"
+    DOUBTFUL_FIT = 8, "a filter's fit is flagged"
+    BAD_SCALE = 16, "the flux scale is far from the field's median"
+    OUTLYING_OFFSET = 32, "the offset is far from the field's median"
+    HIGH_BACKGROUND = 64, "the background is far from the field's median"
 
 
 # Fewer fitted pixels than this are few: 4 x 4 arcsec.
@@ -147,7 +178,7 @@ def combined(raised):
     return flags
 
 
-def flag_names(flags):
+def flag_names(flags, kind=FitFlags):
     """
     Return the names of the flags that are raised.
 
@@ -155,6 +186,8 @@ def flag_names(flags):
     ----------
     flags : int
         The flags, as in a table.
+    kind : type
+        What they are flags of: `FitFlags` (the default) or `ExposureFlags`.
 
     Returns
     -------
@@ -163,11 +196,13 @@ def flag_names(flags):
 
     Examples
     --------
-    >>> from astropy_imphot.flags import flag_names
+    >>> from astropy_imphot.flags import ExposureFlags, flag_names
     >>> flag_names(130)
     ['AT_BOUND', 'FEW_PIXELS']
+    >>> flag_names(36, ExposureFlags)
+    ['FILTER_MISSING', 'OUTLYING_OFFSET']
     """
-    return [flag.name for flag in FitFlags if flag & flags]
+    return [flag.name for flag in kind if flag & flags]
 
 
 def _degenerate(values, errors, free, covariance):

@@ -1,24 +1,62 @@
 """Figures of fits. matplotlib is imported here only, and only when a figure is made."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from scipy import fft
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.flags import flag_names
 
-__all__ = ["close", "plot_image_fit", "plot_star_fit", "show"]
+__all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
 # Objects' offsets are drawn if they are known to this, arcsec, which is so many pixels long.
 KNOWN_OFFSET = 0.05
 ARROW_PIXELS = 10
 
 
-def _pyplot():
+@contextmanager
+def _needs_matplotlib():
     try:
-        import matplotlib.pyplot as plt
+        yield
     except ImportError as error:
         raise UserError('plots need matplotlib: pip install "astropy-imphot[plot]".') from error
+
+
+def _pyplot():
+    with _needs_matplotlib():
+        import matplotlib.pyplot as plt
     return plt
+
+
+def new_figure(width, height):
+    """
+    Make a figure that is only saved: no window knows of it, and it need not be closed.
+
+    Parameters
+    ----------
+    width, height : float
+        Its size in inches.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure, empty.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.plotting import new_figure
+    >>> new_figure(5, 4).axes
+    []
+    """
+    with _needs_matplotlib():
+        from matplotlib.figure import Figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plot_image_fit(fit, *, title=None):
@@ -57,46 +95,63 @@ def plot_image_fit(fit, *, title=None):
     grid = figure.add_gridspec(2, 3, height_ratios=(3, 2))
     figure.suptitle(fit.name if title is None else title)
 
+    first = figure.add_subplot(grid[0, 0])
+    others = [figure.add_subplot(grid[0, index], sharex=first, sharey=first) for index in (1, 2)]
+    for axes, shown in zip([first, *others], draw_image_row([first, *others], fit), strict=True):
+        axes.set(xlabel="x (pixels)", ylabel="y (pixels)" if axes is first else "")
+        bar = figure.colorbar(shown, ax=axes, orientation="horizontal", shrink=0.9)
+        bar.set_label(unit_text(fit.bg.unit), fontsize="small")
+    _plot_offsets(axes, fit)
+    _plot_spectra(figure.add_subplot(grid[1, :2]), fit)
+    _write_values(figure.add_subplot(grid[1, 2]), fit)
+    return figure
+
+
+def draw_image_row(row, fit):
+    """
+    Draw the data, the model and the residual of an image fit next to each other.
+
+    Parameters
+    ----------
+    row : sequence of 3 `~matplotlib.axes.Axes`
+        Where they are drawn.
+    fit : `FittedImagePhotometry`
+        The result of `fit_image_photometry`.
+
+    Returns
+    -------
+    list of `~matplotlib.image.AxesImage`
+        The three images, as colour bars need them. What they show is described
+        in `plot_image_fit`.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.plotting import draw_image_row, new_figure
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> fit = fit_image_photometry(field.hst, field.muse[0])
+    >>> len(draw_image_row(new_figure(9, 3).subplots(1, 3), fit))
+    3
+    """
     mask = fit.residual.mask
     background = fit.bg.value
     stretch = _stretch(fit.data.data[~mask] - background)
     span = 4 * np.sqrt(np.mean(fit.residual.data[~mask] ** 2)) or 1.0
     images = {
-        "MUSE": (fit.data.data - background, stretch),
-        "model": (fit.model.data - background, stretch),
-        "MUSE - model": (fit.residual.data, (-span, span)),
+        "MUSE": (fit.data.data - background, stretch, "viridis"),
+        "model": (fit.model.data - background, stretch, "viridis"),
+        "MUSE - model": (fit.residual.data, (-span, span), "RdBu_r"),
     }
-    unit = _unit_text(fit.bg.unit)
     rows, columns = _extent(~mask)
-    axes = None
-    for index, (name, (pixels, (low, high))) in enumerate(images.items()):
-        axes = figure.add_subplot(grid[0, index], sharex=axes, sharey=axes)
-        shown = axes.imshow(
-            pixels,
-            origin="lower",
-            vmin=low,
-            vmax=high,
-            cmap="viridis" if index < 2 else "RdBu_r",
-            interpolation="nearest",
-        )
-        axes.imshow(
-            np.where(mask, 0.75, np.nan),
-            origin="lower",
-            vmin=0,
-            vmax=1,
-            cmap="gray",
-            alpha=0.6,
-            interpolation="nearest",
-        )
-        axes.set(title=name, xlabel="x (pixels)", ylabel="y (pixels)" if index == 0 else "")
-        axes.set(xlim=columns, ylim=rows)
-        bar = figure.colorbar(shown, ax=axes, orientation="horizontal", shrink=0.9)
-        bar.set_label(unit, fontsize="small")
+    look = {"origin": "lower", "interpolation": "nearest"}
+    shown = []
+    for axes, (name, (pixels, (low, high), colours)) in zip(row, images.items(), strict=True):
+        shown.append(axes.imshow(pixels, vmin=low, vmax=high, cmap=colours, **look))
+        axes.imshow(np.where(mask, 0.75, np.nan), vmin=0, vmax=1, cmap="gray", alpha=0.6, **look)
+        axes.set(title=name, xlim=columns, ylim=rows)
         _plot_changed(axes, fit)
-    _plot_offsets(axes, fit)
-    _plot_spectra(figure.add_subplot(grid[1, :2]), fit, mask)
-    _write_values(figure.add_subplot(grid[1, 2]), fit)
-    return figure
+    return shown
 
 
 def plot_star_fit(fit, *, title=None):
@@ -158,7 +213,7 @@ def _plot_profile(axes, below, star, name):
     axes.set_yscale("symlog", linthresh=5 * noise)
     # Ticks next to 0 would stand on top of its.
     axes.set_yticks([tick for tick in axes.get_yticks() if tick == 0 or tick > 10 * noise])
-    axes.set(title=f"{name} star", ylabel=f"flux per pixel\n({_unit_text(star.data.unit)})")
+    axes.set(title=f"{name} star", ylabel=f"flux per pixel\n({unit_text(star.data.unit)})")
     axes.tick_params(labelbottom=False)
     axes.legend()
     below.plot(distance, residual / noise, ".", ms=2, color="0.5", rasterized=True)
@@ -176,10 +231,11 @@ def _plot_star_residual(figure, axes, star, name):
     )
     axes.set(title=f"{name} - Moffat", xlabel="x (pixels)", ylabel="y (pixels)", facecolor="0.75")
     bar = figure.colorbar(shown, ax=axes)
-    bar.set_label(_unit_text(star.data.unit), fontsize="small")
+    bar.set_label(unit_text(star.data.unit), fontsize="small")
 
 
-def _unit_text(unit):
+def unit_text(unit):
+    """Return a unit as matplotlib writes it in an axis label."""
     return unit.to_string("latex_inline")
 
 
@@ -266,7 +322,8 @@ def _plot_offsets(axes, fit):
     axes.quiverkey(arrows, 0.9, 0.05, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
 
 
-def _plot_spectra(axes, fit, mask):
+def _plot_spectra(axes, fit):
+    mask = fit.residual.mask
     scale = fit.fitted_model.template.pixel_scale
     for name, image, style in (
         ("MUSE", fit.data.data - fit.bg.value, "-"),

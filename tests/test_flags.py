@@ -9,7 +9,7 @@ from astropy.nddata import CCDData
 
 from astropy_imphot import fit_image_photometry, fit_star_photometry, make_template
 from astropy_imphot.changed import object_pixels
-from astropy_imphot.flags import FitFlags, flag_names
+from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
 from astropy_imphot.simulate import CENTER, Star, Truth, simulate_field, with_noise
 from astropy_imphot.verdict import significant
 
@@ -47,12 +47,14 @@ def check_written(fit):
         assert (f"flag {flag.value}, {flag.name}" in report) == (flag in fit.flags)
 
 
-def test_each_has_a_bit_and_a_meaning():
-    assert [flag.value for flag in FitFlags] == [2**bit for bit in range(len(FitFlags))]
-    assert len({flag.meaning for flag in FitFlags}) == len(FitFlags)
-    assert all(len(flag.meaning) > 10 for flag in FitFlags)
-    assert flag_names(0) == []
-    assert flag_names(sum(FitFlags)) == [flag.name for flag in FitFlags]
+@pytest.mark.parametrize("kind", [FitFlags, ExposureFlags])
+def test_each_has_a_bit_and_a_meaning(kind):
+    assert [flag.value for flag in kind] == [2**bit for bit in range(len(kind))]
+    assert len({flag.meaning for flag in kind}) == len(kind)
+    assert all(len(flag.meaning) > 10 for flag in kind)
+    assert flag_names(0, kind) == []
+    assert flag_names(sum(kind), kind) == [flag.name for flag in kind]
+    assert isinstance(kind(3), kind)
 
 
 def test_good_fit(good):

@@ -41,8 +41,8 @@ def _parser():
         description="Fit all exposures of a field to HST images in several filters, combine the filters, and "
         "write tables, OFFSET_LIST.fits, IMPHOT.fits and a report.",
         epilog="Run it again after an interruption, and it goes on where it was; exposures that failed are "
-        "tried again, and more exposures can be added. Prints a line for each exposure; fwhm and beta are those "
-        "at 7000 Angstrom. The exit status is 1 if an exposure failed.",
+        "tried again, and more exposures can be added. Prints a line for each exposure; fwhm and beta are "
+        "those at 7000 Angstrom. The exit status is 1 if an exposure failed.",
     )
     parser.add_argument("exposures", nargs="+", help="FITS files of MUSE cubes or images, on any grids")
     parser.add_argument(

@@ -1,0 +1,315 @@
+"""Figures of a field: all exposures together."""
+
+import numpy as np
+
+from astropy_imphot.field.cells import label, numbers, texts
+from astropy_imphot.flags import ExposureFlags
+from astropy_imphot.plotting import new_figure, unit_text
+
+__all__ = ["fwhm_against_time", "fwhm_against_wavelength", "scale_and_background", "sky_offsets"]
+
+# Inches; figures are shown as narrow as a telephone is.
+SIZE = (5.4, 4.2)
+
+# More names than these would hide the figure; more exposures are told apart by a colour bar or their number.
+MOST_NAMES = 8
+
+# Polynomials of wavelength are in l = (wavelength - BLUE) / (RED - BLUE) - 0.5, Angstrom.
+BLUE, RED = 4750.0, 9350.0
+
+MARKERS = "os^DvP<>X"
+
+
+def fwhm_against_wavelength(results, exposures):
+    """
+    Draw the FWHM that each filter of each exposure has, and each exposure's polynomial.
+
+    Parameters
+    ----------
+    results : `~astropy.table.QTable`
+        One row for each exposure and filter.
+    exposures : `~astropy.table.QTable`
+        One row for each exposure; those with a finite ``fwhm_coef`` have a curve.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure. Its colours tell exposures apart.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.figures import fwhm_against_wavelength
+    >>> results = QTable(
+    ...     {
+    ...         "exposure": ["E1", "E1"],
+    ...         "wavelength": [5921.0, 8045.0] * u.AA,
+    ...         "fwhm": [0.66, 0.61] * u.arcsec,
+    ...         "fwhm_err": [0.01, 0.01] * u.arcsec,
+    ...     }
+    ... )
+    >>> exposures = QTable({"exposure": ["E1"], "fwhm_coef": [[-0.108, 0.632]] * u.arcsec})
+    >>> axes = fwhm_against_wavelength(results, exposures).axes[0]
+    >>> axes.get_xlabel()
+    'wavelength (Angstrom)'
+    """
+    figure, axes = _axes()
+    wavelength, fwhm, error = (numbers(results, key) for key in ("wavelength", "fwhm", "fwhm_err"))
+    owners = np.array(texts(results, "exposure"))
+    names = texts(exposures, "exposure")
+    many = len(names) > MOST_NAMES
+    colours, mappable = _sequence_colours(len(names))
+    curve_of = numbers(exposures, "fwhm_coef")
+    grid = np.linspace(BLUE, RED, 100)
+    drawn = False
+    for name, colour, coefficients in zip(names, colours, curve_of, strict=True):
+        rows = (owners == name) & np.isfinite(wavelength) & np.isfinite(fwhm)
+        if rows.any():
+            look = {"ms": 3, "lw": 0.8, "alpha": 0.6} if many else {"ms": 5, "lw": 1.2}
+            bars = np.nan_to_num(error[rows])
+            axes.errorbar(
+                wavelength[rows], fwhm[rows], bars, fmt="o", color=colour, label=label(name), **look
+            )
+            drawn = True
+        if np.isfinite(coefficients).all():
+            curve = np.polyval(coefficients, (grid - BLUE) / (RED - BLUE) - 0.5)
+            axes.plot(grid, curve, color=colour, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
+            drawn = True
+    if not drawn:
+        return _without(figure, axes, "no exposure has a FWHM")
+    axes.set(xlabel="wavelength (Angstrom)", ylabel="FWHM (arcsec)")
+    if many:
+        figure.colorbar(mappable, ax=axes, label="number of the exposure")
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small")
+    return figure
+
+
+def fwhm_against_time(exposures):
+    """
+    Draw the FWHM of the exposures, at the reference wavelength, against the time of observation.
+
+    Parameters
+    ----------
+    exposures : `~astropy.table.QTable`
+        One row for each exposure.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure, without the exposures of which the time is not known.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.figures import fwhm_against_time
+    >>> exposures = QTable(
+    ...     {
+    ...         "mjd_obs": [56921.10, 56921.13],
+    ...         "fwhm": [0.66, 0.61] * u.arcsec,
+    ...         "fwhm_err": [0.01, 0.01] * u.arcsec,
+    ...     }
+    ... )
+    >>> fwhm_against_time(exposures).axes[0].get_xlabel()
+    'days after MJD 56921'
+    """
+    figure, axes = _axes()
+    time, fwhm, error = (numbers(exposures, key) for key in ("mjd_obs", "fwhm", "fwhm_err"))
+    known = np.isfinite(time) & np.isfinite(fwhm)
+    if not known.any():
+        return _without(figure, axes, "no exposure has a time and a FWHM")
+    start = int(np.floor(time[known].min()))
+    bars = np.nan_to_num(error[known])
+    axes.errorbar(time[known] - start, fwhm[known], bars, fmt="o", ms=4, lw=1, color="C0")
+    axes.set(xlabel=f"days after MJD {start}", ylabel="FWHM (arcsec)")
+    return figure
+
+
+def sky_offsets(exposures):
+    """
+    Draw the offsets of the exposures and their errors as ellipses of one standard deviation.
+
+    Parameters
+    ----------
+    exposures : `~astropy.table.QTable`
+        One row for each exposure.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure. Offsets are differences of coordinates, as in the table, and the
+        outlying ones have names.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.figures import sky_offsets
+    >>> exposures = QTable(
+    ...     {
+    ...         "exposure": ["E1", "E2"],
+    ...         "dra": [0.31, 0.28] * u.arcsec,
+    ...         "ddec": [-0.12, -0.15] * u.arcsec,
+    ...         "dra_err": [0.003, 0.004] * u.arcsec,
+    ...         "ddec_err": [0.003, 0.002] * u.arcsec,
+    ...         "radec_corr": [0.1, -0.4],
+    ...         "flags": [0, 0],
+    ...     }
+    ... )
+    >>> len(sky_offsets(exposures).axes)
+    1
+    """
+    from matplotlib.collections import PolyCollection
+
+    figure, axes = _axes()
+    dra, ddec = numbers(exposures, "dra"), numbers(exposures, "ddec")
+    known = np.isfinite(dra) & np.isfinite(ddec)
+    if not known.any():
+        return _without(figure, axes, "no exposure has an offset")
+    outlying = (np.nan_to_num(numbers(exposures, "flags")).astype(int) & ExposureFlags.OUTLYING_OFFSET) > 0
+    errors = [np.nan_to_num(numbers(exposures, key)) for key in ("dra_err", "ddec_err", "radec_corr")]
+    outlines = [_ellipse(*row) for row in np.transpose([dra, ddec, *errors])[known]]
+    colours = np.where(outlying, "C3", "C0")[known]
+    axes.add_collection(PolyCollection(outlines, facecolors=colours, edgecolors=colours, lw=0.8, alpha=0.3))
+    axes.scatter(dra[known], ddec[known], s=9, c=colours, zorder=3)
+    axes.axvline(np.median(dra[known]), color="0.6", lw=0.8, ls="--", zorder=0)
+    axes.axhline(np.median(ddec[known]), color="0.6", lw=0.8, ls="--", zorder=0)
+    named = known if known.sum() <= MOST_NAMES else known & outlying
+    for index in np.flatnonzero(named)[:MOST_NAMES]:
+        name = label(texts(exposures[[index]], "exposure")[0])
+        axes.annotate(
+            name, (dra[index], ddec[index]), xytext=(4, 4), textcoords="offset points", fontsize="small"
+        )
+    _frame(axes, np.concatenate(outlines))
+    axes.set(
+        xlabel="dra (arcsec, difference of coordinates)", ylabel="ddec (arcsec, difference of coordinates)"
+    )
+    return figure
+
+
+def _ellipse(x, y, x_error, y_error, correlation):
+    """Return the outline of one standard deviation."""
+    turn = np.linspace(0, 2 * np.pi, 40)
+    along, across = np.cos(turn), np.sin(turn)
+    independent = np.sqrt(max(0.0, 1 - correlation**2))
+    return np.transpose(
+        [x + x_error * along, y + y_error * (correlation * along + independent * across)],
+    )
+
+
+def _frame(axes, points):
+    """Show all points in a square, as ellipses are distorted otherwise."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = 0.55 * max(*(high - low), 0.01)
+    for limits, middle in zip((axes.set_xlim, axes.set_ylim), 0.5 * (low + high), strict=True):
+        limits(middle - half, middle + half)
+    axes.set_aspect("equal")
+
+
+def scale_and_background(results, exposures):
+    """
+    Draw the flux scale and the background of all filters, and the common scale, over the exposures.
+
+    Parameters
+    ----------
+    results : `~astropy.table.QTable`
+        One row for each exposure and filter.
+    exposures : `~astropy.table.QTable`
+        One row for each exposure.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure. Each filter has a colour, from blue to red; the common scale is black.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.figures import scale_and_background
+    >>> flux = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
+    >>> results = QTable(
+    ...     {
+    ...         "exposure": ["E1", "E1"],
+    ...         "filter": ["F606W", "F814W"],
+    ...         "wavelength": [5921.0, 8045.0] * u.AA,
+    ...         "scale": [0.98, 1.01],
+    ...         "scale_err": [0.01, 0.01],
+    ...         "bg": [1.2, 0.4] * flux,
+    ...         "bg_err": [0.1, 0.1] * flux,
+    ...     }
+    ... )
+    >>> exposures = QTable({"exposure": ["E1"], "scale": [0.995], "scale_err": [0.01]})
+    >>> [axes.get_ylabel().split()[0] for axes in scale_and_background(results, exposures).axes]
+    ['scale', 'background']
+    """
+    figure = new_figure(*SIZE)
+    above, below = figure.subplots(2, 1, sharex=True)
+    names = texts(exposures, "exposure")
+    number = {name: index for index, name in enumerate(names, start=1)}
+    places = np.array([number.get(name, 0) for name in texts(results, "exposure")])
+    filters = np.array(texts(results, "filter"))
+    wavelength = numbers(results, "wavelength")
+    order = sorted(set(filters), key=lambda name: np.nan_to_num(wavelength[filters == name]).max())
+    size = 3 if len(names) > MOST_NAMES else 5
+    for index, name in enumerate(order):
+        rows = (filters == name) & (places > 0)
+        # Points of several filters would hide each other.
+        shift = 0.3 * ((index + 0.5) / len(order) - 0.5) * 2
+        look = {
+            "fmt": MARKERS[index % len(MARKERS)],
+            "color": _filter_colour(index, len(order)),
+            "ms": size,
+            "lw": 0.8,
+            "label": label(name),
+        }
+        for axes, key in ((above, "scale"), (below, "bg")):
+            _points(axes, places[rows] + shift, results[rows], key, look)
+    look = {"fmt": "s", "color": "k", "ms": size, "lw": 0.8, "label": "common", "mfc": "none"}
+    _points(above, np.arange(1, len(names) + 1), exposures, "scale", look)
+    above.set_ylabel("scale (MUSE/HST)")
+    below.set_ylabel(f"background\n({unit_text(results['bg'].unit)})")
+    below.set(xlabel="number of the exposure", xlim=(0.4, len(names) + 0.6))
+    below.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = above.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize="small")
+    return figure
+
+
+def _points(axes, x, table, key, look):
+    values, errors = numbers(table, key), np.nan_to_num(numbers(table, f"{key}_err"))
+    known = np.isfinite(values)
+    if known.any():
+        axes.errorbar(x[known], values[known], errors[known], **look)
+
+
+def _axes():
+    figure = new_figure(*SIZE)
+    return figure, figure.add_subplot()
+
+
+def _without(figure, axes, why):
+    axes.axis("off")
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
+    return figure
+
+
+def _sequence_colours(count):
+    """Return a colour for each exposure, and what a colour bar is made of."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    # The palest yellow cannot be seen on white.
+    palette = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
+    mappable = ScalarMappable(Normalize(1, max(count, 2)), palette)
+    return mappable.to_rgba(np.arange(1, count + 1)), mappable
+
+
+def _filter_colour(index, count):
+    from matplotlib import colormaps
+
+    return colormaps["turbo"](0.1 + 0.8 * (index + 0.5) / count)

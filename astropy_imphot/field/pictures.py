@@ -1,0 +1,114 @@
+"""Pictures of exposures: what was fitted to all filters of one."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from astropy_imphot.field.cells import label
+from astropy_imphot.flags import flag_names
+from astropy_imphot.plotting import draw_image_row, new_figure
+from astropy_imphot.results import FittedImagePhotometry
+
+__all__ = ["exposure_picture", "save_jpeg"]
+
+# Inches: the width of a picture, and the extremes of a row's height.
+WIDTH = 9.0
+ROW_HEIGHTS = (1.2, 6.0)
+
+# From what looks perfect to what can still be judged.
+JPEG_QUALITIES = (85, 70, 55, 40, 30, 20)
+
+
+def exposure_picture(fits):
+    """
+    Draw the data, the model and the residual of all filters of an exposure.
+
+    Parameters
+    ----------
+    fits : dict of str to `FittedImagePhotometry`, or sequence of them
+        The fits, of which each gets a row with the key, or the fit's name. Those that have
+        no images, because they failed or are fits of stars, get a row that says so.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        The figure; what it shows is described in `~astropy_imphot.plot_image_fit`.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.field.pictures import exposure_picture, save_jpeg
+    >>> from astropy_imphot.simulate import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> fit = fit_image_photometry(field.hst, field.muse[0])
+    >>> save_jpeg(exposure_picture({"F775W": fit}), "E1.jpg")
+    """
+    named = list(fits.items()) if isinstance(fits, Mapping) else [(fit.name, fit) for fit in fits]
+    heights = [_row_height(fit) for _, fit in named]
+    figure = new_figure(WIDTH, sum(heights) + 0.3)
+    grid = figure.add_gridspec(len(named), 3, height_ratios=heights)
+    for index, (name, fit) in enumerate(named):
+        if not isinstance(fit, FittedImagePhotometry):
+            axes = figure.add_subplot(grid[index, :])
+            axes.axis("off")
+            axes.text(0.5, 0.5, f"{label(name)}: no images ({fit.method})", ha="center", va="center")
+            continue
+        row = [figure.add_subplot(grid[index, column]) for column in range(3)]
+        draw_image_row(row, fit)
+        for axes in row:
+            axes.set(xticks=[], yticks=[])
+            if index:
+                axes.set_title("")
+        names = [label(name), *flag_names(fit.flags)]
+        row[0].set_ylabel("\n".join(names), fontsize="medium" if len(names) == 1 else "small")
+    return figure
+
+
+def _row_height(fit):
+    if not isinstance(fit, FittedImagePhotometry):
+        return 0.4
+    rows, columns = fit.data.shape
+    return float(np.clip(WIDTH / 3 * rows / columns, *ROW_HEIGHTS))
+
+
+def save_jpeg(figure, path, *, dpi=100, largest=100_000):
+    """
+    Save a figure as a JPEG file that is small.
+
+    Parameters
+    ----------
+    figure : `~matplotlib.figure.Figure`
+        The figure.
+    path : str or path
+        The file, which is replaced if there is one.
+    dpi : float
+        Pixels per inch (default: 100).
+    largest : int
+        Bytes that the file may have; the quality is lowered, within limits, until it has not
+        more (default: 100000).
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.pictures import save_jpeg
+    >>> from astropy_imphot.plotting import new_figure
+    >>> save_jpeg(new_figure(5, 4), "empty.jpg")
+    """
+    from PIL import Image
+
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, facecolor="white", pil_kwargs={"compress_level": 1})
+    with Image.open(drawn) as image:
+        pixels = image.convert("RGB")
+    for quality in JPEG_QUALITIES:
+        packed = BytesIO()
+        pixels.save(packed, format="JPEG", quality=quality, optimize=True)
+        if len(packed.getvalue()) <= largest:
+            break
+    Path(path).write_bytes(packed.getvalue())
