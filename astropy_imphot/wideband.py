@@ -3,6 +3,8 @@
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import astropy.units as u
@@ -17,8 +19,14 @@ from astropy_imphot.io import read_cube
 
 __all__ = ["bandpass_image", "bandpass_images"]
 
-# Voxels read at a time: large enough for the disk, small enough for the memory.
+# Pixels of which the sums are kept at a time: all those of an exposure; of a mosaic a strip of rows, enough
+# for long runs of the disk in each plane.
+STRIP_PIXELS = 300_000
+
+# Voxels read at a time: large enough for the disk, small enough for the memory. They are fewer in strips, for
+# the images of a mosaic take memory themselves, and systems map more of a file around short runs.
 BLOCK_VOXELS = 20_000_000
+STRIP_BLOCK_VOXELS = 1_500_000
 
 # Voxels added at a time: long runs of each plane, and few enough to stay in the processor's cache.
 PIECE_VOXELS = 1_500_000
@@ -42,7 +50,7 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     curve : `FilterCurve`, str, path, or (wavelength, sensitivity)
         The filter's sensitivity; a file has two columns, and wavelengths are in Angstrom.
     progress_bar : callable, optional
-        Wraps the iterable of blocks of planes, such as `tqdm.tqdm`. By default (None)
+        Wraps the list of blocks of voxels, such as `tqdm.tqdm`. By default (None)
         nothing is shown.
 
     Returns
@@ -126,26 +134,36 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     edges = _plane_edges(cube)
     weights = np.array([_plane_weights(curve, edges, name) for curve in curves])
     blocks = _blocks(weights, cube.data.shape)
+    layers = [cube.data, _variances(cube), _flags(cube)]
+    shape = cube.data.shape[1:]
+    # Arrays of their own: an image that is let go of gives its memory back.
+    data = [np.empty(shape, np.float32) for _ in curves]
+    variances = [None if layers[1] is None else np.empty(shape, np.float32) for _ in curves]
     with ThreadPoolExecutor(N_THREADS) as executor:
-        sums = _WeightedSums(weights, cube, executor)
-        for planes in blocks if progress_bar is None else progress_bar(blocks):
-            sums.add(planes)
-            if opened_here:
-                # The file is mapped once, so that STAT and DQ go, too.
-                drop_pages(cube.data)
-    return sums.images()
+        steps = blocks if progress_bar is None else progress_bar(blocks)
+        for rows, of_strip in groupby(steps, key=itemgetter(0)):
+            strip = [None if layer is None else layer[:, rows] for layer in layers]
+            sums = _WeightedSums(weights, strip, executor)
+            for _, planes in of_strip:
+                sums.add(planes)
+                if opened_here:
+                    # The file is mapped once, so that STAT and DQ go, too.
+                    drop_pages(cube.data)
+            for number, (mean, variance) in enumerate(zip(data, variances, strict=True)):
+                mean[rows], found = sums.mean(number)
+                if variance is not None:
+                    variance[rows] = found
+    return [_image(cube, *own) for own in zip(data, variances, strict=True)]
 
 
 class _WeightedSums:
-    """The running sums over planes, one row for each curve."""
+    """The running sums over the planes of a strip, one row for each curve."""
 
-    def __init__(self, weights, cube, executor):
+    def __init__(self, weights, layers, executor):
         self.weights = weights
-        self.cube = cube
+        self.layers = layers
         self.executor = executor
-        self.variance = _variances(cube)
-        self.mask = None if cube.mask is None else np.broadcast_to(cube.mask, cube.data.shape)
-        shape = (len(weights), int(np.prod(cube.data.shape[1:])))
+        shape = (len(weights), int(np.prod(layers[0].shape[1:])))
         self.weight = np.zeros(shape)
         self.flux = np.zeros(shape)
         self.power = np.zeros(shape)
@@ -157,7 +175,7 @@ class _WeightedSums:
         count, n_pixels = weights.shape[1], self.weight.shape[1]
         layers = [
             None if layer is None else np.asarray(layer[planes]).reshape(count, n_pixels)
-            for layer in (self.cube.data, self.variance, self.mask)
+            for layer in self.layers
         ]
         step = max(1, PIECE_VOXELS // count)
 
@@ -174,28 +192,23 @@ class _WeightedSums:
         # What fails in a thread is raised here.
         list(self.executor.map(add_pixels, bounds[:-1], bounds[1:]))
 
-    def images(self):
-        shape = self.cube.data.shape[1:]
-        wcs = self.cube.wcs.celestial
-        images = []
-        for weight, flux, power in zip(self.weight, self.flux, self.power, strict=True):
-            valid = weight > 0
-            weight = np.where(valid, weight, np.nan)
-            mask = None if valid.all() else ~valid.reshape(shape)
-            variance = None
-            if self.variance is not None:
-                variance = VarianceUncertainty((power / weight**2).reshape(shape).astype(np.float32))
-            images.append(
-                CCDData(
-                    (flux / weight).reshape(shape).astype(np.float32),
-                    mask=mask,
-                    uncertainty=variance,
-                    unit=self.cube.unit,
-                    wcs=wcs,
-                    meta=self.cube.meta.copy(),
-                )
-            )
-        return images
+    def mean(self, number):
+        shape = self.layers[0].shape[1:]
+        weight = np.where(self.weight[number] > 0, self.weight[number], np.nan)
+        return [(total / weight).reshape(shape) for total in (self.flux[number], self.power[number] / weight)]
+
+
+def _image(cube, data, variance):
+    # Sums are finite: there is no mean where no voxel is valid, and nowhere else.
+    mask = np.isnan(data)
+    return CCDData(
+        data,
+        mask=mask if mask.any() else None,
+        uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
+        unit=cube.unit,
+        wcs=cube.wcs.celestial,
+        meta=cube.meta.copy(),
+    )
 
 
 def _native(block):
@@ -246,6 +259,10 @@ def _variances(cube):
     return uncertainty.represent_as(VarianceUncertainty).array
 
 
+def _flags(cube):
+    return None if cube.mask is None else np.broadcast_to(cube.mask, cube.data.shape)
+
+
 def _as_curve(curve):
     if isinstance(curve, FilterCurve):
         return curve
@@ -283,12 +300,16 @@ def _plane_weights(curve, edges, name):
 
 
 def _blocks(weights, shape):
-    """Return slices over the planes that any of the curves needs."""
+    """Return slices over the rows and over the planes that any of the curves needs, strip by strip."""
+    _, ny, nx = shape
+    height = min(max(1, STRIP_PIXELS // nx), ny)
+    voxels = BLOCK_VOXELS if height == ny else STRIP_BLOCK_VOXELS
+    step = max(1, voxels // (height * nx))
     used = np.flatnonzero(weights.any(axis=0))
-    step = max(1, BLOCK_VOXELS // int(np.prod(shape[1:])))
     runs = np.split(used, np.flatnonzero(np.diff(used) > 1) + 1)
     return [
-        slice(start, min(start + step, run[-1] + 1))
+        (slice(top, min(top + height, ny)), slice(start, min(start + step, run[-1] + 1)))
+        for top in range(0, ny, height)
         for run in runs
         for start in range(run[0], run[-1] + 1, step)
     ]

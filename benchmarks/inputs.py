@@ -10,15 +10,17 @@ from astropy.io import fits
 from astropy_imphot import make_template, write_image
 from astropy_imphot.simulate import Truth, simulate_field, sky_grid, with_noise
 
-# A full MUSE exposure, of which the field of view, turned, fills the greater part.
+# A full MUSE exposure, of which the field of view, turned, fills the greater part, and a mosaic of exposures
+# in fewer planes, each of them wider: their number matters for the disk, not for the memory.
 CUBE_SHAPE = (3681, 320, 320)
-FIELD_WIDTH = 300
+WIDE_CUBE_SHAPE = (40, 2500, 2500)
+FIELD_FRACTION = 0.94
 FIELD_ANGLE = np.radians(5)
 
 # A mosaic such as those of the deep fields, larger than the MUSE field by far.
 MOSAIC_SIZE = 20_000
 
-BLOCK_PLANES = 40
+BLOCK_VOXELS = 6_250_000
 BLOCK_ROWS = 500
 
 TRUTH = Truth(dx=0.12, dy=-0.08, scale=0.95, bg=0.5, fwhm=0.65, beta=2.8)
@@ -51,15 +53,17 @@ def write_exposures(folder, seed, count):
     return str(template), [str(path) for path in exposures]
 
 
-def write_cube(path, seed):
-    """Write a full exposure: DATA and STAT, not finite outside the field of view."""
-    _check_space(path, 8 * np.prod(CUBE_SHAPE, dtype=float))
+def write_cube(path, seed, shape=CUBE_SHAPE):
+    """Write a cube of MUSE's wavelengths: DATA and STAT, not finite outside the field of view."""
+    _check_space(path, 8 * np.prod(shape, dtype=float))
     rng = np.random.default_rng(seed)
-    header = sky_grid(CUBE_SHAPE[1:]).wcs.to_header()
-    header.update(CTYPE3="AWAV", CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=4750.0, PC3_3=1.0, CDELT3=1.25)
-    y, x = np.mgrid[: CUBE_SHAPE[1], : CUBE_SHAPE[2]] - (np.array(CUBE_SHAPE[1:])[:, None, None] - 1) / 2
+    header = sky_grid(shape[1:]).wcs.to_header()
+    width = 1.25 * CUBE_SHAPE[0] / shape[0]
+    header.update(CTYPE3="AWAV", CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=4750.0, PC3_3=1.0, CDELT3=width)
+    y, x = np.mgrid[: shape[1], : shape[2]] - (np.array(shape[1:])[:, None, None] - 1) / 2
     cos, sin = np.cos(FIELD_ANGLE), np.sin(FIELD_ANGLE)
-    outside = np.maximum(abs(cos * x - sin * y), abs(sin * x + cos * y)) > FIELD_WIDTH / 2
+    away = np.maximum(abs(cos * x - sin * y), abs(sin * x + cos * y))
+    outside = away > FIELD_FRACTION * min(shape[1:]) / 2
 
     def data(shape):
         return rng.normal(10, 5, shape)
@@ -68,12 +72,13 @@ def write_cube(path, seed):
         return rng.uniform(20, 30, shape)
 
     fits.PrimaryHDU().writeto(path)
+    step = max(1, BLOCK_VOXELS // (shape[1] * shape[2]))
     for name, draw in (("DATA", data), ("STAT", stat)):
         blocks = (
-            np.where(outside, np.nan, draw((min(BLOCK_PLANES, CUBE_SHAPE[0] - start), *CUBE_SHAPE[1:])))
-            for start in range(0, CUBE_SHAPE[0], BLOCK_PLANES)
+            np.where(outside, np.nan, draw((min(step, shape[0] - start), *shape[1:])))
+            for start in range(0, shape[0], step)
         )
-        _append(path, name, header, CUBE_SHAPE, blocks)
+        _append(path, name, header, shape, blocks)
 
 
 def write_mosaic(path, seed):

@@ -24,6 +24,7 @@ from astropy.modeling.fitting import TRFLSQFitter
 from astropy.table import Table
 from inputs import (
     CUBE_SHAPE,
+    WIDE_CUBE_SHAPE,
     field,
     field_and_template,
     write_cube,
@@ -229,13 +230,10 @@ def measure_bandpass(options):
             "several": lambda: bandpass_images(path, curves),
         }
         seconds = alternate(calls, options.repeats)
-        statement = "from astropy_imphot import bandpass_images; "
-        peaks = {
-            count: peak_memory(
-                f"{statement} bandpass_images({str(path)!r}, {list(CURVES.values())[:count]!r})"
-            )
-            for count in (1, len(curves))
-        }
+        peaks = {count: _bandpass_memory(path, count) for count in (1, len(curves))}
+        path.unlink()
+        write_cube(path, options.seed, WIDE_CUBE_SHAPE)
+        wide_peak = _bandpass_memory(path, len(curves))
     median = medians(seconds)
     several = f"{len(curves)} curves in one pass"
     rows = (
@@ -263,7 +261,21 @@ def measure_bandpass(options):
         ),
         figure("bandpass_image, memory", peaks[1], "MB", 400, reference="a cube of 3 GB"),
         figure(f"bandpass_images, memory, {several}", peaks[len(curves)], "MB", 400, reference="the same"),
+        figure(
+            f"bandpass_images, memory, {several}, mosaic",
+            wide_peak,
+            "MB",
+            400,
+            reference="images of 150 MB, a cube of 2 GB",
+        ),
     ]
+
+
+def _bandpass_memory(path, count):
+    curves = list(CURVES.values())[:count]
+    return peak_memory(
+        f"from astropy_imphot import bandpass_images; images = bandpass_images({str(path)!r}, {curves!r})"
+    )
 
 
 def _union(curves):

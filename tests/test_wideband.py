@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -201,9 +202,9 @@ def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
     monkeypatch.setattr(wideband, "BLOCK_VOXELS", voxels)
     blocks = []
 
-    def progress_bar(planes):
-        blocks.extend(planes)
-        return planes
+    def progress_bar(steps):
+        blocks.extend(planes for _, planes in steps)
+        return steps
 
     images = bandpass_images(cube_path, CURVES, progress_bar=progress_bar)
     for image, curve in zip(images, CURVES, strict=True):
@@ -219,6 +220,48 @@ def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
         for n in range(NZ)
     ]
     np.testing.assert_array_equal(np.sort(planes), np.flatnonzero(weighted))
+
+
+# Rows at a time: 1, some that do not divide their number, and all.
+@pytest.mark.parametrize("pixels", [1, 3 * NX, NY * NX])
+def test_strips_do_not_matter(cube_path, monkeypatch, pixels):
+    monkeypatch.setattr(wideband, "STRIP_PIXELS", pixels)
+    monkeypatch.setattr(wideband, "STRIP_BLOCK_VOXELS", 500)
+    for image, curve in zip(bandpass_images(cube_path, CURVES), CURVES, strict=True):
+        flux, noise, mask = expected(cube_hdus(), curve)
+        np.testing.assert_array_equal(np.isnan(image.data), mask)
+        np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
+        np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+
+
+def test_strips_give_exactly_the_same(monkeypatch):
+    """Of values and weights that are added up without rounding."""
+    hdus = cube_hdus()
+    for name in ("DATA", "STAT"):
+        hdus[name].data[:] = np.round(64 * hdus[name].data) / 64
+    edge = START - STEP / 2
+    curves = [FilterCurve([edge, edge + n * STEP], [1, 1], name=f"{n}") for n in (NZ, 8)]
+    whole = bandpass_images(hdus, curves)
+    monkeypatch.setattr(wideband, "STRIP_PIXELS", 2 * NX)
+    for image, one in zip(bandpass_images(hdus, curves), whole, strict=True):
+        np.testing.assert_array_equal(image.data, one.data)
+        np.testing.assert_array_equal(image.uncertainty.array, one.uncertainty.array)
+        np.testing.assert_array_equal(image.mask, one.mask)
+
+
+def test_memory_of_a_wide_field():
+    """Of a mosaic, which takes as much as an exposure, and the images that are returned."""
+    voxels = np.ones((4, 1600, 1600), "f4")
+    cube = NDData(voxels, VarianceUncertainty(voxels, copy=False), wcs=WCS(header()), unit="ct", meta={})
+    curves = [FilterCurve([START, START + 3 * STEP], [1, 1])] * 3
+    tracemalloc.start()
+    try:
+        images = bandpass_images(cube, curves)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = sum(image.data.nbytes + image.uncertainty.array.nbytes for image in images)
+    assert peak < 2 * size
 
 
 @pytest.mark.parametrize(("voxels", "threads"), [(1, 1), (200, 2), (10**9, 3), (1000, 100)])
