@@ -1,0 +1,122 @@
+"""
+How accurate the combination of an exposure's filters is: simulated cubes whose PSF narrows with wavelength.
+
+Prints, for what a filter tells and for what the filters tell together, the root mean square error, the mean
+quoted error, and the pull: the root mean square of error / quoted error, which is 1 if errors are honest.
+
+    python benchmarks/combination.py --exposures 24
+"""
+
+import argparse
+import os
+
+# Read when numpy is imported.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from astropy.table import Table
+from tqdm import tqdm
+
+from astropy_imphot import FilterCurve, bandpass_images, fit_image_photometry
+from astropy_imphot.field.combine import REFERENCE, combine, relative
+from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
+
+# Where the polynomial of the FWHM is compared with the truth, Angstrom.
+WAVELENGTHS = (5500.0, REFERENCE, 9000.0)
+
+
+def main():
+    """Simulate, fit, combine and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--exposures", type=int, default=24, help="how many (default: 24)")
+    parser.add_argument("--size", type=float, default=30.0, help="of the fields, arcsec (default: 30)")
+    parser.add_argument("--seed", type=int, default=20261122, help="of all random numbers")
+    parser.add_argument("--nprocess", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument("--output", help="also write the table to this file, such as combination.ecsv")
+    options = parser.parse_args()
+    seeds = [(options.seed, number, options.size) for number in range(options.exposures)]
+    with ProcessPoolExecutor(options.nprocess) as executor:
+        rows = [row for found in tqdm(executor.map(measure, seeds), total=len(seeds)) for row in found]
+    table = summary(rows)
+    print(f"{options.exposures} exposures, seed {options.seed}")
+    print("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+    if options.output:
+        table.write(options.output, overwrite=True)
+
+
+def random_cube_truth(rng):
+    """Return a truth such as MUSE exposures have."""
+    return CubeTruth(
+        dx=rng.uniform(-0.4, 0.4),
+        dy=rng.uniform(-0.4, 0.4),
+        scale=rng.uniform(0.85, 1.15),
+        bg=rng.uniform(-1, 1),
+        fwhm=rng.uniform(0.5, 0.9),
+        slope=rng.uniform(-5e-5, -1e-5),
+        beta=rng.uniform(2.2, 3.2),
+    )
+
+
+def measure(job):
+    """Return tuples of (what, quantity, true value, value, error) for one exposure."""
+    seed, number, size = job
+    truth = random_cube_truth(np.random.default_rng([seed, number]))
+    field = simulate_cubes([seed, number, 1], [truth], size=size)
+    images = bandpass_images(field.cubes[0], [FilterCurve.named(name) for name in field.hst])
+    wavelengths = {name: image.meta["FILTWAVE"] for name, image in zip(field.hst, images, strict=True)}
+    fits = {
+        name: fit_image_photometry(hst, image)
+        for (name, hst), image in zip(field.hst.items(), images, strict=True)
+    }
+    together = combine(fits, wavelengths)
+    rows = []
+    for name, fit in fits.items():
+        true = {key: getattr(truth, key) for key in ("dx", "dy", "scale", "beta")}
+        true["fwhm"] = truth.fwhm_at(wavelengths[name])
+        rows += [
+            (name, key, true[key], fit.values[key].value, fit.values[key].stdev)
+            for key in ("dx", "dy", "scale", "fwhm", "beta")
+        ]
+    for key in ("dx", "dy", "scale", "beta"):
+        value = together.values[key]
+        rows.append(("together", key, getattr(truth, key), value.value, value.stdev))
+    for wavelength in WAVELENGTHS:
+        powers = relative(wavelength) ** np.arange(len(together.fwhm_coef) - 1, -1, -1)
+        error = np.sqrt(powers @ together.fwhm_cov @ powers)
+        key = f"fwhm({wavelength:.0f})"
+        rows.append(("together", key, truth.fwhm_at(wavelength), powers @ together.fwhm_coef, error))
+    rows.append(("together", "chi2/dof", 1.0, together.chi2 / max(together.dof, 1), np.nan))
+    return rows
+
+
+def summary(rows):
+    """Return the errors and pulls of all exposures as a table."""
+    cells = []
+    for what, key in dict.fromkeys((row[0], row[1]) for row in rows):
+        true, value, error = np.array([row[2:] for row in rows if (row[0], row[1]) == (what, key)]).T
+        away = value - true
+        cells.append(
+            (
+                what,
+                key,
+                away.mean(),
+                np.sqrt(np.mean(away**2)),
+                error.mean(),
+                np.sqrt(np.mean((away / error) ** 2)),
+                100 * np.max(np.abs(away / true)) if key.startswith("fwhm") else np.nan,
+            )
+        )
+    table = Table(
+        rows=cells, names=("from", "quantity", "bias", "rms error", "quoted", "pull", "largest error (%)")
+    )
+    for name in table.colnames[2:]:
+        table[name].info.format = ".2f" if name in ("pull", "largest error (%)") else ".5f"
+    return table
+
+
+if __name__ == "__main__":
+    main()
