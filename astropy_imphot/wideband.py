@@ -9,6 +9,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 
@@ -57,7 +58,9 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     -------
     `~astropy.nddata.CCDData`
         The image, of shape (ny, nx), in the cube's unit, with its variance where the
-        cube has one, and masked where no voxel of the spectrum is valid.
+        cube has one, and masked where no voxel of the spectrum is valid. Its ``meta`` has the keywords
+        FILTER, the curve's name, and FILTWAVE, the mean wavelength in Angstrom of what the curve
+        weights of the cube.
 
     Raises
     ------
@@ -153,7 +156,20 @@ def bandpass_images(cube, curves, *, progress_bar=None):
                 mean[rows], found = sums.mean(number)
                 if variance is not None:
                     variance[rows] = found
-    return [_image(cube, *own) for own in zip(data, variances, strict=True)]
+    images = [_image(cube, *own) for own in zip(data, variances, strict=True)]
+    for image, curve, weight in zip(images, curves, weights, strict=True):
+        _describe(image.meta, curve, np.average((edges[:-1] + edges[1:]) / 2, weights=weight))
+    return images
+
+
+def _describe(meta, curve, wavelength):
+    # Headers hold ASCII only.
+    name = curve.name.encode("ascii", "replace").decode()
+    for key, value, comment in (
+        ("FILTER", name, "Filter curve"),
+        ("FILTWAVE", round(float(wavelength), 3), "[Angstrom] Mean wavelength of filter x cube"),
+    ):
+        meta[key] = (value, comment) if isinstance(meta, fits.Header) else value
 
 
 class _WeightedSums:

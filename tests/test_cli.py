@@ -307,7 +307,9 @@ def test_wideband_options(folder, field, capsys):
     names = ["F775W_IMAGE_E1.fits", "F775W_miniimage.fits", "F775W_Image-3.fits"]
     assert capsys.readouterr().out.split() == names
     expected = bandpass_image(paths[0], ([7200, 7800], [0.5, 1.0]))
-    assert_allclose(read_image(names[0]).data, expected.data)
+    image = read_image(names[0])
+    assert_allclose(image.data, expected.data)
+    assert (image.meta["FILTER"], image.meta["FILTWAVE"]) == ("F775W", expected.meta["FILTWAVE"])
     assert make_wideband_image.main(words) == 1
     assert make_wideband_image.main([*words, "--overwrite", "--quiet", "--nprocess", "2"]) == 0
     assert capsys.readouterr().out == ""

@@ -16,7 +16,16 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 from mpdaf.obj import Cube
 
-from astropy_imphot import FilterCurve, UserError, bandpass_image, bandpass_images, wideband
+from astropy_imphot import (
+    FilterCurve,
+    UserError,
+    bandpass_image,
+    bandpass_images,
+    read_cube,
+    read_image,
+    wideband,
+    write_image,
+)
 
 NZ, NY, NX = 60, 7, 9
 START, STEP = 6000.0, 1.25
@@ -192,8 +201,34 @@ def test_several_curves_in_one_pass(cube_path):
 
 def test_images_do_not_share_their_headers(cube_path):
     blue, red = bandpass_images(cube_path, CURVES[1:3])
-    blue.meta["FILTER"] = "blue"
-    assert "FILTER" not in red.meta
+    blue.meta["OBSERVER"] = "blue"
+    assert "OBSERVER" not in red.meta
+
+
+@pytest.mark.parametrize("kind", [fits.Header, dict])
+def test_images_say_which_filter_they_are_of(cube_path, tmp_path, kind):
+    cube = read_cube(cube_path)
+    cube.meta = kind(cube.meta)
+    before = kind(cube.meta)
+    image, other = bandpass_images(cube, CURVES[1:3])
+    assert cube.meta == before
+    assert (image.meta["FILTER"], other.meta["FILTER"]) == (CURVES[1].name, CURVES[2].name)
+    write_image(image, tmp_path / "image.fits")
+    header = read_image(tmp_path / "image.fits").meta
+    assert header["FILTER"] == CURVES[1].name
+    edges = START + STEP * (np.arange(NZ + 1) - 0.5)
+    weights = [integral(*limits, CURVES[1]) for limits in zip(edges[:-1], edges[1:], strict=True)]
+    mean = np.sum(weights * (edges[:-1] + STEP / 2)) / np.sum(weights)
+    assert header["FILTWAVE"] == pytest.approx(mean, abs=1e-3)
+    if kind is fits.Header:
+        written = fits.getheader(tmp_path / "image.fits")
+        assert "Angstrom" in written.comments["FILTWAVE"]
+        assert written.comments["FILTER"]
+
+
+def test_name_that_a_header_cannot_hold(cube_path):
+    image = bandpass_image(cube_path, FilterCurve(CURVE.wavelength, CURVE.sensitivity, name="Hα"))
+    assert image.meta["FILTER"] == "H?"
 
 
 # Planes at a time: 1, 1, some that do not divide their number, and all.
