@@ -15,7 +15,7 @@ PACKAGE = Path(astropy_imphot.__file__).parent
 FLOORS = [
     ["cli.fit_photometry", "cli.make_wideband_image", "cli.regrid_hst_to_muse"],
     ["cli.arguments"],
-    ["batch", "correct", "plotting", "saving", "tables"],
+    ["batch", "correct", "field.pipeline_files", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],
     ["solve", "verdict"],

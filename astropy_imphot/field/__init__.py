@@ -1,0 +1,1 @@
+"""Many exposures and filters: from cubes to what a pipeline needs."""
