@@ -20,7 +20,7 @@ FLOORS = [
     ["field.settings", "field.together"],
     ["field.exposure", "field.compare", "field.report"],
     ["field.combine", "field.plan", "field.store", "field.figures", "field.pictures", "field.sections"],
-    ["batch", "correct", "field.cells", "field.markup", "plotting", "saving", "tables"],
+    ["batch", "correct", "field.cells", "field.markup", "field.pipeline_files", "plotting", "saving", "tables"],
     ["fit_star"],
     ["fit_image"],
     ["solve", "verdict"],
