@@ -10,6 +10,8 @@ from astropy_imphot.otf import frequencies
 
 __all__ = [
     "autocorrelation",
+    "coherence",
+    "cross_correlation",
     "excess_on_objects",
     "inverse",
     "sandwich_covariance",
@@ -71,15 +73,46 @@ def autocorrelation(residual, valid, max_lag=MAX_LAG):
     >>> bool(abs(correlation[1, 1] - 1) < 0.03), bool(abs(correlation[0, 0]) < 0.03)
     (True, True)
     """
-    shape = [fft.next_fast_len(size + max_lag, real=True) for size in residual.shape]
+    return cross_correlation(residual, residual, valid, max_lag)
+
+
+def cross_correlation(one, other, valid, max_lag=MAX_LAG):
+    """
+    Return the mean product of the residuals of two images that are some pixels apart.
+
+    Parameters
+    ----------
+    one, other : arrays of shape (ny, nx)
+        Weighted residuals.
+    valid : bool array of shape (ny, nx)
+        The pixels that count in both.
+    max_lag
+        As for `autocorrelation`.
+
+    Returns
+    -------
+    array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        The correlation, that of opposite directions taken together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import cross_correlation
+    >>> noise = np.random.default_rng(1).normal(size=(2, 200, 200))
+    >>> found = cross_correlation(noise[0], noise[0] + noise[1], np.ones((200, 200), bool), max_lag=1)
+    >>> bool(abs(found[1, 1] - 1) < 0.03)
+    True
+    """
+    shape = _padded(one.shape, max_lag)
     lags = np.arange(-max_lag, max_lag + 1)
 
-    def products(image):
-        power = np.abs(fft.rfft2(image, s=shape)) ** 2
-        return fft.irfft2(power, s=shape)[np.ix_(lags, lags)]
+    def products(*images):
+        first, last = (fft.rfft2(images[place], s=shape) for place in (0, -1))
+        return fft.irfft2((np.conj(first) * last).real, s=shape)[np.ix_(lags, lags)]
 
     pairs = np.maximum(products(valid.astype(float)).round(), 1)
-    return products(np.where(valid, residual, 0)) / pairs
+    both = (one,) if one is other else (one, other)
+    return products(*(np.where(valid, image, 0) for image in both)) / pairs
 
 
 def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=None, max_lag=MAX_LAG):
@@ -190,19 +223,60 @@ def score_parts(jacobian, correlation):
     >>> round(float(np.sum(parts**2)), 6)
     400.0
     """
-    n_free, ny, nx = jacobian.shape
-    max_lag = len(correlation) // 2
-    shape = [fft.next_fast_len(size + max_lag, real=True) for size in (ny, nx)]
-    kernel = np.zeros(shape)
-    lags = np.arange(-max_lag, max_lag + 1)
-    kernel[np.ix_(lags, lags)] = correlation
-    # Its transform is the noise's power, which a few pixels can make negative by chance.
-    power = np.maximum(fft.rfft2(kernel).real, 0)
+    shape = _padded(jacobian.shape[1:], len(correlation) // 2)
+    # A few pixels can make it negative by chance.
+    power = np.maximum(_power(correlation, shape), 0)
     # A sum over the pixels is one over the frequencies (Parseval), half of which a real image needs.
     power[:, 1 : (shape[1] + 1) // 2] *= 2
     spectra = fft.rfft2(jacobian, s=shape)
     spectra *= np.sqrt(power / np.prod(shape))
-    return spectra.reshape(n_free, -1).view(spectra.real.dtype)
+    return spectra.reshape(len(jacobian), -1).view(spectra.real.dtype)
+
+
+def coherence(cross, one, other, shape):
+    """
+    Return how much of the noise of two images is the same, for each of the parts of `score_parts`.
+
+    Parameters
+    ----------
+    cross : array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        From `cross_correlation`.
+    one, other : arrays of that shape
+        From `autocorrelation`.
+    shape : (int, int)
+        The images' (ny, nx).
+
+    Returns
+    -------
+    array of shape (m,)
+        From -1 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise import coherence
+    >>> white = np.pad([[4.0]], 1)
+    >>> np.unique(coherence(0.5 * white, white, white, (10, 10)))
+    array([0.5])
+    """
+    shape = _padded(shape, len(cross) // 2)
+    shared, *powers = (_power(correlation, shape) for correlation in (cross, one, other))
+    own = np.sqrt(np.prod(np.maximum(powers, 0), axis=0))
+    ratio = np.divide(shared, own, out=np.zeros(own.shape), where=own > 0)
+    # A part for the real and one for the imaginary part of each frequency.
+    return np.clip(ratio, -1, 1).ravel().repeat(2)
+
+
+def _padded(shape, max_lag):
+    return [fft.next_fast_len(size + max_lag, real=True) for size in shape]
+
+
+def _power(correlation, shape):
+    """Return the spectrum of noise that has a correlation."""
+    kernel = np.zeros(shape)
+    lags = np.arange(len(correlation)) - len(correlation) // 2
+    kernel[np.ix_(lags, lags)] = correlation
+    return fft.rfft2(kernel).real
 
 
 def inverse(matrix, sizes_of=None):

@@ -1,6 +1,7 @@
 """One exposure's filters combined: one offset, and a PSF that changes smoothly with wavelength."""
 
 from dataclasses import dataclass
+from itertools import combinations, combinations_with_replacement
 
 import astropy.units as u
 import numpy as np
@@ -10,7 +11,14 @@ from scipy.special import chdtrc
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import weighted_jacobian
 from astropy_imphot.flags import FitFlags
-from astropy_imphot.noise import autocorrelation, excess_on_objects, inverse, score_parts
+from astropy_imphot.noise import (
+    autocorrelation,
+    coherence,
+    cross_correlation,
+    excess_on_objects,
+    inverse,
+    score_parts,
+)
 from astropy_imphot.offsets import sky_jacobian, sky_offsets
 from astropy_imphot.rescale import image_grids_aligned
 from astropy_imphot.values import FittedValue
@@ -217,55 +225,47 @@ def joint_covariance(fits):
         The n parameters (filter, name) that filters share, or that depend on them; fixed ones have a
         covariance of 0.
     covariance : array of shape (n, n)
-        Theirs. Filters overlap, so that the noise of their images is correlated: by the same factor, which
-        is that of the residuals, at every frequency.
+        Theirs. Filters overlap, so that the noise of their images is correlated: as much, at every frequency,
+        as their residuals are.
 
     Examples
     --------
     See `combine`, which uses it.
     """
-    noises = {name: _Noise.of(fit) for name, fit in fits.items()}
+    noises = {name: _Noise(fit) for name, fit in fits.items()}
+    shared = {
+        (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
+    } | {(name, name): fit.covariance for name, fit in fits.items()}
     keys = [(name, key) for name in fits for key in (*SHARED, *OWN)]
     covariance = np.zeros((len(keys), len(keys)))
-    for i, (name, key) in enumerate(keys):
-        for j, (other, other_key) in enumerate(keys[: i + 1]):
-            free, other_free = fits[name].free, fits[other].free
-            if key not in free or other_key not in other_free:
-                continue
-            block = fits[name].covariance if name == other else noises[name].shared_with(noises[other])
-            covariance[i, j] = covariance[j, i] = block[free.index(key), other_free.index(other_key)]
+    for (i, (name, key)), (j, (other, other_key)) in combinations_with_replacement(enumerate(keys), 2):
+        free, other_free = fits[name].free, fits[other].free
+        if key in free and other_key in other_free:
+            value = shared[name, other][free.index(key), other_free.index(other_key)]
+            covariance[i, j] = covariance[j, i] = value
     return {(name, key): fits[name].values[key].value for name, key in keys}, covariance
 
 
 class _Noise:
     """What the noise of an image does to the fit's parameters, frequency by frequency."""
 
-    def __init__(self, image, residual, parts):
-        self.image = image
-        self.residual = residual
-        self.parts = parts
-        self._shared = {}
-
-    @classmethod
-    def of(cls, fit):
-        valid = ~fit.residual.mask
-        residual = np.where(valid, fit.residual.data, 0) * fit.weights
-        excess = excess_on_objects(residual, valid, fit.labels)
+    def __init__(self, fit):
+        self.image = fit.data
+        self.valid = ~fit.residual.mask
+        residual = np.where(self.valid, fit.residual.data, 0) * fit.weights
+        excess = excess_on_objects(residual, self.valid, fit.labels)
+        self.residual = residual / excess
+        self.correlation = autocorrelation(self.residual, self.valid)
         jacobian = weighted_jacobian(fit.fitted_model, fit.free, residual.shape, fit.weights)
-        parts = score_parts(jacobian * excess, autocorrelation(residual / excess, valid))
-        return cls(fit.data, residual / excess, fit.bread @ parts)
+        self.parts = fit.bread @ score_parts(jacobian * excess, self.correlation)
 
     def shared_with(self, other):
         """Return the covariance of the parameters of two fits."""
-        if id(other) not in self._shared:
-            factor = 0.0
-            if image_grids_aligned(self.image, other.image):
-                both = (self.residual != 0) & (other.residual != 0)
-                one, two = self.residual[both], other.residual[both]
-                factor = (one @ two) / max(np.sqrt((one @ one) * (two @ two)), 1e-300)
-            parts = other.parts.T if factor else np.zeros((self.parts.shape[1], len(other.parts)))
-            self._shared[id(other)] = factor * (self.parts @ parts)
-        return self._shared[id(other)]
+        if not image_grids_aligned(self.image, other.image):
+            return np.zeros((len(self.parts), len(other.parts)))
+        both = cross_correlation(self.residual, other.residual, self.valid & other.valid)
+        same = coherence(both, self.correlation, other.correlation, self.valid.shape)
+        return (self.parts * same) @ other.parts.T
 
 
 @dataclass(frozen=True, eq=False)

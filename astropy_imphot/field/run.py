@@ -1,17 +1,19 @@
 """From exposures and HST images to a calibrated data set."""
 
 import logging
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
+from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.batch import Batch
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
-from astropy_imphot.field.pipeline_files import fsf_keywords, has_keywords, write_fsf, write_offset_list
+from astropy_imphot.field.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.report import write_report
 from astropy_imphot.field.settings import (
@@ -23,7 +25,7 @@ from astropy_imphot.field.settings import (
 )
 from astropy_imphot.field.store import Store, record, write_record
 from astropy_imphot.field.together import collect
-from astropy_imphot.files import atomic_write
+from astropy_imphot.files import atomic_write, opened
 
 __all__ = ["FittedField", "fit_field"]
 
@@ -124,7 +126,7 @@ def fit_field(
     ------
     UserError
         If an HST image or a curve cannot be read, two exposures have the same name, an option has an
-        impossible value, or ``outdir`` cannot be written or was made with other options.
+        impossible value, ``outdir`` cannot be written or was made with other options, or every exposure fails.
 
     Notes
     -----
@@ -178,6 +180,8 @@ def fit_field(
         for name, failure in zip(jobs, progress_bar(fits) if progress_bar else fits, strict=True):
             if failure is not None:
                 failures[name] = failure.error
+    if len(failures) == len(found):
+        raise UserError(f"no exposure could be fitted: {'; '.join(failures.values())}")
     results, table = collect(found, store, failures)
     if write_psf:
         failures |= _write_psf(found, table, store, inplace=write_psf == "inplace")
@@ -206,9 +210,9 @@ def _write_psf(found, table, store, *, inplace):
         keywords = fsf_keywords(row["fwhm_coef"].to_value(u.arcsec), np.array(row["beta_coef"]))
         folder = store.folder(exposure.name)
         path = Path(exposure.cube) if inplace else folder / Path(exposure.cube).name
-        if path.exists() and has_keywords(path, keywords):
-            continue
         try:
+            if path.exists() and _has(path, keywords):
+                continue
             write_fsf(exposure.cube, path, keywords, overwrite=True)
         except UserError as error:
             failures[exposure.name] = str(error)
@@ -219,12 +223,18 @@ def _write_psf(found, table, store, *, inplace):
     return failures
 
 
+def _has(path, keywords):
+    """Tell whether a cube has the keywords of the PSF already."""
+    with opened(path) as hdus:
+        header = hdus[0].header
+    return all(header.get(key) == value for key, value in keywords.items())
+
+
 def _write(store, results, exposures, plots, inputs):
-    """Write the tables, the offsets and the report, and return the report's path."""
+    """Write the tables, the report and the offsets, and return the report's path."""
     for name, table in (("results", results), ("exposures", exposures)):
         with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
             table.write(temporary)
-    write_offset_list(store.outdir / "OFFSET_LIST.fits", exposures, overwrite=True)
     pictures = {name: store.folder(name) / PICTURE for name in exposures["exposure"]} if plots else {}
     report = store.outdir / "report.html"
     write_report(
@@ -234,4 +244,11 @@ def _write(store, results, exposures, plots, inputs):
         {name: path for name, path in pictures.items() if path.exists()},
         meta={"options": store.settings, "versions": store.runs, "inputs": inputs},
     )
+    offsets = store.outdir / "OFFSET_LIST.fits"
+    try:
+        write_offset_list(offsets, exposures, overwrite=True)
+    except UserError as error:
+        # That of an earlier run would mislead.
+        offsets.unlink(missing_ok=True)
+        warnings.warn(f"there is no {offsets.name}: {error}", AstropyUserWarning, stacklevel=3)
     return report

@@ -40,8 +40,7 @@ def collect(exposures, store, failures):
     ]
     # Tables are made of what is on the disk, so that it does not matter which run wrote it there.
     results, table = (_stacked(tables) for tables in zip(*found, strict=True))
-    if "scale" in table.colnames and "scale" in results.colnames:
-        table["flags"] = table["flags"] | compare_exposures(table, results)
+    table["flags"] = table["flags"] | compare_exposures(table, results)
     return results, table
 
 
