@@ -17,6 +17,9 @@ MOST_NAMES = 8
 # Polynomials of wavelength are in l = (wavelength - BLUE) / (RED - BLUE) - 0.5, Angstrom.
 BLUE, RED = 4750.0, 9350.0
 
+# Days: the room around a single exposure.
+HALF_HOUR = 1 / 48
+
 MARKERS = "os^DvP<>X"
 
 
@@ -124,6 +127,9 @@ def fwhm_against_time(exposures):
     bars = np.nan_to_num(error[known])
     axes.errorbar(time[known] - start, fwhm[known], bars, fmt="o", ms=4, lw=1, color="C0")
     axes.set(xlabel=f"days after MJD {start}", ylabel="FWHM (arcsec)")
+    axes.locator_params(axis="x", nbins=6)
+    if np.ptp(time[known]) == 0:
+        axes.set_xlim(time[known][0] - start - HALF_HOUR, time[known][0] - start + HALF_HOUR)
     return figure
 
 
@@ -139,8 +145,8 @@ def sky_offsets(exposures):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure. Offsets are differences of coordinates, as in the table, and the
-        outlying ones have names.
+        The figure. Offsets are differences of coordinates, as in the table. Exposures that are
+        outlying, or all if they are few, have their numbers, which start at 1.
 
     Examples
     --------
@@ -173,18 +179,19 @@ def sky_offsets(exposures):
     outlines = [_ellipse(*row) for row in np.transpose([dra, ddec, *errors])[known]]
     colours = np.where(outlying, "C3", "C0")[known]
     axes.add_collection(PolyCollection(outlines, facecolors=colours, edgecolors=colours, lw=0.8, alpha=0.3))
-    axes.scatter(dra[known], ddec[known], s=9, c=colours, zorder=3)
+    # The outlying ones last, that nothing hides them.
+    for rows, colour in ((known & ~outlying, "C0"), (known & outlying, "C3")):
+        axes.scatter(dra[rows], ddec[rows], s=9, color=colour, zorder=3)
     axes.axvline(np.median(dra[known]), color="0.6", lw=0.8, ls="--", zorder=0)
     axes.axhline(np.median(ddec[known]), color="0.6", lw=0.8, ls="--", zorder=0)
     named = known if known.sum() <= MOST_NAMES else known & outlying
-    for index in np.flatnonzero(named)[:MOST_NAMES]:
-        name = label(texts(exposures[[index]], "exposure")[0])
-        axes.annotate(
-            name, (dra[index], ddec[index]), xytext=(4, 4), textcoords="offset points", fontsize="small"
-        )
+    for index in np.flatnonzero(named):
+        place = dra[index], ddec[index]
+        axes.annotate(str(index + 1), place, xytext=(4, 4), textcoords="offset points", fontsize="small")
     _frame(axes, np.concatenate(outlines))
     axes.set(
-        xlabel="dra (arcsec, difference of coordinates)", ylabel="ddec (arcsec, difference of coordinates)"
+        xlabel="dra (arcsec, difference of coordinates)",
+        ylabel="ddec (arcsec,\ndifference of coordinates)",
     )
     return figure
 
@@ -242,8 +249,8 @@ def scale_and_background(results, exposures):
     ...     }
     ... )
     >>> exposures = QTable({"exposure": ["E1"], "scale": [0.995], "scale_err": [0.01]})
-    >>> [axes.get_ylabel().split()[0] for axes in scale_and_background(results, exposures).axes]
-    ['scale', 'background']
+    >>> [axes.get_title(loc="left").split()[0] for axes in scale_and_background(results, exposures).axes]
+    ['scale,', 'background,']
     """
     figure = new_figure(*SIZE)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -253,29 +260,33 @@ def scale_and_background(results, exposures):
     filters = np.array(texts(results, "filter"))
     wavelength = numbers(results, "wavelength")
     order = sorted(set(filters), key=lambda name: np.nan_to_num(wavelength[filters == name]).max())
-    size = 3 if len(names) > MOST_NAMES else 5
+    many = len(names) > MOST_NAMES
+    look_of_all = {"ms": 2.5, "lw": 0.6, "alpha": 0.7} if many else {"ms": 5, "lw": 1.0}
+    # Points at the same place would hide each other.
+    shifts = np.linspace(-0.3, 0.3, len(order) + 1)
     for index, name in enumerate(order):
         rows = (filters == name) & (places > 0)
-        # Points of several filters would hide each other.
-        shift = 0.3 * ((index + 0.5) / len(order) - 0.5) * 2
         look = {
             "fmt": MARKERS[index % len(MARKERS)],
             "color": _filter_colour(index, len(order)),
-            "ms": size,
-            "lw": 0.8,
             "label": label(name),
+            **look_of_all,
         }
         for axes, key in ((above, "scale"), (below, "bg")):
-            _points(axes, places[rows] + shift, results[rows], key, look)
-    look = {"fmt": "s", "color": "k", "ms": size, "lw": 0.8, "label": "common", "mfc": "none"}
-    _points(above, np.arange(1, len(names) + 1), exposures, "scale", look)
-    above.set_ylabel("scale (MUSE/HST)")
-    below.set_ylabel(f"background\n({unit_text(results['bg'].unit)})")
+            _points(axes, places[rows] + shifts[index], results[rows], key, look)
+    look = {"fmt": "." if many else "s", "color": "k", "label": "common", "mfc": "none", **look_of_all}
+    _points(above, np.arange(1, len(names) + 1) + shifts[-1], exposures, "scale", look)
+    above.set_title("scale, MUSE/HST", loc="left", fontsize="medium")
+    below.set_title(
+        f"background, MUSE - HST ({unit_text(results['bg'].unit)})", loc="left", fontsize="medium"
+    )
     below.set(xlabel="number of the exposure", xlim=(0.4, len(names) + 0.6))
-    below.xaxis.get_major_locator().set_params(integer=True)
+    below.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     handles, labels = above.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize="small")
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=5, fontsize="small", columnspacing=1.2
+        )
     return figure
 
 

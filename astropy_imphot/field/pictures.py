@@ -18,7 +18,9 @@ WIDTH = 9.0
 ROW_HEIGHTS = (1.2, 6.0)
 
 # From what looks perfect to what can still be judged.
-JPEG_QUALITIES = (85, 70, 55, 40, 30, 20)
+JPEG_QUALITIES = (85, 70, 55, 40, 30)
+# Noise that is larger even so is averaged over more of the sky, to this width in pixels.
+SMALLEST_WIDTH = 600
 
 
 def exposure_picture(fits):
@@ -91,8 +93,8 @@ def save_jpeg(figure, path, *, dpi=100, largest=100_000):
     dpi : float
         Pixels per inch (default: 100).
     largest : int
-        Bytes that the file may have; the quality is lowered, within limits, until it has not
-        more (default: 100000).
+        Bytes that the file may have; the quality and then the size are lowered, within limits,
+        until it has not more (default: 100000).
 
     Examples
     --------
@@ -107,8 +109,16 @@ def save_jpeg(figure, path, *, dpi=100, largest=100_000):
     with Image.open(drawn) as image:
         pixels = image.convert("RGB")
     for quality in JPEG_QUALITIES:
-        packed = BytesIO()
-        pixels.save(packed, format="JPEG", quality=quality, optimize=True)
-        if len(packed.getvalue()) <= largest:
+        packed = _packed(pixels, quality)
+        if len(packed) <= largest:
             break
-    Path(path).write_bytes(packed.getvalue())
+    while len(packed) > largest and 0.9 * pixels.width >= SMALLEST_WIDTH:
+        pixels = pixels.resize([round(0.9 * side) for side in pixels.size], Image.Resampling.LANCZOS)
+        packed = _packed(pixels, quality)
+    Path(path).write_bytes(packed)
+
+
+def _packed(pixels, quality):
+    packed = BytesIO()
+    pixels.save(packed, format="JPEG", quality=quality, optimize=True)
+    return packed.getvalue()

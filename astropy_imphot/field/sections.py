@@ -148,7 +148,7 @@ def overview(field):
             element("td", badge, _chips(flags, ExposureFlags), class_="words"),
             *(_number(many.numbers[key][index], many.value_with_error(key, index)) for key in OVERVIEW),
             _number(ratio, f"{chi2:.1f}/{dof}" if np.isfinite(chi2) else ""),
-            element("td", many.texts["filters"][index].replace(",", ", ")),
+            element("td", many.texts["filters"][index].replace(",", ", "), class_="words"),
             element("td", many.texts["date_obs"][index]),
             element("td", many.texts["object"][index], class_="words"),
         ]
@@ -236,8 +236,8 @@ def _picture(name, path):
 def _filters_table(field, index):
     many, fits = field.exposures, field.fits
     name = many.texts["exposure"][index]
-    heads = [_head("filter"), _head("method"), *(_head(name, True) for name in VALUES.values())]
-    heads += [_head(name, True) for name in ("rms", "reduced chi²", "pixels")] + [_head("flags")]
+    heads = [_head("filter"), _head("method"), _head("flags"), *(_head(key, True) for key in VALUES.values())]
+    heads += [_head(key, True) for key in ("rms", "reduced chi²", "pixels")]
     lines = []
     for row in field.members[name]:
         filter_name = element("th", fits.texts["filter"][row], scope="row")
@@ -246,28 +246,18 @@ def _filters_table(field, index):
             badge = element("span", "failed", class_="failed")
             lines.append(element("tr", filter_name, element("td", badge), why))
             continue
+        method = element("td", fits.texts["method"][row])
+        flags = element("td", _chips(fits.integer("flags", row), FitFlags), class_="words")
         measured = [fits.value_with_error(key, row) for key in VALUES]
         measured += [_significant(fits.numbers[key][row]) for key in ("rms", "rchi")]
-        lines.append(
-            element(
-                "tr",
-                filter_name,
-                element("td", fits.texts["method"][row]),
-                *(
-                    element("td", value, class_="number")
-                    for value in [*measured, fits.integer("n_pixels", row)]
-                ),
-                element("td", _chips(fits.integer("flags", row), FitFlags), class_="words"),
-            )
-        )
+        measured.append(fits.integer("n_pixels", row))
+        cells = (element("td", value, class_="number") for value in measured)
+        lines.append(element("tr", filter_name, method, flags, *cells))
     common = [many.value_with_error(key, index) if key in many.numbers else "" for key in VALUES]
     if any(common):
+        start = [element("th", "combined", scope="row"), element("td", colspan=2)]
         cells = [element("td", value, class_="number") for value in common]
-        flags = _chips(many.integer("flags", index), ExposureFlags)
-        start = [element("th", "combined", scope="row"), element("td")]
-        lines.append(
-            element("tr", *start, *cells, element("td", colspan=3), element("td", flags, class_="words"))
-        )
+        lines.append(element("tr", *start, *cells, element("td", colspan=3), class_="combined"))
     caption = f"Background and rms in {field.flux_unit}"
     return element(
         "div",
