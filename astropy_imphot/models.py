@@ -73,13 +73,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
     centre of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
 
-    Parameters that are fixed by default are freed as usual:
-
-        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulate import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
-        >>> model.rotation.fixed = False
+    Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``.
 
     Examples
     --------
@@ -92,7 +86,9 @@ class ConvolvedTemplate2D(Fittable2DModel):
     >>> model = ConvolvedTemplate2D(make_template(field.hst, muse))
     >>> y, x = np.mgrid[: muse.shape[0], : muse.shape[1]]
     >>> fitted = TRFLSQFitter()(model, x, y, muse.data, weights=np.full(muse.shape, 10.0))
-    >>> bool(abs(fitted.dx - 0.1) < 0.02)
+    >>> bool(abs(fitted.dx - 0.1) < 0.02), bool(fitted.without_results()(20, 25) == fitted(20, 25))
+    (True, True)
+    >>> bool(fitted.missing_fraction().max() <= fitted.most_missing() < 0.05)
     True
     """
 
@@ -134,6 +130,10 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         ConvolvedTemplate2D
             The copy, which takes a third of the memory. Copies else share what was computed.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
         """
         model = self.copy()
         model._convolver = self._convolver.without_results()
@@ -161,6 +161,10 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         float
             No pixel draws more of its light from what HST did not observe; 1 if that is not known.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
         """
         return self._convolver.most_missing(
             fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value

@@ -34,8 +34,10 @@ __all__ = ["Solution", "solve"]
 MAX_PASSES = 8
 
 # The correction for the template's noise stays the same if it changes by less than this, in
-# standard errors.
+# standard errors; and the model is moved along its derivatives, not fitted again, if it changes by
+# less than that.
 STEADY = 0.05
+NEAR = 2.0
 
 # A correction of scale or fwhm by more than this fraction is not believed.
 LARGEST_STEP = 0.5
@@ -120,7 +122,8 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     -----
     The template's noise adds the slope s to half the chi-square (`template_noise`). The fit is
     made to the data plus J A^-1 s, with J the derivatives and A = J^T J, and so ends where
-    the slope of the rest is 0.
+    the slope of the rest is 0. A small change of A^-1 s is added to the parameters instead:
+    another fit would move them by as much, to a few hundredths of their errors.
 
     Examples
     --------
@@ -143,14 +146,18 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         )
     free = free_parameters(model)
     step = np.zeros(len(free))
-    shifted = image
+    shifted, moved = image, None
     labels = objects = None
     gone = []
     evaluations = 0
     for number in range(MAX_PASSES):
         used, weights = left_out, pixel_weights(image, left_out, taper)
-        model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
-        evaluations += int(info.get("nfev", 0))
+        if moved is None:
+            model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
+            evaluations += int(info.get("nfev", 0))
+        else:
+            model = moved
+            evaluations += 1
         jacobian = weighted_jacobian(model, free, image.shape, weights)
         noise = template_noise(model, free, weights)
         left_out = mask | _unmodelled(model)
@@ -169,12 +176,15 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         flat = jacobian.reshape(len(free), -1)
         inverse_normal = inverse(flat @ flat.T)
         last, step = step, _noise_step(model, free, inverse_normal, noise)
-        steady = np.array_equal(used, left_out) and _negligible(
-            step - last, inverse_normal, model, image, weights
-        )
+        same = np.array_equal(used, left_out)
+        change, errors = step - last, _errors(inverse_normal, model, image, weights)
+        steady = same and bool(np.all(np.abs(change) <= STEADY * errors))
         if steady or np.sum(~left_out) < LEAST_PIXELS:
             break
-        shifted = _along_tangent(image, weights, jacobian, step)
+        near = same and np.all(np.abs(change) <= NEAR * errors)
+        moved = _moved(model, free, change) if near else None
+        if moved is None:
+            shifted = _along_tangent(image, weights, jacobian, step)
     residual = weighted_residual(model, image, weights)
     excess = excess_on_objects(residual, ~used, labels)
     quality = statistics(
@@ -214,11 +224,24 @@ def _noise_step(model, free, inverse_normal, noise):
     return step if small else nothing
 
 
-def _negligible(change, inverse_normal, model, image, weights):
-    """Tell whether a change of the parameters is far below their errors."""
+def _errors(inverse_normal, model, image, weights):
+    """Return the parameters' standard errors, as if the noise of the pixels were independent."""
     residual = weighted_residual(model, image, weights)
-    errors = np.sqrt(np.diag(inverse_normal) * np.sum(residual**2) / np.count_nonzero(weights))
-    return bool(np.all(np.abs(change) <= STEADY * errors))
+    return np.sqrt(np.diag(inverse_normal) * np.sum(residual**2) / np.count_nonzero(weights))
+
+
+def _moved(model, free, change):
+    """Return the model with its parameters changed, or None if a bound is in the way."""
+    # What has no bound is not a number here, and compares with nothing.
+    low, high = np.array([model.bounds[key] for key in free], dtype=float).T
+    before = np.array([getattr(model, key).value for key in free])
+    after = before + change
+    if np.any((np.minimum(before, after) <= low) | (np.maximum(before, after) >= high)):
+        return None
+    moved = model.copy()
+    for key, value in zip(free, after, strict=True):
+        setattr(moved, key, value)
+    return moved
 
 
 def _along_tangent(image, weights, jacobian, step):
