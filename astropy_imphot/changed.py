@@ -12,8 +12,9 @@ from astropy.stats import mad_std
 from astropy.table import QTable
 from scipy import ndimage
 
+from astropy_imphot.covariance import score_covariance
 from astropy_imphot.masks import detected_objects
-from astropy_imphot.noise import autocorrelation, score_covariance
+from astropy_imphot.noise import autocorrelation
 
 __all__ = ["are_compact", "object_pixels", "segment_objects", "vote"]
 

@@ -7,12 +7,22 @@ GalSim is not a dependency of the package, and imported only when something is d
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.time import Time
 from astropy.wcs import WCS
 
 from astropy_imphot.io import Grid
 from astropy_imphot.rescale import PIPELINE_UNIT
 
-__all__ = ["CENTER", "STAR_RADIUS", "draw", "draw_exposure", "draw_objects", "draw_planes", "sky_grid"]
+__all__ = [
+    "CENTER",
+    "STAR_RADIUS",
+    "draw",
+    "draw_exposure",
+    "draw_objects",
+    "draw_planes",
+    "exposure_header",
+    "sky_grid",
+]
 
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
@@ -33,6 +43,9 @@ MUSE_FOLDING, HST_FOLDING = 5e-4, 5e-3
 # seeing that MUSE has is aliased, and with this rim, arcsec, so that no wing comes round.
 OVERSAMPLING = 2
 RIM = 15.0
+
+# The first exposure's start, and the days between starts.
+FIRST_START, CADENCE = 56925.175, 0.019
 
 
 def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
@@ -215,3 +228,34 @@ def _pixel_positions(objects, grid):
     """Return the columns and rows of the objects, an array of shape (2, n)."""
     offsets = np.reshape([(-x, y) for x, y, _, _ in objects], (-1, 2)).T * u.arcsec
     return np.array(grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets)))
+
+
+def exposure_header(number):
+    """
+    Return the keywords of an exposure that tell it from others.
+
+    Parameters
+    ----------
+    number : int
+        Its number, from 0.
+
+    Returns
+    -------
+    dict
+        What MUSE writes into primary headers.
+
+    Examples
+    --------
+    >>> from astropy_imphot.drawing import exposure_header
+    >>> exposure_header(1)["DATE-OBS"]
+    '2014-09-25T04:39:21.600'
+    """
+    start = Time(FIRST_START + number * CADENCE, format="mjd", precision=3)
+    return {
+        "TELESCOP": "ESO-VLT-U4",
+        "INSTRUME": "MUSE",
+        "OBJECT": "UDF",
+        "EXPNAME": f"UDF-{number + 1:02d}",
+        "DATE-OBS": start.isot,
+        "MJD-OBS": start.mjd,
+    }

@@ -140,7 +140,7 @@ def fit_image_photometry(
     The model is `ConvolvedTemplate2D`, compared with the MUSE image pixel by pixel. MUSE
     pixels of which more than 1 % of the light would come from pixels that HST did not
     observe are left out. The errors follow from the residuals' own autocorrelation, see
-    `~astropy_imphot.noise.sandwich_covariance`. The noise of the HST image, measured on its sky
+    `~astropy_imphot.covariance.sandwich_covariance`. The noise of the HST image, measured on its sky
     at its own pixels, would make the PSF too wide and the scale too small, and is corrected for,
     see `~astropy_imphot.template_noise.template_noise`; of an image that is already on the MUSE
     grid it has to be in the variances. The result's ``flags`` tell what is doubtful.

@@ -91,7 +91,7 @@ def fit_star_photometry(
     -----
     `MoffatStar2D` is fitted to both images at their own pixels. In both it is the
     effective PSF, the response of the pixels included. The errors are those of both fits,
-    with the noise's correlation, see `~astropy_imphot.noise.sandwich_covariance`.
+    with the noise's correlation, see `~astropy_imphot.covariance.sandwich_covariance`.
 
     Examples
     --------

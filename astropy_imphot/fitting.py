@@ -6,8 +6,8 @@ import numpy as np
 from astropy.modeling.fitting import TRFLSQFitter
 from astropy.stats import mad_std
 
+from astropy_imphot.covariance import sandwich_covariance
 from astropy_imphot.masks import taper_weights
-from astropy_imphot.noise import sandwich_covariance
 
 __all__ = [
     "FitStatistics",
@@ -33,7 +33,7 @@ class FitStatistics:
         Names of the free parameters.
     covariance, naive_covariance : arrays of shape (p, p)
         Of the free parameters, with the noise as the residuals show it and as the
-        variances say, see `~astropy_imphot.noise.sandwich_covariance`.
+        variances say, see `~astropy_imphot.covariance.sandwich_covariance`.
     bread : array of shape (p, p)
         What carries slopes of the fit to its parameters, see there.
     rms_error : float
@@ -290,7 +290,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
         The weighted derivatives with respect to the free parameters. By default (None) they
         are computed.
     excess, template_part
-        As for `~astropy_imphot.noise.sandwich_covariance`.
+        As for `~astropy_imphot.covariance.sandwich_covariance`.
 
     Returns
     -------

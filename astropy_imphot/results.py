@@ -210,7 +210,7 @@ class FittedImagePhotometry(FittedPhotometry):
         1/standard deviation of the pixels as they were used in the fit, 0 where left out.
     bread : array of shape (p, p)
         What carries slopes of the fit to its parameters, see
-        `~astropy_imphot.noise.sandwich_covariance`.
+        `~astropy_imphot.covariance.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
         What each object of the field says of the scale and the offset, and whether it was
         left out because it changed, see `~astropy_imphot.changed.vote`; None if they

@@ -11,7 +11,15 @@ import numpy as np
 from astropy.nddata import CCDData, VarianceUncertainty
 from scipy.ndimage import gaussian_filter
 
-from astropy_imphot.drawing import CENTER, STAR_RADIUS, draw, draw_exposure, draw_objects, sky_grid
+from astropy_imphot.drawing import (
+    CENTER,
+    STAR_RADIUS,
+    draw,
+    draw_exposure,
+    draw_objects,
+    exposure_header,
+    sky_grid,
+)
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.rescale import PIPELINE_UNIT
 from astropy_imphot.simulate_cubes import muse_cube
@@ -273,9 +281,9 @@ def simulate_field(
             draw_exposure([*objects, *now], exposure, muse_grid),
             unit=PIPELINE_UNIT,
             wcs=muse_grid.wcs,
-            meta={"INSTRUME": "MUSE"},
+            meta=exposure_header(number),
         )
-        for exposure in truth
+        for number, exposure in enumerate(truth)
     ]
     return with_noise(SimulatedField(hst, muse, list(truth)), rng, noise=noise, hst_noise=hst_noise)
 

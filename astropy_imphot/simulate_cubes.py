@@ -10,9 +10,8 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.time import Time
 
-from astropy_imphot.drawing import CENTER, draw, draw_objects, draw_planes, sky_grid
+from astropy_imphot.drawing import CENTER, draw, draw_objects, draw_planes, exposure_header, sky_grid
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.headers import unit_string
 from astropy_imphot.rescale import PIPELINE_UNIT
@@ -26,9 +25,6 @@ WAVELENGTHS = tuple(np.arange(4800.0, 9301.0, 100.0))
 
 # Where CubeTruth.fwhm is the PSF's FWHM, Angstrom.
 PIVOT = 7000.0
-
-# The first exposure's start, and the days between starts.
-FIRST_START, CADENCE = 56925.175, 0.019
 
 
 @dataclass(frozen=True)
@@ -228,17 +224,10 @@ def _exposure(rng, objects, truth, field_shape, wavelengths, noise, number):
     psfs = [(truth.fwhm_at(wavelength), truth.beta) for wavelength in wavelengths]
     planes = draw_planes(objects, psfs, grid, (truth.dx, truth.dy))
     light = truth.scale * np.array(list(planes)) + truth.bg
-    start = Time(FIRST_START + number * CADENCE, format="mjd", precision=3)
-    meta = {
-        "TELESCOP": "ESO-VLT-U4",
-        "INSTRUME": "MUSE",
-        "OBJECT": "UDF",
-        "EXPNAME": f"UDF-{number + 1:02d}",
-        "DATE-OBS": start.isot,
-        "MJD-OBS": start.mjd,
-    }
     sigma = np.broadcast_to(np.reshape(noise, (-1, 1, 1)), light.shape)
-    return _layout(light + rng.normal(0, 1, light.shape) * sigma, sigma**2, grid, wavelengths, meta)
+    return _layout(
+        light + rng.normal(0, 1, light.shape) * sigma, sigma**2, grid, wavelengths, exposure_header(number)
+    )
 
 
 def muse_cube(image, wavelengths, *, noise, seed):

@@ -12,6 +12,7 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astropy_imphot.changed import are_compact, object_pixels, segment_objects, vote
+from astropy_imphot.covariance import inverse
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import (
     FitStatistics,
@@ -24,7 +25,7 @@ from astropy_imphot.fitting import (
     weighted_jacobian,
     weighted_residual,
 )
-from astropy_imphot.noise import excess_on_objects, inverse
+from astropy_imphot.noise import excess_on_objects
 from astropy_imphot.template import MISSING_LIMIT
 from astropy_imphot.template_noise import TemplateNoise, template_noise
 

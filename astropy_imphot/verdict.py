@@ -4,10 +4,10 @@ import astropy.units as u
 import numpy as np
 
 from astropy_imphot.changed import LEAST_VOTERS
+from astropy_imphot.covariance import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import free_parameters, weighted_jacobian
 from astropy_imphot.flags import FitFlags, at_bound, basic_flags, combined
-from astropy_imphot.noise import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.template_noise import template_noise
 from astropy_imphot.values import FittedValue
 

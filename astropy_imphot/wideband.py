@@ -158,16 +158,19 @@ def bandpass_images(cube, curves, *, progress_bar=None):
                     variance[rows] = found
     images = [_image(cube, *own) for own in zip(data, variances, strict=True)]
     for image, curve, weight in zip(images, curves, weights, strict=True):
-        _describe(image.meta, curve, np.average((edges[:-1] + edges[1:]) / 2, weights=weight))
+        _describe(image.meta, curve, (edges[:-1] + edges[1:]) / 2, weight)
     return images
 
 
-def _describe(meta, curve, wavelength):
+def _describe(meta, curve, wavelengths, weight):
     # Headers hold ASCII only.
     name = curve.name.encode("ascii", "replace").decode()
+    mean = np.average(wavelengths, weights=weight)
+    width = np.sqrt(np.average((wavelengths - mean) ** 2, weights=weight))
     for key, value, comment in (
         ("FILTER", name, "Filter curve"),
-        ("FILTWAVE", round(float(wavelength), 3), "[Angstrom] Mean wavelength of filter x cube"),
+        ("FILTWAVE", round(float(mean), 3), "[Angstrom] Mean wavelength of filter x cube"),
+        ("FILTWIDT", round(float(width), 3), "[Angstrom] Rms width of filter x cube"),
     ):
         meta[key] = (value, comment) if isinstance(meta, fits.Header) else value
 

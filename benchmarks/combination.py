@@ -67,16 +67,19 @@ def measure(job):
     truth = random_cube_truth(np.random.default_rng([seed, number]))
     field = simulate_cubes([seed, number, 1], [truth], size=size)
     images = bandpass_images(field.cubes[0], [FilterCurve.named(name) for name in field.hst])
-    wavelengths = {name: image.meta["FILTWAVE"] for name, image in zip(field.hst, images, strict=True)}
+    bands = {
+        name: (image.meta["FILTWAVE"], image.meta["FILTWIDT"])
+        for name, image in zip(field.hst, images, strict=True)
+    }
     fits = {
         name: fit_image_photometry(hst, image)
         for (name, hst), image in zip(field.hst.items(), images, strict=True)
     }
-    together = combine(fits, wavelengths)
+    together = combine(fits, bands)
     rows = []
     for name, fit in fits.items():
         true = {key: getattr(truth, key) for key in ("dx", "dy", "scale", "beta")}
-        true["fwhm"] = truth.fwhm_at(wavelengths[name])
+        true["fwhm"] = truth.fwhm_at(bands[name][0])
         rows += [
             (name, key, true[key], fit.values[key].value, fit.values[key].stdev)
             for key in ("dx", "dy", "scale", "fwhm", "beta")

@@ -9,7 +9,8 @@ from astropy_imphot import FitFlags, UserError, fit_image_photometry
 from astropy_imphot.field.combine import combine, joint_covariance, relative
 from astropy_imphot.simulate import Truth, simulate_field, with_noise
 
-WAVELENGTHS = {"F606W": 5920.0, "F775W": 7700.0, "F814W": 8060.0, "F850LP": 8900.0}
+# Without width, so that the fits' values are what is combined.
+BANDS = {"F606W": (5920.0, 0.0), "F775W": (7700.0, 0.0), "F814W": (8060.0, 0.0), "F850LP": (8900.0, 0.0)}
 TRUTH = Truth(dx=0.12, dy=-0.07, scale=0.95, fwhm=0.7, beta=2.6)
 
 
@@ -22,7 +23,7 @@ def clean():
 def fits(clean):
     """The same scene with independent noise in each filter."""
     found = {}
-    for seed, name in enumerate(WAVELENGTHS):
+    for seed, name in enumerate(BANDS):
         field = with_noise(clean, seed, noise=0.3, smoothing=0.7)
         found[name] = fit_image_photometry(field.hst, field.muse[0])
     return found
@@ -35,7 +36,7 @@ def moved(fit, **values):
 
 
 def test_independent_filters_average(fits):
-    four = combine(fits, WAVELENGTHS)
+    four = combine(fits, BANDS)
     for key in ("dx", "dy"):
         weights = np.array([fit.values[key].stdev ** -2 for fit in fits.values()])
         assert four.values[key].stdev == pytest.approx(weights.sum() ** -0.5, rel=0.1)
@@ -49,7 +50,7 @@ def test_independent_filters_average(fits):
 def test_the_same_image_twice_tells_nothing_new(fits):
     # Its noise is the same, which a combination that takes filters to be independent cannot see.
     fit = fits["F606W"]
-    twice = combine({"F606W": fit, "F775W": fit}, WAVELENGTHS, fwhm_degree=0)
+    twice = combine({"F606W": fit, "F775W": fit}, BANDS, fwhm_degree=0)
     for key in ("dx", "dy", "fwhm", "beta", "scale"):
         assert twice.values[key].stdev == pytest.approx(fit.values[key].stdev, rel=0.03)
         assert twice.values[key].value == pytest.approx(fit.values[key].value, abs=1e-6)
@@ -76,32 +77,32 @@ def test_correlated_noise_of_overlapping_filters(clean):
 
 def test_polynomial_of_the_fwhm(fits):
     bent = {
-        name: moved(fit, fwhm=0.6 - 0.1 * relative(WAVELENGTHS[name]), beta=2.5, dx=0.1, dy=0.2)
+        name: moved(fit, fwhm=0.6 - 0.1 * relative(BANDS[name][0]), beta=2.5, dx=0.1, dy=0.2)
         for name, fit in fits.items()
     }
-    found = combine(bent, WAVELENGTHS)
+    found = combine(bent, BANDS)
     assert found.fwhm_coef == pytest.approx([-0.1, 0.6], abs=1e-6)
     assert found.beta_coef == pytest.approx([2.5], abs=1e-6)
     assert found.values["fwhm"].value == pytest.approx(0.6 - 0.1 * relative(7000.0))
     assert found.chi2 == pytest.approx(0, abs=1e-6)
-    higher = combine(bent, WAVELENGTHS, fwhm_degree=2, beta_degree=1)
+    higher = combine(bent, BANDS, fwhm_degree=2, beta_degree=1)
     assert higher.fwhm_coef == pytest.approx([0, -0.1, 0.6], abs=1e-5)
     assert higher.beta_coef == pytest.approx([0, 2.5], abs=1e-5)
 
 
 def test_an_outlying_filter_is_named_and_left_out(fits):
     bad = fits | {"F814W": moved(fits["F814W"], dx=fits["F814W"].dx.value + 25 * fits["F814W"].dx.stdev)}
-    found = combine(bad, WAVELENGTHS)
+    found = combine(bad, BANDS)
     assert found.outliers == ("F814W",)
     assert found.filters == ("F606W", "F775W", "F850LP")
-    without = combine({name: bad[name] for name in found.filters}, WAVELENGTHS)
+    without = combine({name: bad[name] for name in found.filters}, BANDS)
     assert found.values["dx"] == without.values["dx"]
 
 
 def test_two_filters_that_disagree_have_larger_errors(fits):
     two = {name: fits[name] for name in ("F606W", "F814W")}
     apart = two | {"F814W": moved(fits["F814W"], dx=fits["F814W"].dx.value + 25 * fits["F814W"].dx.stdev)}
-    honest, found = combine(two, WAVELENGTHS), combine(apart, WAVELENGTHS)
+    honest, found = combine(two, BANDS), combine(apart, BANDS)
     assert not found.agree
     assert found.outliers == ()
     factor = np.sqrt(found.chi2 / found.dof)
@@ -114,15 +115,15 @@ def test_scales_that_differ_make_the_common_one_uncertain(fits):
         name: moved(fit, scale=fit.scale.value * factor)
         for (name, fit), factor in zip(fits.items(), (1.0, 1.1, 0.9, 1.05), strict=True)
     }
-    found = combine(differ, WAVELENGTHS)
+    found = combine(differ, BANDS)
     assert found.agree
-    assert found.values["scale"].stdev > 3 * combine(fits, WAVELENGTHS).values["scale"].stdev
+    assert found.values["scale"].stdev > 3 * combine(fits, BANDS).values["scale"].stdev
     assert found.scales["F775W"].value / found.scales["F850LP"].value == pytest.approx(1.1 / 1.05, rel=0.03)
 
 
 def test_one_filter_is_what_it_is(fits):
     fit = fits["F775W"]
-    found = combine({"F775W": fit}, WAVELENGTHS)
+    found = combine({"F775W": fit}, BANDS)
     for key in ("dx", "dy", "dra", "ddec", "scale", "fwhm", "beta"):
         assert found.values[key].value == pytest.approx(fit.values[key].value, rel=1e-6)
         assert found.values[key].stdev == pytest.approx(fit.values[key].stdev, rel=1e-4)
@@ -136,7 +137,7 @@ def test_fixed_parameters_stay_fixed(clean):
     for seed, name in enumerate(("F606W", "F814W")):
         field = with_noise(clean, seed, noise=0.3)
         found[name] = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.6, fix_dx=0.12)
-    both = combine(found, WAVELENGTHS)
+    both = combine(found, BANDS)
     assert (both.values["beta"].value, both.values["beta"].stdev) == (pytest.approx(2.6), 0)
     assert both.values["beta"].fixed
     assert (both.values["dx"].value, both.values["dx"].stdev) == (pytest.approx(0.12), 0)
@@ -145,8 +146,8 @@ def test_fixed_parameters_stay_fixed(clean):
 
 def test_fits_that_say_nothing_are_left_out(fits):
     lost = replace(fits["F606W"], flags=FitFlags.NOT_CONVERGED)
-    found = combine(fits | {"F606W": lost}, WAVELENGTHS)
+    found = combine(fits | {"F606W": lost}, BANDS)
     assert found.unusable == ("F606W",)
     assert "F606W" not in found.filters
     with pytest.raises(UserError, match="no filter"):
-        combine({"F606W": lost}, WAVELENGTHS)
+        combine({"F606W": lost}, BANDS)

@@ -84,3 +84,5 @@ def test_no_scheduler_there(images, tmp_path, capsys):
     arguments = [*images[0], "--hst", images[1], "--outdir", str(tmp_path / "out"), "--no_plots"]
     assert main([*arguments, "--dask-scheduler-file", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
+    assert main([*arguments, "--scheduler", "tcp://127.0.0.1:1"]) == 1
+    assert "no Dask scheduler at tcp://127.0.0.1:1" in capsys.readouterr().err

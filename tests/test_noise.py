@@ -5,7 +5,8 @@ from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d, fftconvolve
 
-from astropy_imphot.noise import autocorrelation, excess_on_objects, sandwich_covariance, score_covariance
+from astropy_imphot.covariance import sandwich_covariance, score_covariance
+from astropy_imphot.noise import autocorrelation, excess_on_objects
 
 
 def test_autocorrelation_is_the_direct_sum():

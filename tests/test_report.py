@@ -12,18 +12,18 @@ from astropy.table import QTable, Table
 
 from astropy_imphot import fit_image_photometry
 from astropy_imphot.errors import UserError
-from astropy_imphot.field.cells import label, numbers, texts, with_error
-from astropy_imphot.field.figures import (
+from astropy_imphot.flags import ExposureFlags, FitFlags
+from astropy_imphot.plotting import new_figure
+from astropy_imphot.report.cells import label, numbers, texts, with_error
+from astropy_imphot.report.figures import (
     fwhm_against_time,
     fwhm_against_wavelength,
     scale_and_background,
     sky_offsets,
 )
-from astropy_imphot.field.markup import Markup, element, joined
-from astropy_imphot.field.pictures import exposure_picture, save_jpeg
-from astropy_imphot.field.report import write_report
-from astropy_imphot.flags import ExposureFlags, FitFlags
-from astropy_imphot.plotting import new_figure
+from astropy_imphot.report.markup import Markup, element, joined
+from astropy_imphot.report.page import write_report
+from astropy_imphot.report.pictures import exposure_picture, save_jpeg
 from astropy_imphot.results import FailedPhotometry
 from astropy_imphot.simulate import Truth, simulate_field
 

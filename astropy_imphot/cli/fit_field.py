@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -32,7 +33,7 @@ COLUMNS = (
 NAME_WIDTH = 32
 
 # A scheduler that is there answers within this time.
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 10
 
 
 def _parser():
@@ -175,6 +176,11 @@ def _executor(options):
         from distributed import Client
     except ImportError as error:
         raise UserError('a Dask cluster needs its package: pip install "astropy-imphot[dask]".') from error
+    if options.scheduler_file and not Path(options.scheduler_file).is_file():
+        # The client would wait for it for ever.
+        raise UserError(
+            f"{options.scheduler_file} does not exist: start dask scheduler --scheduler-file first."
+        )
     try:
         client = Client(options.scheduler, scheduler_file=options.scheduler_file, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:

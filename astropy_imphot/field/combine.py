@@ -8,17 +8,12 @@ import numpy as np
 from astropy.table import QTable
 from scipy.special import chdtrc
 
+from astropy_imphot.covariance import coherence, inverse, score_parts
 from astropy_imphot.errors import UserError
+from astropy_imphot.field.bands import band_effect
 from astropy_imphot.fitting import weighted_jacobian
 from astropy_imphot.flags import FitFlags
-from astropy_imphot.noise import (
-    autocorrelation,
-    coherence,
-    cross_correlation,
-    excess_on_objects,
-    inverse,
-    score_parts,
-)
+from astropy_imphot.noise import autocorrelation, cross_correlation, excess_on_objects
 from astropy_imphot.offsets import sky_jacobian, sky_offsets
 from astropy_imphot.rescale import image_grids_aligned
 from astropy_imphot.values import FittedValue
@@ -37,8 +32,11 @@ OWN = ("scale", "bg")
 # Fits that say nothing.
 UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
 
-# Less likely than this, filters that agree would not differ so much.
-UNLIKELY = 1e-3
+# Less likely than this, filters that agree would not differ so much; errors are not Gaussian that far out.
+UNLIKELY = 1e-5
+
+# The slope of the FWHM hardly depends on the widths of the filters.
+BAND_PASSES = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,7 +138,7 @@ def relative(wavelength):
     return (wavelength - low) / (high - low) - 0.5
 
 
-def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
+def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
     """
     Combine the fits of an exposure in several filters.
 
@@ -148,8 +146,8 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
     ----------
     fits : dict of str to `FittedImagePhotometry`
         The fits of n filters.
-    wavelengths : dict of str to float
-        The mean wavelength of each filter, Angstrom.
+    bands : dict of str to (float, float)
+        The mean wavelength and the rms width of each filter, Angstrom.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials that describe the PSF (default: 1 and 0); with fewer than degree + 1
         filters, lower ones are used.
@@ -169,9 +167,13 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
     Generalised least squares (Aitken 1935), with the covariances of each fit and between the fits
     (`joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and a scale and a background for
     each filter. Of three filters or more, one without which chi-square falls by more than chance allows
-    (probability 0.001) is left out, the worst first. If those that are left disagree (the same
+    (probability 1e-5) is left out, the worst first. If those that are left disagree (the same
     probability), the errors are multiplied by the square root of the reduced chi-square, as they are for
     the common scale.
+
+    A filter's PSF is a mixture of those at its wavelengths, which makes its FWHM and beta smaller than those
+    at the mean wavelength: what follows from the polynomial and the filter's width is taken off
+    (`~astropy_imphot.field.bands.band_effect`).
 
     Examples
     --------
@@ -182,7 +184,7 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
     >>> for name, seed in (("F606W", 1), ("F814W", 2)):
     ...     field = simulate_field(seed, size=12.0, truth=[Truth(dx=0.1)], filter_name=name)
     ...     fits[name] = fit_image_photometry(field.hst, field.muse[0])
-    >>> both = combine(fits, {"F606W": 5920.0, "F814W": 8060.0})
+    >>> both = combine(fits, {"F606W": (5920.0, 670.0), "F814W": (8060.0, 650.0)})
     >>> both.values["dx"].stdev < min(fit.dx.stdev for fit in fits.values())
     True
     """
@@ -194,7 +196,11 @@ def combine(fits, wavelengths, *, fwhm_degree=1, beta_degree=0):
     degrees = {"fwhm": fwhm_degree, "beta": beta_degree}
 
     def solved(chosen):
-        return _solve(values, covariance, chosen, wavelengths, degrees)
+        solution = _solve(values, covariance, chosen, bands, degrees)
+        for _ in range(BAND_PASSES):
+            narrow = _without_width(values, solution, usable, bands)
+            solution = _solve(narrow, covariance, chosen, bands, degrees)
+        return solution
 
     solution = solved(names)
     while len(names) > 2:
@@ -284,7 +290,22 @@ class _Solution:
         return self.values[places], self.covariance[np.ix_(places, places)]
 
 
-def _solve(values, covariance, names, wavelengths, degrees):
+def _without_width(values, solution, fits, bands):
+    """Return what fits would have found if their filters were as narrow as a line."""
+    fwhm = np.poly1d(solution.of("fwhm")[0])
+    narrow = dict(values)
+    for name, fit in fits.items():
+        wavelength, width = bands[name]
+        slope = np.polyder(fwhm)(relative(wavelength)) / np.ptp(WAVELENGTHS)
+        spread = slope * width / values[name, "fwhm"]
+        effect = band_effect(round(values[name, "beta"], 2), "beta" in fit.free)
+        for key, size in (("fwhm", values[name, "fwhm"]), ("beta", 1.0), ("scale", values[name, "scale"])):
+            if key in fit.free:
+                narrow[name, key] -= effect[key] * spread**2 * size
+    return narrow
+
+
+def _solve(values, covariance, names, bands, degrees):
     powers = {key: range(min(degrees.get(key, 0), len(names) - 1), -1, -1) for key in SHARED}
     parameters = [(key, power) for key in SHARED for power in powers[key]]
     parameters += [(key, name) for key in OWN for name in names]
@@ -296,7 +317,7 @@ def _solve(values, covariance, names, wavelengths, degrees):
             if parameter == key and key in OWN:
                 design[row, column] = which == name
             elif parameter == key:
-                design[row, column] = relative(wavelengths[name]) ** which
+                design[row, column] = relative(bands[name][0]) ** which
     block = covariance[np.ix_(chosen, chosen)]
     free = np.diag(block) > 0
     weight = inverse(block[np.ix_(free, free)])

@@ -1,10 +1,10 @@
 """Exposures compared with the others of their field."""
 
-import astropy.units as u
 import numpy as np
 from astropy.stats import mad_std
 
 from astropy_imphot.flags import ExposureFlags
+from astropy_imphot.report.cells import numbers
 
 __all__ = ["compare_exposures"]
 
@@ -49,25 +49,18 @@ def compare_exposures(exposures, results):
     array([ 0,  0,  0, 16])
     """
     flags = np.zeros(len(exposures), dtype=int)
-    scale = _plain(exposures, "scale")
-    flags[_far(scale, _plain(exposures, "scale_err"), MATTERS["scale"] * np.abs(_median(scale)))] |= int(
+    scale = numbers(exposures, "scale")
+    flags[_far(scale, numbers(exposures, "scale_err"), MATTERS["scale"] * np.abs(_median(scale)))] |= int(
         ExposureFlags.BAD_SCALE
     )
     for key in ("dra", "ddec"):
-        far = _far(_plain(exposures, key, u.arcsec), _plain(exposures, f"{key}_err", u.arcsec), MATTERS[key])
+        far = _far(numbers(exposures, key), numbers(exposures, f"{key}_err"), MATTERS[key])
         flags[far] |= int(ExposureFlags.OUTLYING_OFFSET)
     for name in set(results["filter"]):
         rows = results[results["filter"] == name]
-        far = _far(_plain(rows, "bg"), _plain(rows, "bg_err"), MATTERS["bg"])
+        far = _far(numbers(rows, "bg"), numbers(rows, "bg_err"), MATTERS["bg"])
         flags[np.isin(exposures["exposure"], rows["exposure"][far])] |= int(ExposureFlags.HIGH_BACKGROUND)
     return flags
-
-
-def _plain(table, key, unit=None):
-    column = table[key]
-    if hasattr(column, "unit"):
-        column = column.to_value(unit or column.unit)
-    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
 
 
 def _median(values):

@@ -1,6 +1,6 @@
 """What is done for one exposure, here or on another machine."""
 
-import logging
+import warnings
 from functools import lru_cache
 
 import astropy.units as u
@@ -9,7 +9,6 @@ from astropy.table import QTable, hstack, vstack
 
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.combine import combine
-from astropy_imphot.field.pictures import exposure_picture, save_jpeg
 from astropy_imphot.field.pipeline_files import write_imphot
 from astropy_imphot.field.store import fingerprint, record, write_record
 from astropy_imphot.files import atomic_folder, naming
@@ -19,6 +18,7 @@ from astropy_imphot.fit_star import fit_image_and_star_photometry
 from astropy_imphot.flags import ExposureFlags
 from astropy_imphot.io import read_header, read_image
 from astropy_imphot.reference import HstReference
+from astropy_imphot.report.pictures import exposure_picture, save_jpeg
 from astropy_imphot.results import FailedPhotometry
 from astropy_imphot.saving import object_regions
 from astropy_imphot.wideband import bandpass_image, bandpass_images
@@ -26,8 +26,6 @@ from astropy_imphot.wideband import bandpass_image, bandpass_images
 __all__ = ["fit_exposure"]
 
 PICTURE = "picture.jpg"
-
-log = logging.getLogger("astropy_imphot")
 
 
 def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, plots=True):
@@ -68,25 +66,25 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
         if exposure.problem:
             raise UserError(exposure.problem)
         header = read_header(files[0])
-        found, wavelengths = {}, {}
-        for name, image in _images(exposure, hst, curves):
-            wavelengths[name] = _wavelength(image, hst[name])
+        found, bands = {}, {}
+        for name, image in _images(exposure, hst, curves).items():
+            bands[name] = _band(image, hst[name])
             found[name] = _fit(hst[name], image, star, {"name": exposure.name} | options)
         fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
         if not fits:
             raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
     rows = [
-        _row(fit, exposure.name, name, wavelengths[name], exposure.cube or exposure.images[name])
+        _row(fit, exposure.name, name, bands[name][0], exposure.cube or exposure.images[name])
         for name, of_filter in found.items()
         for fit in of_filter
     ]
     results = vstack(rows, metadata_conflicts="silent")
-    combined = hstack([_about(exposure, header), _combined(fits, found, wavelengths, degrees)])
+    combined = hstack([_about(exposure, header), _combined(fits, found, bands, degrees)])
     with atomic_folder(folder) as temporary:
         results.write(temporary / "results.ecsv")
         combined.write(temporary / "exposure.ecsv")
-        used = results[results["method"] == "image"]
-        offset = tuple(combined[key][0] for key in ("dra", "ddec"))
+        offset = None if combined["error"][0] else tuple(combined[key][0] for key in ("dra", "ddec"))
+        used = vstack([row for row in rows if row["method"][0] == "image"])
         write_imphot(temporary / "IMPHOT.fits", used, header=header, offset=offset)
         for name, fit in fits.items():
             if fit.objects is not None and fit.objects["left_out"].any():
@@ -98,29 +96,36 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
 
 
 def _images(exposure, hst, curves):
-    """Give the filters' names with the images, or the errors that stand for them."""
+    """Return the images, or the errors that stand for them, by the filters' names."""
     if not exposure.cube:
-        yield from ((name, read_image(path)) for name, path in exposure.images.items())
-        return
-    try:
-        yield from zip(hst, bandpass_images(exposure.cube, [curves[name] for name in hst]), strict=True)
-        return
-    except UserError as error:
-        if len(hst) == 1:
-            raise
-        log.debug("%s: %s", exposure.cube, error)
-    # One of the filters is outside of the cube.
-    for name in hst:
+        return {name: read_image(path) for name, path in exposure.images.items()}
+    with warnings.catch_warnings():
+        # The same in all exposures, and allowed for: FILTWAVE is the wavelength of what is inside.
+        warnings.filterwarnings("ignore", message=".* of the filter curve .* lies outside")
         try:
-            yield name, bandpass_image(exposure.cube, curves[name])
-        except UserError as error:
-            yield name, error
+            images = bandpass_images(exposure.cube, [curves[name] for name in hst])
+            return dict(zip(hst, images, strict=True))
+        except UserError:
+            if len(hst) == 1:
+                raise
+        # One of the filters is outside of the cube.
+        return {name: _one_image(exposure.cube, curves[name]) for name in hst}
 
 
-def _wavelength(image, hst):
-    """Return the mean wavelength of an image's filter: that of the cube's voxels, where it is known."""
-    known = getattr(image, "meta", {}).get("FILTWAVE")
-    return float(known) if known else HstFilterInfo(hst).photplam
+def _one_image(cube, curve):
+    try:
+        return bandpass_image(cube, curve)
+    except UserError as error:
+        return error
+
+
+def _band(image, hst):
+    """Return the mean wavelength and the rms width of an image's filter, in the cube where it is known."""
+    meta = getattr(image, "meta", {})
+    if "FILTWAVE" in meta:
+        return float(meta["FILTWAVE"]), float(meta.get("FILTWIDT", 0))
+    info = HstFilterInfo(hst)
+    return info.photplam, info.photbw if np.isfinite(info.photbw) else 0.0
 
 
 def _fit(hst, image, star, options):
@@ -164,7 +169,7 @@ def _about(exposure, header):
     )
 
 
-def _combined(fits, found, wavelengths, degrees):
+def _combined(fits, found, bands, degrees):
     """Return the filters' combination, with its flags, or why there is none, a table of one row."""
     flags = ExposureFlags(0)
     if len(fits) < len(found):
@@ -172,7 +177,7 @@ def _combined(fits, found, wavelengths, degrees):
     if any(fit.flags for fit in fits.values()):
         flags |= ExposureFlags.DOUBTFUL_FIT
     try:
-        combination = combine(fits, wavelengths, **degrees)
+        combination = combine(fits, bands, **degrees)
     except UserError as error:
         return QTable({"flags": [int(flags | ExposureFlags.FILTER_MISSING)], "error": [str(error)]})
     if combination.unusable:

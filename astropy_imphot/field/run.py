@@ -15,7 +15,6 @@ from astropy_imphot.errors import UserError
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
 from astropy_imphot.field.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.field.plan import find_exposures, find_hst_images
-from astropy_imphot.field.report import write_report
 from astropy_imphot.field.settings import (
     check_settings,
     describe_settings,
@@ -26,6 +25,7 @@ from astropy_imphot.field.settings import (
 from astropy_imphot.field.store import Store, record, write_record
 from astropy_imphot.field.together import collect
 from astropy_imphot.files import atomic_write, opened
+from astropy_imphot.report.page import write_report
 
 __all__ = ["FittedField", "fit_field"]
 
@@ -126,7 +126,7 @@ def fit_field(
     ------
     UserError
         If an HST image or a curve cannot be read, two exposures have the same name, an option has an
-        impossible value, ``outdir`` cannot be written or was made with other options, or every exposure fails.
+        impossible value, ``outdir`` cannot be written or was made with other options, or all exposures fail.
 
     Notes
     -----

@@ -23,6 +23,13 @@ __all__ = [
 
 MOST_DEGREE = 3
 
+# The options that a fit takes from here.
+DEFAULTS = {
+    key: value
+    for key, value in fit_image_photometry.__kwdefaults__.items()
+    if key not in ("fitter", "name", "star")
+}
+
 
 def check_settings(options, fwhm_degree, beta_degree, write_psf):
     """
@@ -47,8 +54,7 @@ def check_settings(options, fwhm_degree, beta_degree, write_psf):
     >>> from astropy_imphot.field.settings import check_settings
     >>> check_settings({"margin": 3.0}, 1, 0, None)
     """
-    known = set(fit_image_photometry.__kwdefaults__) - {"fitter", "name", "star"}
-    unknown = sorted(set(options) - known)
+    unknown = sorted(set(options) - set(DEFAULTS))
     if unknown:
         raise TypeError(f"fit_field() got an unexpected keyword argument {unknown[0]!r}")
     for name, degree in (("fwhm_degree", fwhm_degree), ("beta_degree", beta_degree)):
@@ -150,7 +156,7 @@ def describe_settings(options, hst, curves):
     """
     files = {str(path) for path in option_files(options)}
     described = {"astropy_imphot": version}
-    for key, value in options.items():
+    for key, value in (DEFAULTS | options).items():
         if isinstance(value, (str, Path)) and str(value) in files:
             described[key] = [str(Path(value).absolute()), *fingerprint(value)]
         elif value is None or isinstance(value, (bool, int, float, str)):

@@ -31,7 +31,7 @@ def numbers(table, key):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.cells import numbers
+    >>> from astropy_imphot.report.cells import numbers
     >>> numbers(QTable({"fwhm": [0.6, 0.7] * u.arcsec}), "fwhm")
     array([0.6, 0.7])
     """
@@ -59,7 +59,7 @@ def texts(table, key):
     Examples
     --------
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.cells import texts
+    >>> from astropy_imphot.report.cells import texts
     >>> texts(QTable({"exposure": [b"E1", b"E2"]}), "exposure")
     ['E1', 'E2']
     """
@@ -87,7 +87,7 @@ def with_error(value, error):
 
     Examples
     --------
-    >>> from astropy_imphot.field.cells import with_error
+    >>> from astropy_imphot.report.cells import with_error
     >>> with_error(0.651234, 0.004321)
     '0.6512 ± 0.0043'
     >>> with_error(2.8, 0.0)
@@ -123,7 +123,7 @@ def label(name):
 
     Examples
     --------
-    >>> from astropy_imphot.field.cells import label
+    >>> from astropy_imphot.report.cells import label
     >>> label("E1"), label("a very long name of an exposure")
     ('E1', 'a very long name of a...')
     """

@@ -17,7 +17,7 @@ class Markup(str):
 
     Examples
     --------
-    >>> from astropy_imphot.field.markup import Markup, element
+    >>> from astropy_imphot.report.markup import Markup, element
     >>> isinstance(element("p", "a < b"), Markup)
     True
     """
@@ -41,7 +41,7 @@ def text(value):
 
     Examples
     --------
-    >>> from astropy_imphot.field.markup import text
+    >>> from astropy_imphot.report.markup import text
     >>> text("<script>")
     '&lt;script&gt;'
     """
@@ -74,7 +74,7 @@ def joined(parts, separator=""):
 
     Examples
     --------
-    >>> from astropy_imphot.field.markup import element, joined
+    >>> from astropy_imphot.report.markup import element, joined
     >>> joined(["a & b", element("br"), "c"])
     'a &amp; b<br>c'
     """
@@ -107,7 +107,7 @@ def element(tag, *children, **attributes):
 
     Examples
     --------
-    >>> from astropy_imphot.field.markup import element
+    >>> from astropy_imphot.report.markup import element
     >>> element("p", "a < b ", element("b", "now"), class_="note", title='"quoted"')
     '<p class="note" title="&quot;quoted&quot;">a &lt; b <b>now</b></p>'
     >>> element("input", type="checkbox", checked=True)
@@ -146,7 +146,7 @@ def fill(template, **parts):
     Examples
     --------
     >>> from string import Template
-    >>> from astropy_imphot.field.markup import fill
+    >>> from astropy_imphot.report.markup import fill
     >>> fill(Template("<title>$title</title>"), title="E1 & E2")
     '<title>E1 &amp; E2</title>'
     """

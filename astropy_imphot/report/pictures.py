@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.field.cells import label
 from astropy_imphot.flags import flag_names
 from astropy_imphot.plotting import draw_image_row, new_figure
+from astropy_imphot.report.cells import label
 from astropy_imphot.results import FittedImagePhotometry
 
 __all__ = ["exposure_picture", "save_jpeg"]
@@ -46,7 +46,7 @@ def exposure_picture(fits):
     Examples
     --------
     >>> from astropy_imphot import fit_image_photometry
-    >>> from astropy_imphot.field.pictures import exposure_picture, save_jpeg
+    >>> from astropy_imphot.report.pictures import exposure_picture, save_jpeg
     >>> from astropy_imphot.simulate import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
     >>> fit = fit_image_photometry(field.hst, field.muse[0])
@@ -98,7 +98,7 @@ def save_jpeg(figure, path, *, dpi=100, largest=100_000):
 
     Examples
     --------
-    >>> from astropy_imphot.field.pictures import save_jpeg
+    >>> from astropy_imphot.report.pictures import save_jpeg
     >>> from astropy_imphot.plotting import new_figure
     >>> save_jpeg(new_figure(5, 4), "empty.jpg")
     """

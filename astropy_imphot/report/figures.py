@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from astropy_imphot.field.cells import label, numbers, texts
 from astropy_imphot.flags import ExposureFlags
 from astropy_imphot.plotting import new_figure, unit_text
+from astropy_imphot.report.cells import label, numbers, texts
 
 __all__ = ["fwhm_against_time", "fwhm_against_wavelength", "scale_and_background", "sky_offsets"]
 
@@ -43,7 +43,7 @@ def fwhm_against_wavelength(results, exposures):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.figures import fwhm_against_wavelength
+    >>> from astropy_imphot.report.figures import fwhm_against_wavelength
     >>> results = QTable(
     ...     {
     ...         "exposure": ["E1", "E1"],
@@ -107,7 +107,7 @@ def fwhm_against_time(exposures):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.figures import fwhm_against_time
+    >>> from astropy_imphot.report.figures import fwhm_against_time
     >>> exposures = QTable(
     ...     {
     ...         "mjd_obs": [56921.10, 56921.13],
@@ -152,7 +152,7 @@ def sky_offsets(exposures):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.figures import sky_offsets
+    >>> from astropy_imphot.report.figures import sky_offsets
     >>> exposures = QTable(
     ...     {
     ...         "exposure": ["E1", "E2"],
@@ -235,7 +235,7 @@ def scale_and_background(results, exposures):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.figures import scale_and_background
+    >>> from astropy_imphot.report.figures import scale_and_background
     >>> flux = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
     >>> results = QTable(
     ...     {

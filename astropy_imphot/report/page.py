@@ -9,16 +9,16 @@ from string import Template
 from astropy.table import QTable
 
 from astropy_imphot.errors import UserError
-from astropy_imphot.field.figures import (
+from astropy_imphot.files import atomic_write
+from astropy_imphot.flags import ExposureFlags, FitFlags
+from astropy_imphot.report.figures import (
     fwhm_against_time,
     fwhm_against_wavelength,
     scale_and_background,
     sky_offsets,
 )
-from astropy_imphot.field.markup import Markup, element, fill, joined
-from astropy_imphot.field.sections import FieldRows, exposure_section, image, meanings, overview, settings
-from astropy_imphot.files import atomic_write
-from astropy_imphot.flags import ExposureFlags, FitFlags
+from astropy_imphot.report.markup import Markup, element, fill, joined
+from astropy_imphot.report.sections import FieldRows, exposure_section, image, meanings, overview, settings
 
 __all__ = ["write_report"]
 
@@ -39,7 +39,7 @@ def write_report(path, results, exposures, pictures, *, meta):
     exposures : `~astropy.table.QTable`
         One row for each exposure.
     pictures : dict of str to path
-        JPEG files of the fits, see `~astropy_imphot.field.pictures.exposure_picture`, by the
+        JPEG files of the fits, see `~astropy_imphot.report.pictures.exposure_picture`, by the
         exposure's name. Exposures may have none.
     meta : dict of str to dict
         What the run was: ``"options"``, ``"versions"`` and ``"inputs"``, by name.
@@ -58,7 +58,7 @@ def write_report(path, results, exposures, pictures, *, meta):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.field.report import write_report
+    >>> from astropy_imphot.report.page import write_report
     >>> flux = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
     >>> units = {"bg": flux, "dx": u.arcsec, "dy": u.arcsec, "dra": u.arcsec, "ddec": u.arcsec}
     >>> units |= {"fwhm": u.arcsec, "scale": u.one, "beta": u.one}

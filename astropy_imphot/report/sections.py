@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.field.cells import numbers, texts, with_error
-from astropy_imphot.field.markup import element, joined
 from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
+from astropy_imphot.report.cells import numbers, texts, with_error
+from astropy_imphot.report.markup import element, joined
 
 __all__ = ["FieldRows", "exposure_section", "image", "meanings", "overview", "settings"]
 
