@@ -122,7 +122,7 @@ def write_report(path, results, exposures, pictures, *, meta):
 
 
 def _resource(name):
-    return resources.files("astropy_imphot.field").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("astropy_imphot.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style, script):
