@@ -242,7 +242,12 @@ def _write(store, results, exposures, plots, inputs):
         results,
         exposures,
         {name: path for name, path in pictures.items() if path.exists()},
-        meta={"options": store.settings, "versions": store.runs, "inputs": inputs},
+        meta={
+            "inputs": inputs,
+            "options": {key: value for key, value in store.settings.items() if key != "astropy_imphot"},
+            "versions": {"astropy_imphot": store.settings["astropy_imphot"]},
+            "runs": store.runs,
+        },
     )
     offsets = store.outdir / "OFFSET_LIST.fits"
     try:

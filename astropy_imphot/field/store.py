@@ -174,7 +174,7 @@ def write_record(folder, known):
 def _this_run():
     now = datetime.now(UTC).isoformat(timespec="seconds")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "astropy")]
-    return {f"run of {now}": ", ".join([f"Python {platform.python_version()}", *versions])}
+    return {now: ", ".join([f"Python {platform.python_version()}", *versions])}
 
 
 def _read_json(path):

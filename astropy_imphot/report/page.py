@@ -42,7 +42,7 @@ def write_report(path, results, exposures, pictures, *, meta):
         JPEG files of the fits, see `~astropy_imphot.report.pictures.exposure_picture`, by the
         exposure's name. Exposures may have none.
     meta : dict of str to dict
-        What the run was: ``"options"``, ``"versions"`` and ``"inputs"``, by name.
+        What was done: ``"inputs"``, ``"options"``, ``"versions"`` and ``"runs"``, by name.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def write_report(path, results, exposures, pictures, *, meta):
             for index, name in enumerate(field.exposures.texts["exposure"])
         ),
         flags=joined([meanings(ExposureFlags, "Of exposures"), meanings(FitFlags, "Of the fits of filters")]),
-        run=joined(settings(meta.get(key, {}), key) for key in ("inputs", "options", "versions")),
+        run=joined(settings(meta.get(key, {}), key) for key in ("inputs", "options", "versions", "runs")),
     )
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(page, encoding="utf-8")
