@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from astropy_imphot.errors import UserError
 
-__all__ = ["CAMERAS", "installed_curve"]
+__all__ = ["CAMERAS", "camera_in_header", "installed_curve"]
 
 # How the names of galsim's files and mpdaf's tables begin. mpdaf's curves of WFC3 are the filters' alone,
 # without mirrors and detector, which shifts their mean by up to 300 Angstrom.
@@ -64,6 +64,31 @@ def installed_curve(name, camera="ACS/WFC"):
             f"file of two columns (--curve {name}=FILE)."
         )
     return curve
+
+
+def camera_in_header(header):
+    """
+    Return the camera of an HST image.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Of the image.
+
+    Returns
+    -------
+    str
+        One of `CAMERAS`; ACS/WFC, that of most mosaics, where the header does not tell.
+
+    Examples
+    --------
+    >>> from astropy_imphot.curves import camera_in_header
+    >>> camera_in_header({"INSTRUME": "WFC3", "DETECTOR": "UVIS"}), camera_in_header({"INSTRUME": "WFPC2"})
+    ('WFC3/UVIS', 'WFPC2')
+    """
+    instrument, detector = (str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
+    names = (f"{instrument}/{detector}", instrument)
+    return next((name for name in names if name in CAMERAS), "ACS/WFC")
 
 
 def _of_camera(name, camera):

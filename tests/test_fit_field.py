@@ -273,6 +273,19 @@ def test_a_filter_outside_of_the_cube(cubes, tmp_path):
     assert found.failures == {}
 
 
+def test_real_data(real_data, tmp_path):
+    # Abell 478, seen by WFPC2, whose F814W is not that of ACS.
+    hst = os.path.join(real_data, "sdetect", "a478hst-cutout.fits")
+    cube = os.path.join(real_data, "sdetect", "minicube.fits")
+    found = run_here([cube], [hst], tmp_path, plots=False, fix_beta=2.5)
+    row = found.exposures[0]
+    assert row["dx"].value == pytest.approx(-0.775, abs=0.1)
+    assert row["fwhm"].value == pytest.approx(0.82, abs=0.1)
+    settings = json.loads((tmp_path / "fit_field.json").read_text())["settings"]
+    assert "WFPC2_F814W" in settings["curve of F814W"]
+    assert row["date_obs"] in (fits.getheader(cube, 0).get("DATE-OBS", ""), "")
+
+
 def test_an_exposure_unlike_the_others(tmp_path):
     truth = [Truth(), Truth(dx=0.02), Truth(dy=0.02), Truth(scale=0.7), Truth(dx=1.2), Truth(bg=5.0)]
     field = simulate_field(seed=5, size=12.0, truth=truth)

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from astropy_imphot._version import version
+from astropy_imphot.curves import camera_in_header
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.filters import FilterCurve
 from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
 from astropy_imphot.hst_psf import read_hst_psf
+from astropy_imphot.io import read_header
 
 __all__ = [
     "check_settings",
@@ -85,7 +87,7 @@ def require_matplotlib():
         )
 
 
-def find_curves(given, filters):
+def find_curves(given, hst):
     """
     Return the curves of filters, from the user or from an installed package.
 
@@ -93,8 +95,8 @@ def find_curves(given, filters):
     ----------
     given : dict of str to `FilterCurve` or path
         The user's.
-    filters : iterable of str
-        The filters' names.
+    hst : dict of str to str
+        The HST images, by the names of their filters; their headers tell the camera.
 
     Returns
     -------
@@ -110,20 +112,20 @@ def find_curves(given, filters):
     --------
     >>> from astropy_imphot import FilterCurve
     >>> from astropy_imphot.field.settings import find_curves
-    >>> list(find_curves({"F606W": FilterCurve([5000, 7000], [1, 1])}, ["F606W"]))
+    >>> list(find_curves({"F606W": FilterCurve([5000, 7000], [1, 1])}, {"F606W": "hst.fits"}))
     ['F606W']
     """
     given = {name.upper(): curve for name, curve in given.items()}
-    unknown = sorted(set(given) - set(filters))
+    unknown = sorted(set(given) - set(hst))
     if unknown:
         raise UserError(
-            f"there is a curve but no HST image for {unknown[0]}: the filters are {', '.join(filters)}."
+            f"there is a curve but no HST image for {unknown[0]}: the filters are {', '.join(hst)}."
         )
     curves = {}
-    for name in filters:
+    for name, path in hst.items():
         curve = given.get(name)
         if curve is None:
-            curve = FilterCurve.named(name)
+            curve = FilterCurve.named(name, camera_in_header(read_header(path)))
         elif not isinstance(curve, FilterCurve):
             curve = FilterCurve.read(curve)
         curves[name] = FilterCurve(curve.wavelength, curve.sensitivity, name=name, source=curve.source)
