@@ -38,9 +38,10 @@ def main():
     print(f"Drawing the field (seed {SEED}) ...", flush=True)
     simulate(folder)
     names = list(EXPOSURES)
-    run(folder, "make_wideband_image", "F775W.txt", *[f"DATACUBE_{name}.fits" for name in names])
+    cubes = [f"DATACUBE_{name}.fits" for name in names]
+    run(folder, "make_wideband_image", "F775W.txt", *cubes, "--overwrite")
     images = [f"F775W_IMAGE_{name}.fits" for name in names]
-    run(folder, "regrid_hst_to_muse", "--field", "DEMO", images[0], "hst_f775w.fits")
+    run(folder, "regrid_hst_to_muse", "--field", "DEMO", images[0], "hst_f775w.fits", "--overwrite")
     run(
         folder,
         "fit_photometry",
@@ -52,9 +53,13 @@ def main():
         "png",
         "--output",
         "results.ecsv",
+        "--overwrite",
     )
     compare(QTable.read(folder / "results.ecsv"))
     print(f"Data, model and residual of each exposure: {folder}/F775W_IMAGE_E*_image_fit.png")
+    inputs = ["--hst", "hst_f775w.fits", "--curve", "F775W=F775W.txt"]
+    run(folder, "fit_field", *cubes, *inputs, "--outdir", "field", "--restart")
+    print(f"The same from the cubes in one step, and with a report: {folder}/field/report.html")
 
 
 def simulate(folder):
@@ -72,7 +77,7 @@ def run(folder, *command):
     """Run a command as a user would."""
     print("\n$", *command, flush=True)
     scripts = Path(sys.executable).parent
-    subprocess.run([scripts / command[0], *command[1:], "--overwrite"], cwd=folder, check=True)
+    subprocess.run([scripts / command[0], *command[1:]], cwd=folder, check=True)
 
 
 def compare(table):
