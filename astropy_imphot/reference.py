@@ -1,6 +1,7 @@
 """An HST image, and the templates that were made of it, for exposures that share a grid."""
 
 from collections import OrderedDict
+from threading import Lock
 
 from astropy_imphot.io import read_grid
 from astropy_imphot.regrid import coarse_template, make_template
@@ -41,6 +42,11 @@ class HstReference:
         # For each grid there are two, one to find the offset with.
         self._n_kept = 2 * n_kept
         self._kept = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self):
+        # Templates are made faster than they travel.
+        return type(self), (self.source, self._n_kept // 2)
 
     @classmethod
     def of(cls, hst):
@@ -59,9 +65,11 @@ class HstReference:
         grid = read_grid(muse)
         header = grid.wcs.to_header_string(relax=True)
         key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
-        if key not in self._kept:
-            self._kept[key] = make(self.source, muse, **options)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._n_kept:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        # Threads that need the same template wait for the one that makes it.
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make(self.source, muse, **options)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._n_kept:
+                self._kept.popitem(last=False)
+            return self._kept[key]

@@ -286,6 +286,7 @@ def test_regrid_options(folder, capsys):
     assert regrid_hst_to_muse.main([*words, "--overwrite", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     # The field's name is the header's OBJECT, or else the file's.
+    fits.delval("E1.fits", "OBJECT")
     fits.setval("E2.fits", "OBJECT", value="UDF-04")
     assert regrid_hst_to_muse.main(["E1.fits", "hst.fits"]) == 0
     assert regrid_hst_to_muse.main(["E2.fits", "hst.fits"]) == 0

@@ -9,6 +9,7 @@ import warnings
 import pytest
 
 from astropy_imphot import fit_field, write_image
+from astropy_imphot.cli import fit_field as fit_field_command
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.simulate import Truth, simulate_field
 
@@ -80,7 +81,8 @@ def test_a_worker_that_is_killed(images, here, cluster, tmp_path):
     assert same_tables(tmp_path, here)
 
 
-def test_no_scheduler_there(images, tmp_path, capsys):
+def test_no_scheduler_there(images, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fit_field_command, "CONNECT_SECONDS", 1)
     arguments = [*images[0], "--hst", images[1], "--outdir", str(tmp_path / "out"), "--no_plots"]
     assert main([*arguments, "--dask-scheduler-file", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err

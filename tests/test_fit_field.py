@@ -1,11 +1,13 @@
 """From exposures to a calibrated data set: truth, files, interruptions, and what goes wrong."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from mpdaf.MUSE import FSFModel
 
-from astropy_imphot import UserError, fit_field, write_image
+from astropy_imphot import UserError, fit_field, reference, write_image
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.field.combine import REFERENCE, relative
 from astropy_imphot.flags import ExposureFlags
@@ -25,6 +27,9 @@ from astropy_imphot.simulate import Truth, simulate_field
 from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
 
 HOSTILE = "<script>alert(1)</script>"
+
+# The cubes are drawn and fitted once, not in every process of a test run.
+one_process = pytest.mark.xdist_group("cubes")
 TRUTHS = [
     CubeTruth(dx=0.21, dy=-0.13, scale=0.93, bg=0.8, fwhm=0.62, slope=-4e-5, beta=2.4),
     CubeTruth(dx=-0.3, dy=0.25, scale=1.05, bg=-0.5, fwhm=0.78, slope=-3e-5, beta=2.8),
@@ -85,6 +90,7 @@ def images(tmp_path_factory):
     return paths, [str(folder / "hst.fits")]
 
 
+@one_process
 def test_truth_is_recovered(found):
     table = found[0].exposures
     assert list(table["filters"]) == ["F606W,F775W,F814W,F850LP"] * 4
@@ -100,6 +106,7 @@ def test_truth_is_recovered(found):
             assert fwhm == pytest.approx(truth.fwhm_at(wavelength), rel=0.01)
 
 
+@one_process
 def test_filters_together_know_the_offset_better(found):
     results, table = found[0].results, found[0].exposures
     for row in table:
@@ -109,6 +116,7 @@ def test_filters_together_know_the_offset_better(found):
             assert row[f"{key}_err"] > 0.4 * of_exposure[f"{key}_err"].min()
 
 
+@one_process
 def test_files(found):
     outdir = found[1]
     assert sorted(path.name for path in outdir.iterdir()) == [
@@ -132,6 +140,7 @@ def test_files(found):
     assert HOSTILE not in report
 
 
+@one_process
 def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
     for row, cube in zip(found[0].exposures, cubes[0], strict=True):
         copy = found[1] / "exposures" / row["exposure"] / Path(cube).name
@@ -143,6 +152,7 @@ def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
         assert np.array_equal(fits.getdata(copy, "DATA"), fits.getdata(cube, "DATA"))
 
 
+@one_process
 def test_offsets_correct_the_cubes(found, cubes, tmp_path):
     offsets = {str(row["DATE_OBS"]): row for row in fits.getdata(found[1] / "OFFSET_LIST.fits", 1)}
     corrected = []
@@ -161,6 +171,7 @@ def test_offsets_correct_the_cubes(found, cubes, tmp_path):
             assert abs(row[key]) < 3 * row[f"{key}_err"] + 3 * before[f"{key}_err"]
 
 
+@one_process
 def test_a_finished_field_is_not_fitted_again(found, cubes):
     before = {path: path.stat().st_mtime_ns for path in (found[1] / "exposures").rglob("*") if path.is_file()}
     tables = [(found[1] / f"{name}.ecsv").read_bytes() for name in ("results", "exposures")]
@@ -183,6 +194,21 @@ def test_other_options_are_refused(images, tmp_path):
     os.utime(hst, (1, 1))
     with pytest.raises(UserError, match="HST image in F775W"):
         run_here(images[0][:1], [hst], tmp_path / "other", plots=False)
+
+
+def test_files_of_others_are_safe(images, tmp_path):
+    # The user's own folder of that name, with the exposures in it.
+    (tmp_path / "exposures").mkdir()
+    path = shutil.copy(images[0][0], tmp_path / "exposures")
+    for restart in (False, True):
+        with pytest.raises(UserError, match=r"E0.fits is not from fit_field.*new --outdir"):
+            run_here([path], images[1], tmp_path, plots=False, restart=restart)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.ecsv").write_text("mine")
+    with pytest.raises(UserError, match="results.ecsv is not from fit_field"):
+        run_here([path], images[1], tmp_path / "other", plots=False, restart=True)
+    assert Path(path).exists()
+    assert (tmp_path / "other" / "results.ecsv").read_text() == "mine"
 
 
 def test_a_changed_exposure_is_fitted_again(images, tmp_path):
@@ -222,6 +248,39 @@ def test_what_fails_is_named_and_the_rest_is_done(images, tmp_path, capsys):
     assert again.failures == {}
 
 
+@one_process
+def test_templates_are_made_once_for_each_grid(cubes, tmp_path, monkeypatch):
+    hst = [shutil.copy(path, tmp_path) for path in cubes[1][:2]]
+    made = []
+    make = reference.make_template
+    monkeypatch.setattr(
+        reference, "make_template", lambda *args, **kwargs: made.append(1) or make(*args, **kwargs)
+    )
+    run_here(cubes[0], hst, tmp_path / "out", plots=False)
+    # Three of the four cubes share a grid.
+    assert len(made) == 2 * len(hst)
+
+
+def test_a_worker_that_is_killed_gets_another_try(images, tmp_path):
+    killed = []
+
+    def kill():
+        deadline = time.monotonic() + 100
+        while not list(tmp_path.glob("exposures/E*/record.json")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        victim = multiprocessing.active_children()[0]
+        os.kill(victim.pid, signal.SIGKILL)
+        killed.append(victim)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = fit_field(*images, tmp_path, nprocess=2, plots=False)
+    killer.join()
+    assert killed
+    assert found.failures == {}
+    assert found.exposures["dx"].value == pytest.approx(0.04 * np.arange(8), abs=0.02)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_and_run_again(images, tmp_path):
     command = [sys.executable, "-m", "astropy_imphot.cli.fit_field", *images[0], "--hst", *images[1]]
@@ -259,6 +318,7 @@ def test_images_of_several_filters_are_one_exposure(tmp_path):
         run_here(paths, sorted(tmp_path.glob("hst*.fits")), tmp_path / "out", write_psf="copy", plots=False)
 
 
+@one_process
 def test_a_filter_outside_of_the_cube(cubes, tmp_path):
     exposures, hst = cubes
     curve = tmp_path / "F606W.txt"

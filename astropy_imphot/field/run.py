@@ -167,9 +167,10 @@ def fit_field(
     reused = [one.name for one in usable if store.is_finished(one.name, one.files)]
     if reused:
         log.info("%d of %d exposures are finished already.", len(reused), len(found))
+    options = portable_options(options)
     jobs = {
         exposure.name: (
-            (exposure, hst, curves, store.folder(exposure.name).absolute(), portable_options(options)),
+            (exposure, hst, curves, store.folder(exposure.name).absolute(), options),
             {"degrees": degrees, "star": star, "plots": plots},
         )
         for exposure in found

@@ -17,6 +17,7 @@ __all__ = ["Store", "fingerprint", "record", "write_record"]
 SETTINGS = "fit_field.json"
 EXPOSURES = "exposures"
 RECORD = "record.json"
+OUTPUTS = ("results.ecsv", "exposures.ecsv", "OFFSET_LIST.fits", "report.html")
 
 
 def fingerprint(path):
@@ -57,7 +58,7 @@ class Store:
     settings : dict
         All that the results depend on and that is the same for every exposure, as JSON holds it.
     restart : bool
-        Remove the exposures of earlier runs (default: False).
+        Remove the exposures that earlier runs have finished (default: False).
 
     Attributes
     ----------
@@ -67,7 +68,8 @@ class Store:
     Raises
     ------
     UserError
-        If the folder cannot be written, or has exposures that were made with other settings.
+        If the folder cannot be written, has files of another origin, or exposures that were made with other
+        settings.
 
     Examples
     --------
@@ -84,21 +86,33 @@ class Store:
     def __init__(self, outdir, settings, *, restart=False):
         self.outdir = Path(outdir)
         self.settings = json.loads(json.dumps(settings))
+        earlier = _read_json(self.outdir / SETTINGS)
+        if earlier is None:
+            self._refuse_foreign_files()
+        elif not restart:
+            self._refuse_other_settings(earlier["settings"])
+        folder = self.outdir / EXPOSURES
         try:
-            (self.outdir / EXPOSURES).mkdir(parents=True, exist_ok=True)
-            if restart:
-                shutil.rmtree(self.outdir / EXPOSURES)
-                (self.outdir / EXPOSURES).mkdir()
-            for killed in (self.outdir / EXPOSURES).glob(".partial-*"):
-                shutil.rmtree(killed)
+            folder.mkdir(parents=True, exist_ok=True)
+            finished = folder.glob(f"*/{RECORD}") if restart else ()
+            for path in [*folder.glob(".partial-*"), *(path.parent for path in finished)]:
+                shutil.rmtree(path)
         except OSError as error:
             raise UserError(f"{outdir} cannot be written: {error.strerror or error}.") from error
-        earlier = {} if restart else (_read_json(self.outdir / SETTINGS) or {})
-        if earlier:
-            self._refuse_other_settings(earlier["settings"])
+        earlier = {} if restart or earlier is None else earlier
         self.runs = earlier.get("runs", {}) | _this_run()
         with atomic_write(self.outdir / SETTINGS, overwrite=True) as temporary:
             temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
+
+    def _refuse_foreign_files(self):
+        """Raise an error if what would be written over, or removed later, is not ours."""
+        found = [self.outdir / name for name in OUTPUTS if (self.outdir / name).exists()]
+        found += list((self.outdir / EXPOSURES).glob("[!.]*"))
+        if found:
+            raise UserError(
+                f"{found[0]} is not from fit_field, of which there is no {SETTINGS} in {self.outdir}: give a "
+                "new --outdir."
+            )
 
     def _refuse_other_settings(self, known):
         told = [
