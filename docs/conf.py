@@ -20,5 +20,5 @@ nitpick_ignore_regex = [
         r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
     ),
     # Modules behind the public names have no pages yet.
-    (r"py:.*", r"astropy_imphot\.\w+\.\w+"),
+    (r"py:.*", r"astropy_imphot\.(\w+\.)+\w+"),
 ]

@@ -52,9 +52,9 @@ class CombinedPhotometry:
         Those that were left out because they disagree with all others.
     unusable : tuple of str
         Those that were left out because of their fits' flags.
-    values : dict of str to `FittedValue`
+    values : dict of str to `~astropy_imphot.FittedValue`
         scale, dx, dy, dra, ddec, and fwhm and beta at 7000 Angstrom.
-    scales : dict of str to `FittedValue`
+    scales : dict of str to `~astropy_imphot.FittedValue`
         The flux scale of each filter, now that the PSF and the offset are known better.
     radec_corr : float
         Correlation of dra and ddec.
@@ -144,7 +144,7 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
 
     Parameters
     ----------
-    fits : dict of str to `FittedImagePhotometry`
+    fits : dict of str to `~astropy_imphot.FittedImagePhotometry`
         The fits of n filters.
     bands : dict of str to (float, float)
         The mean wavelength and the rms width of each filter, Angstrom.
@@ -222,7 +222,7 @@ def joint_covariance(fits):
 
     Parameters
     ----------
-    fits : dict of str to `FittedImagePhotometry`
+    fits : dict of str to `~astropy_imphot.FittedImagePhotometry`
         The fits.
 
     Returns
