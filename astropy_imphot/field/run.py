@@ -162,7 +162,8 @@ def fit_field(
     if write_psf and not all(exposure.cube for exposure in usable):
         raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
-    settings = describe_settings(options | degrees | {"star": star, "plots": plots}, hst, curves)
+    asked = options | degrees | {"filter_name": filter_name, "star": star, "plots": plots}
+    settings = describe_settings(asked, hst, curves)
     store = Store(outdir, settings, restart=restart)
     reused = [one.name for one in usable if store.is_finished(one.name, one.files)]
     if reused:
