@@ -7,7 +7,6 @@ from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_
 from astropy_imphot.correct import apply_corrections
 from astropy_imphot.epsf import build_hst_psf
 from astropy_imphot.errors import UserError, WorkerError
-from astropy_imphot.field.run import FittedField, fit_field
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
@@ -68,3 +67,12 @@ __all__ = [
     "write_image",
     "__version__",
 ]
+
+
+def __getattr__(name):
+    # Fields have a report and much more, which a single fit does not wait for.
+    if name in ("FittedField", "fit_field"):
+        from astropy_imphot.field import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """Sensitivities of HST filters, in other packages that are installed."""
 
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -128,6 +127,8 @@ def _installed_file(package, *parts):
 
 
 def _source(package, name):
+    from importlib import metadata
+
     try:
         return f"{package} {metadata.version(package)} {name}"
     except metadata.PackageNotFoundError:

@@ -283,6 +283,11 @@ class FilterCurve:
         wavelength, sensitivity, source = installed_curve(name, camera)
         return cls(wavelength, sensitivity, name=name.strip().upper(), source=source)
 
+    @property
+    def total(self):
+        """The integral over all wavelengths."""
+        return self.integral(self.wavelength[0], self.wavelength[-1])
+
     def integral(self, start, stop):
         """
         Integrate the curve between wavelengths.

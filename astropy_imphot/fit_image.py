@@ -21,7 +21,7 @@ from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import covariance_of, fitted_values
 from astropy_imphot.verdict import check_free, image_flags, parameter_units, untried_values
 
-__all__ = ["fit_image_photometry", "fixed_values", "option_files"]
+__all__ = ["check_options", "fit_image_photometry", "fixed_values", "option_files"]
 
 PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 
@@ -158,13 +158,8 @@ def fit_image_photometry(
     reference = HstReference.of(hst)
     hst = reference.source
     with naming(muse, hst, *option_files(options)):
-        fixed = fixed_values(options)
+        fixed = check_options(options)
         options["free"] = check_free(free)
-        for key in ("init_dx", "init_dy", "fix_dx", "fix_dy"):
-            if options[key] is not None and not abs(options[key]) <= MOST_MARGIN:
-                raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
-        if min_scale is not None and not np.isfinite(min_scale):
-            raise UserError(f"min_scale is {min_scale}: give a finite number.")
         psf = None if hst_psf is None else read_hst_psf(hst_psf, hst_psf_scale)
         image = read_muse_image(muse)
         mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
@@ -188,8 +183,6 @@ def fit_image_photometry(
 
 def _template_and_offset(reference, image, mask, margin, hst_window, known):
     """Return the template, and where the fit starts, with the margin around it."""
-    if not 0 <= margin <= MOST_MARGIN:
-        raise UserError(f"margin is {margin}: give 0 to {MOST_MARGIN:g} arcsec.")
     hst, template = reference.source, None
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
@@ -209,6 +202,44 @@ def _template_and_offset(reference, image, mask, margin, hst_window, known):
         widened = margin + reach if reach > SMALL_OFFSET else margin
         template = reference.template(image, margin=widened).in_unit(image.unit)
     return template, known
+
+
+def check_options(options):
+    """
+    Raise an error if an option of a fit has an impossible value.
+
+    Parameters
+    ----------
+    options : dict
+        Keywords of `fit_image_photometry`.
+
+    Returns
+    -------
+    dict of str to float
+        The parameters that are held fixed, as from `fixed_values`.
+
+    Raises
+    ------
+    UserError
+        If a value is impossible.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fit_image import check_options
+    >>> check_options({"fix_beta": 2.5, "margin": 3.0, "free": ("rotation",)})
+    {'beta': 2.5}
+    """
+    check_free(options.get("free", ()))
+    for key in ("init_dx", "init_dy", "fix_dx", "fix_dy"):
+        if options.get(key) is not None and not abs(options[key]) <= MOST_MARGIN:
+            raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
+    if options.get("min_scale") is not None and not np.isfinite(options["min_scale"]):
+        raise UserError(f"min_scale is {options['min_scale']}: give a finite number.")
+    if not 0 <= options.get("margin", 0) <= MOST_MARGIN:
+        raise UserError(f"margin is {options['margin']}: give 0 to {MOST_MARGIN:g} arcsec.")
+    if not options.get("taper", 0) >= 0:
+        raise UserError(f"taper is {options['taper']}: give 0 or more pixels.")
+    return fixed_values(options)
 
 
 def fixed_values(options):
@@ -269,7 +300,7 @@ def option_files(options):
     ['mask.fits']
     """
     names = [options.get(key) for key in ("regions", "extramask", "hst_psf")]
-    return [name for name in names if isinstance(name, str | Path) and Path(name).suffix]
+    return [name for name in names if isinstance(name, str | Path) and str(name) not in ("star", "notstar")]
 
 
 def _result(solution, image, name, options):

@@ -171,6 +171,7 @@ def _describe(meta, curve, wavelengths, weight):
         ("FILTER", name, "Filter curve"),
         ("FILTWAVE", round(float(mean), 3), "[Angstrom] Mean wavelength of filter x cube"),
         ("FILTWIDT", round(float(width), 3), "[Angstrom] Rms width of filter x cube"),
+        ("FILTFRAC", round(float(weight.sum() / curve.total), 4), "Fraction of filter inside the cube"),
     ):
         meta[key] = (value, comment) if isinstance(meta, fits.Header) else value
 
@@ -301,8 +302,7 @@ def _plane_edges(cube):
 def _plane_weights(curve, edges, name):
     # Wavelengths may fall along the axis.
     weights = np.asarray(curve.integral(np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])))
-    total = curve.integral(curve.wavelength[0], curve.wavelength[-1])
-    lost = 1 - weights.sum() / total
+    lost = 1 - weights.sum() / curve.total
     if not np.any(weights > 0):
         raise UserError(
             f"the filter curve {curve.name} ({curve.wavelength[0]:.0f} to {curve.wavelength[-1]:.0f} "

@@ -151,3 +151,14 @@ def test_fits_that_say_nothing_are_left_out(fits):
     assert "F606W" not in found.filters
     with pytest.raises(UserError, match="no filter"):
         combine({"F606W": lost}, BANDS)
+
+
+def test_a_rotation_is_shared():
+    truth = Truth(rotation=0.4)
+    found = {}
+    for seed, name in enumerate(("F606W", "F814W")):
+        field = simulate_field(seed, size=20.0, truth=[truth], noise=0.3, hst_margin=8.0)
+        found[name] = fit_image_photometry(field.hst, field.muse[0], free=("rotation",))
+    both = combine(found, BANDS).values["rotation"]
+    assert both.stdev < min(fit.values["rotation"].stdev for fit in found.values())
+    assert abs(both.value - 0.4) < 4 * both.stdev

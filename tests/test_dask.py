@@ -86,5 +86,8 @@ def test_no_scheduler_there(images, tmp_path, capsys, monkeypatch):
     arguments = [*images[0], "--hst", images[1], "--outdir", str(tmp_path / "out"), "--no_plots"]
     assert main([*arguments, "--dask-scheduler-file", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
+    (tmp_path / "bad.json").write_text("{}")
+    assert main([*arguments, "--dask-scheduler-file", str(tmp_path / "bad.json")]) == 1
+    assert "bad.json is not the file of a Dask scheduler" in capsys.readouterr().err
     assert main([*arguments, "--scheduler", "tcp://127.0.0.1:1"]) == 1
     assert "no Dask scheduler at tcp://127.0.0.1:1" in capsys.readouterr().err

@@ -211,6 +211,82 @@ def test_files_of_others_are_safe(images, tmp_path):
     assert (tmp_path / "other" / "results.ecsv").read_text() == "mine"
 
 
+def test_a_first_run_that_fails_does_not_lock_the_folder(cubes, images, tmp_path):
+    for wrong in ({"margin": -3.0}, {"free": ("rotatoin",)}, {"regions": "none.reg"}, {"nprocess": 0}):
+        with pytest.raises(UserError):
+            fit_field(images[0][:1], images[1], tmp_path / "out", plots=False, **wrong)
+        assert not (tmp_path / "out").exists()
+    curve = tmp_path / "F606W.txt"
+    curve.write_text("3000 1\n4000 1\n")
+    with pytest.raises(UserError, match="no exposure could be fitted.*does not overlap"):
+        run_here(cubes[0][:1], cubes[1][:1], tmp_path / "out", plots=False, curves={"F606W": curve})
+    assert run_here(images[0][:1], images[1], tmp_path / "out", plots=False, margin=4.0).failures == {}
+
+
+def test_results_of_other_settings_are_not_mixed_in(images, tmp_path):
+    run_here(images[0][:2], images[1], tmp_path, plots=False)
+    late = tmp_path / "late"
+    shutil.copytree(tmp_path / "exposures" / "E1", late)
+    run_here(images[0][:1], images[1], tmp_path, plots=False, margin=4.0, restart=True)
+    # A worker of the first run, which nobody waits for any more, finishes its exposure.
+    late.rename(tmp_path / "exposures" / "E1")
+    again = run_here(images[0][:2], images[1], tmp_path, plots=False, margin=4.0)
+    assert again.reused == ["E0"]
+    record = json.loads((tmp_path / "exposures" / "E1" / "record.json").read_text())
+    assert (
+        record["settings"]
+        == json.loads((tmp_path / "exposures" / "E0" / "record.json").read_text())["settings"]
+    )
+
+
+def test_exposures_without_a_usable_fit_are_named(images, tmp_path):
+    with pytest.raises(UserError, match="no exposure could be fitted.*no filter has a fit that can be used"):
+        run_here(images[0][:2], images[1], tmp_path, plots=False, min_scale=5.0)
+
+
+def test_what_was_good_and_fails_now_leaves_nothing(images, tmp_path):
+    paths = [shutil.copy(path, tmp_path) for path in images[0][:2]]
+    run_here(paths, images[1], tmp_path / "out", plots=False)
+    Path(paths[1]).write_bytes(b"no FITS")
+    found = run_here(paths, images[1], tmp_path / "out", plots=False)
+    assert list(found.failures) == ["E1"]
+    assert not (tmp_path / "out" / "exposures" / "E1").exists()
+    assert found.exposures["error"][1] != ""
+
+
+@one_process
+def test_the_psf_in_place(cubes, tmp_path):
+    cube = shutil.copy(cubes[0][0], tmp_path)
+    outdir = tmp_path / "out"
+    keywords = {"plots": False, "write_psf": "inplace"}
+    first = run_here([cube], cubes[1][1:2], outdir, **keywords)
+    written = Path(cube).stat()
+    again = run_here([cube], cubes[1][1:2], outdir, **keywords)
+    assert again.reused == ["DATACUBE_E1"]
+    assert Path(cube).stat().st_mtime_ns == written.st_mtime_ns
+    assert FSFModel.read(cube).get_fwhm(6000.0) == pytest.approx(first.exposures["fwhm"][0].value, abs=1e-6)
+
+
+def test_a_filter_that_is_mostly_outside_of_the_cube(cubes, tmp_path):
+    curve = tmp_path / "F814W.txt"
+    curve.write_text("9000 0\n9100 1\n10500 1\n10600 0\n")
+    found = run_here(cubes[0][:1], cubes[1][1:3], tmp_path / "out", plots=False, curves={"F814W": curve})
+    assert found.exposures["filters"][0] == "F775W"
+    assert "of the filter's curve lies inside" in found.results["error"][1]
+
+
+def test_names(images, tmp_path):
+    link = tmp_path / "link.fits"
+    link.symlink_to(images[0][0])
+    with pytest.raises(UserError, match="are the same file"):
+        run_here([images[0][0], link], images[1], tmp_path / "out", plots=False)
+    image, cube = tmp_path / "F775W_E1.fits", tmp_path / "E1.fits"
+    shutil.copy(images[0][0], image)
+    for order in ([image, cube], [cube, image]):
+        with pytest.raises(UserError, match="would be the same exposure"):
+            run_here(order, images[1], tmp_path / "out", plots=False)
+
+
 def test_a_changed_exposure_is_fitted_again(images, tmp_path):
     paths = [shutil.copy(path, tmp_path) for path in images[0][:2]]
     run_here(paths, images[1], tmp_path / "out", plots=False)
@@ -341,8 +417,8 @@ def test_real_data(real_data, tmp_path):
     row = found.exposures[0]
     assert row["dx"].value == pytest.approx(-0.775, abs=0.1)
     assert row["fwhm"].value == pytest.approx(0.82, abs=0.1)
-    settings = json.loads((tmp_path / "fit_field.json").read_text())["settings"]
-    assert "WFPC2_F814W" in settings["curve of F814W"]
+    record = json.loads((tmp_path / "exposures" / "minicube" / "record.json").read_text())
+    assert "WFPC2_F814W" in record["curves"]["F814W"]
     assert row["date_obs"] in (fits.getheader(cube, 0).get("DATE-OBS", ""), "")
 
 

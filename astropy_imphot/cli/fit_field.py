@@ -1,7 +1,9 @@
 """The command fit_field: from exposures and HST images to what a pipeline needs."""
 
+import json
 import logging
 import sys
+from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -148,6 +150,8 @@ def _fit(options):
         options, fit_image_photometry
     )
     keywords["curves"] = dict(options.curves)
+    if len(keywords["curves"]) < len(options.curves):
+        raise UserError("--curve is given twice for the same filter: give one.")
     if options.write_fsf:
         keywords["write_psf"] = "inplace" if options.inplace else "copy"
 
@@ -176,24 +180,27 @@ def _executor(options):
         from distributed import Client
     except ImportError as error:
         raise UserError('a Dask cluster needs its package: pip install "astropy-imphot[dask]".') from error
-    if options.scheduler_file and not Path(options.scheduler_file).is_file():
-        # The client would wait for it for ever.
-        raise UserError(
-            f"{options.scheduler_file} does not exist: start dask scheduler --scheduler-file first."
-        )
+    address = options.scheduler or _address(options.scheduler_file)
     try:
-        client = Client(options.scheduler, scheduler_file=options.scheduler_file, timeout=CONNECT_SECONDS)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
-        where = options.scheduler or options.scheduler_file
-        raise UserError(f"there is no Dask scheduler at {where}: {error}.") from error
+        raise UserError(f"there is no Dask scheduler at {address}: {error}.") from error
     with client, client.get_executor() as executor:
         yield executor
+
+
+def _address(path):
+    """Return the address in a file of a Dask scheduler, for which a client would wait for ever."""
+    try:
+        return json.loads(Path(path).read_text())["address"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is not the file of a Dask scheduler: start that first.") from error
 
 
 def _curve(text):
     name, equals, path = text.partition("=")
     if not (name and equals and path):
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME=file")
     return name, path
 
 

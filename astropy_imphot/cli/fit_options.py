@@ -32,8 +32,8 @@ def add_fit_options(parser, *, fix_beta):
         metavar="file|star|notstar|none",
         type=none_or(str),
         default="star",
-        help="ds9 region file of what to fit or, with a leading -, to leave out; or only the star, if --star "
-        "is given, or all but the star; or none, the whole image",
+        help="ds9 file of regions to fit or, where a region has a leading -, to leave out; or only the star, "
+        "if --star is given, or all but the star; or none, the whole image",
     )
     what.add_argument(
         "--star",

@@ -25,8 +25,8 @@ __all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "joint_c
 WAVELENGTHS = (4750.0, 9350.0)
 REFERENCE = 7000.0
 
-# What the filters share, and what is each one's own.
-SHARED = ("dx", "dy", "fwhm", "beta")
+# What the filters share, if it was fitted, and what is each one's own.
+SHARED = ("dx", "dy", "rotation", "fwhm", "beta")
 OWN = ("scale", "bg")
 
 # Fits that say nothing.
@@ -53,7 +53,7 @@ class CombinedPhotometry:
     unusable : tuple of str
         Those that were left out because of their fits' flags.
     values : dict of str to `~astropy_imphot.FittedValue`
-        scale, dx, dy, dra, ddec, and fwhm and beta at 7000 Angstrom.
+        scale, dx, dy, dra, ddec, rotation if it was fitted, and fwhm and beta at 7000 Angstrom.
     scales : dict of str to `~astropy_imphot.FittedValue`
         The flux scale of each filter, now that the PSF and the offset are known better.
     radec_corr : float
@@ -242,7 +242,7 @@ def joint_covariance(fits):
     shared = {
         (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
     } | {(name, name): fit.covariance for name, fit in fits.items()}
-    keys = [(name, key) for name in fits for key in (*SHARED, *OWN)]
+    keys = [(name, key) for name, fit in fits.items() for key in (*SHARED, *OWN) if key in fit.values]
     covariance = np.zeros((len(keys), len(keys)))
     for (i, (name, key)), (j, (other, other_key)) in combinations_with_replacement(enumerate(keys), 2):
         free, other_free = fits[name].free, fits[other].free
@@ -306,8 +306,9 @@ def _without_width(values, solution, fits, bands):
 
 
 def _solve(values, covariance, names, bands, degrees):
-    powers = {key: range(min(degrees.get(key, 0), len(names) - 1), -1, -1) for key in SHARED}
-    parameters = [(key, power) for key in SHARED for power in powers[key]]
+    shared = [key for key in SHARED if (names[0], key) in values]
+    powers = {key: range(min(degrees.get(key, 0), len(names) - 1), -1, -1) for key in shared}
+    parameters = [(key, power) for key in shared for power in powers[key]]
     parameters += [(key, name) for key in OWN for name in names]
     chosen = [index for index, (name, _) in enumerate(values) if name in names]
     design = np.zeros((len(chosen), len(parameters)))
@@ -338,17 +339,17 @@ def _result(solution, fits, names, outliers, unusable, degrees):
     if not _likely(solution.chi2, solution.dof):
         covariance = covariance * solution.chi2 / solution.dof
     solution = _Solution(solution.parameters, solution.values, covariance, solution.chi2, solution.dof)
-    coefficients = {key: solution.of(key) for key in SHARED}
-    units = {key: fits[names[0]].values[key].unit for key in SHARED}
-    fixed = {key: key not in fits[names[0]].free for key in (*SHARED, "scale")}
+    fit = fits[names[0]]
+    keys = [key for key in SHARED if key in fit.values]
+    coefficients = {key: solution.of(key) for key in keys}
 
     def at_reference(key):
         value, errors = coefficients[key]
         powers = relative(REFERENCE) ** np.arange(len(value) - 1, -1, -1)
         stdev = np.sqrt(powers @ errors @ powers)
-        return FittedValue(float(powers @ value), float(stdev), fixed[key], units[key])
+        return FittedValue(float(powers @ value), float(stdev), key not in fit.free, fit.values[key].unit)
 
-    shared = {key: at_reference(key) for key in SHARED}
+    shared = {key: at_reference(key) for key in keys}
     padded = {}
     for key, degree in degrees.items():
         value, errors = coefficients[key]
@@ -356,8 +357,8 @@ def _result(solution, fits, names, outliers, unusable, degrees):
         missing = degree + 1 - len(value)
         padded[f"{key}_coef"] = np.pad(value, (missing, 0))
         padded[f"{key}_cov"] = np.pad(errors, ((missing, 0), (missing, 0)))
-    scale, scales = _scales(solution, names, fixed["scale"])
-    sky, correlation = _on_sky(solution, shared, fits[names[0]].data)
+    scale, scales = _scales(solution, names, "scale" not in fit.free)
+    sky, correlation = _on_sky(solution, shared, fit.data)
     return CombinedPhotometry(
         filters=tuple(names),
         outliers=tuple(outliers),

@@ -10,7 +10,7 @@ from astropy.table import QTable, hstack, vstack
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.combine import combine
 from astropy_imphot.field.pipeline_files import write_imphot
-from astropy_imphot.field.store import fingerprint, record, write_record
+from astropy_imphot.field.store import fingerprint, write_record
 from astropy_imphot.files import atomic_folder, naming
 from astropy_imphot.filters import HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
@@ -23,12 +23,15 @@ from astropy_imphot.results import FailedPhotometry
 from astropy_imphot.saving import object_regions
 from astropy_imphot.wideband import bandpass_image, bandpass_images
 
-__all__ = ["fit_exposure"]
+__all__ = ["about", "fit_exposure"]
 
 PICTURE = "picture.jpg"
 
+# An image of less than this part of a filter is not what HST saw.
+LEAST_INSIDE = 0.5
 
-def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, plots=True):
+
+def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, star=None, plots=True):
     """
     Fit an exposure in all filters, combine them, and write all that is found.
 
@@ -42,6 +45,8 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
         The filters' curves, for cubes.
     folder : path
         Where results.ecsv, exposure.ecsv, IMPHOT.fits, regions and a picture are written, all or none.
+    record : dict
+        What the exposure is made of, from `~astropy_imphot.field.store.Store.record`.
     options : dict
         For `fit_image_photometry`.
     degrees : dict of str to int
@@ -61,7 +66,6 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
     See `~astropy_imphot.fit_field`, which uses it.
     """
     files = exposure.files
-    known = record(files)
     with naming(*files):
         if exposure.problem:
             raise UserError(exposure.problem)
@@ -79,7 +83,7 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
         for fit in of_filter
     ]
     results = vstack(rows, metadata_conflicts="silent")
-    combined = hstack([_about(exposure, header), _combined(fits, found, bands, degrees)])
+    combined = hstack([about(exposure, header), _combined(fits, found, bands, degrees)])
     with atomic_folder(folder) as temporary:
         results.write(temporary / "results.ecsv")
         combined.write(temporary / "exposure.ecsv")
@@ -92,13 +96,13 @@ def fit_exposure(exposure, hst, curves, folder, options, *, degrees, star=None, 
                 (temporary / f"changed_{name}.reg").write_text(regions)
         if plots:
             save_jpeg(exposure_picture(fits), temporary / PICTURE)
-        write_record(temporary, known)
+        write_record(temporary, record)
 
 
 def _images(exposure, hst, curves):
     """Return the images, or the errors that stand for them, by the filters' names."""
     if not exposure.cube:
-        return {name: read_image(path) for name, path in exposure.images.items()}
+        return {name: _or_error(read_image, path) for name, path in exposure.images.items()}
     with warnings.catch_warnings():
         # The same in all exposures, and allowed for: FILTWAVE is the wavelength of what is inside.
         warnings.filterwarnings("ignore", message=".* of the filter curve .* lies outside")
@@ -109,12 +113,12 @@ def _images(exposure, hst, curves):
             if len(hst) == 1:
                 raise
         # One of the filters is outside of the cube.
-        return {name: _one_image(exposure.cube, curves[name]) for name in hst}
+        return {name: _or_error(bandpass_image, exposure.cube, curves[name]) for name in hst}
 
 
-def _one_image(cube, curve):
+def _or_error(function, *arguments):
     try:
-        return bandpass_image(cube, curve)
+        return function(*arguments)
     except UserError as error:
         return error
 
@@ -134,6 +138,9 @@ def _fit(hst, image, star, options):
     try:
         if isinstance(image, UserError):
             raise image
+        inside = image.meta.get("FILTFRAC", 1.0)
+        if inside < LEAST_INSIDE:
+            raise UserError(f"only {100 * inside:.0f} % of the filter's curve lies inside the cube.")
         if star is None:
             return (fit_image_photometry(reference, image, **options),)
         return fit_image_and_star_photometry(reference, image, star, **options)
@@ -155,8 +162,29 @@ def _row(fit, exposure, name, wavelength, path):
     return hstack([QTable(start), table], metadata_conflicts="silent")
 
 
-def _about(exposure, header):
-    """Return what is known of an exposure before it is fitted, a table of one row."""
+def about(exposure, header):
+    """
+    Return what is known of an exposure before it is fitted.
+
+    Parameters
+    ----------
+    exposure : `~astropy_imphot.field.plan.Exposure`
+        The exposure.
+    header : `~astropy.io.fits.Header` or dict
+        Its header.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row: exposure, file, object, date_obs and mjd_obs.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.exposure import about
+    >>> from astropy_imphot.field.plan import Exposure
+    >>> about(Exposure(name="E1", cube="E1.fits"), {"OBJECT": "UDF-04"})["object"][0]
+    np.str_('UDF-04')
+    """
     mjd = header.get("MJD-OBS")
     return QTable(
         {

@@ -1,5 +1,6 @@
 """What there is to do: which files are exposures, in which filters, and which HST images they meet."""
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ def find_hst_images(paths):
             raise UserError(
                 f"{found[name]} and {path} are both in {name}: give one HST image for each filter."
             )
-        found[name] = str(Path(path).absolute())
+        found[name] = os.path.abspath(path)
     if not found:
         raise UserError("there is no HST image: give one for each filter.")
     return found
@@ -129,21 +130,21 @@ def find_exposures(paths, filters, filter_name=None):
     names = _distinct_names(paths)
     exposures = {}
     for path in paths:
-        place = str(Path(path).absolute())
+        place = os.path.abspath(path)
+        found = Exposure(name=names[path], cube=place)
         try:
             header = read_header(path)
-            if header.get("NAXIS") == 3:
-                exposures[names[path]] = Exposure(name=names[path], cube=place)
-                continue
-            one = _image_filter(path, header, filters, filter_name)
+            if header.get("NAXIS") != 3:
+                one = _image_filter(path, header, filters, filter_name)
+                found = Exposure(name=_without(one, names[path]), images={one: place})
         except UserError as error:
-            exposures[names[path]] = Exposure(name=names[path], cube=place, problem=str(error))
+            found = Exposure(name=names[path], cube=place, problem=str(error))
+        known = exposures.setdefault(found.name, found)
+        if known is found:
             continue
-        name = _without(one, names[path])
-        exposure = exposures.setdefault(name, Exposure(name=name))
-        if exposure.cube or one in exposure.images:
-            raise UserError(f"{path} and {exposure.files[0]} are the same exposure in {one}: rename one.")
-        exposure.images[one] = place
+        if known.cube or found.cube or found.images.keys() & known.images.keys():
+            raise UserError(f"{path} and {known.files[0]} would be the same exposure: rename one of them.")
+        known.images.update(found.images)
     return list(exposures.values())
 
 
@@ -154,10 +155,11 @@ def _distinct_names(paths):
     for path, name in names.items():
         if common[name] > 1:
             names[path] = f"{Path(path).absolute().parent.name}_{name}"
-    twice = [path for path in names if list(names.values()).count(names[path]) > 1]
-    twice += [path for path, count in Counter(paths).items() if count > 1]
-    if twice:
-        raise UserError(f"the exposures {' and '.join(twice)} have the same name: give each file once.")
+    for key, what in ((os.path.realpath, "file"), (names.get, "name")):
+        for same, count in Counter(map(key, paths)).items():
+            if count > 1:
+                twice = " and ".join(path for path in paths if key(path) == same)
+                raise UserError(f"the exposures {twice} are the same {what}: give each once.")
     return names
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 
@@ -17,14 +18,16 @@ from astropy_imphot.field.pipeline_files import fsf_keywords, write_fsf, write_o
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.settings import (
     check_settings,
+    describe_curves,
     describe_settings,
     find_curves,
     portable_options,
     require_matplotlib,
 )
-from astropy_imphot.field.store import Store, record, write_record
+from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.together import collect
 from astropy_imphot.files import atomic_write, opened
+from astropy_imphot.fit_image import option_files
 from astropy_imphot.report.page import write_report
 
 __all__ = ["FittedField", "fit_field"]
@@ -157,21 +160,29 @@ def fit_field(
         require_matplotlib()
     hst = find_hst_images(hst)
     found = find_exposures(exposures, hst, filter_name)
-    usable = [exposure for exposure in found if not exposure.problem]
-    curves = find_curves(curves or {}, hst) if any(exposure.cube for exposure in usable) else {}
-    if write_psf and not all(exposure.cube for exposure in usable):
+    cubes = [exposure for exposure in found if exposure.cube and not exposure.problem]
+    curves = find_curves(curves or {}, hst, installed=bool(cubes))
+    if write_psf and any(exposure.images for exposure in found):
         raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
-    asked = options | degrees | {"filter_name": filter_name, "star": star, "plots": plots}
-    settings = describe_settings(asked, hst, curves)
+    settings = describe_settings(options | degrees | {"filter_name": filter_name, "star": star}, hst)
     store = Store(outdir, settings, restart=restart)
-    reused = [one.name for one in usable if store.is_finished(one.name, one.files)]
+    for path in [
+        *(path for exposure in found for path in exposure.files),
+        *hst.values(),
+        *option_files(options),
+    ]:
+        if store.contains(path):
+            raise UserError(f"{path} is where exposures are written: move it, or give another --outdir.")
+    described = describe_curves(curves)
+    records = {one.name: store.record(one.files, described if one.cube else None) for one in found}
+    reused = [] if restart else [name for name, one in records.items() if store.is_finished(name, one)]
     if reused:
         log.info("%d of %d exposures are finished already.", len(reused), len(found))
     options = portable_options(options)
     jobs = {
         exposure.name: (
-            (exposure, hst, curves, store.folder(exposure.name).absolute(), options),
+            (exposure, hst, curves, store.folder(exposure.name), records[exposure.name], options),
             {"degrees": degrees, "star": star, "plots": plots},
         )
         for exposure in found
@@ -179,15 +190,15 @@ def fit_field(
     }
     failures = {}
     with _Exposures(list(jobs), list(jobs.values()), nprocess=nprocess, executor=executor) as fits:
+        store.open(list(jobs))
         for name, failure in zip(jobs, progress_bar(fits) if progress_bar else fits, strict=True):
             if failure is not None:
                 failures[name] = failure.error
-    if len(failures) == len(found):
-        raise UserError(f"no exposure could be fitted: {'; '.join(failures.values())}")
-    results, table = collect(found, store, failures)
+    results, table, failures = collect(found, store, records, failures)
     if write_psf:
-        failures |= _write_psf(found, table, store, inplace=write_psf == "inplace")
-    report = _write(store, results, table, plots, {one.name: ", ".join(one.files) for one in found})
+        failures |= _write_psf(found, table, store, records, inplace=write_psf == "inplace")
+    about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
+    report = _write(store, results, table, plots, about)
     return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
 
 
@@ -201,18 +212,21 @@ class _Exposures(Batch):
         super().__init__(names, calls, nprocess=nprocess, executor=executor, on_error="skip")
 
 
-def _write_psf(found, table, store, *, inplace):
+def _write_psf(found, table, store, records, *, inplace):
     """Write the PSF's keywords into cubes, and return why some could not be written."""
     failures = {}
-    rows = {row["exposure"]: row for row in table if np.isfinite(row["fwhm"])}
+    rows = {row["exposure"]: row for row in table if not row["error"]}
     for exposure in found:
         if exposure.name not in rows:
             continue
-        row = rows[exposure.name]
+        row, old = rows[exposure.name], records[exposure.name]
         keywords = fsf_keywords(row["fwhm_coef"].to_value(u.arcsec), np.array(row["beta_coef"]))
         folder = store.folder(exposure.name)
         path = Path(exposure.cube) if inplace else folder / Path(exposure.cube).name
+        now = store.record(exposure.files, old["curves"])
         try:
+            if now != old:
+                raise UserError(f"{exposure.cube} has changed since it was fitted: run the command again.")
             if path.exists() and _has(path, keywords):
                 continue
             write_fsf(exposure.cube, path, keywords, overwrite=True)
@@ -221,7 +235,7 @@ def _write_psf(found, table, store, *, inplace):
             continue
         if inplace:
             # The change is ours, and no reason to fit the cube again.
-            write_record(folder, record(exposure.files))
+            write_record(folder, store.record(exposure.files, old["curves"]))
     return failures
 
 
@@ -229,15 +243,18 @@ def _has(path, keywords):
     """Tell whether a cube has the keywords of the PSF already."""
     with opened(path) as hdus:
         header = hdus[0].header
-    return all(header.get(key) == value for key, value in keywords.items())
+    # Headers keep fewer digits than numbers have.
+    kept = fits.Header.fromstring(keywords.tostring())
+    return all(header.get(key) == value for key, value in kept.items())
 
 
-def _write(store, results, exposures, plots, inputs):
+def _write(store, results, exposures, plots, about):
     """Write the tables, the report and the offsets, and return the report's path."""
     for name, table in (("results", results), ("exposures", exposures)):
         with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
             table.write(temporary)
-    pictures = {name: store.folder(name) / PICTURE for name in exposures["exposure"]} if plots else {}
+    fitted = exposures["exposure"][exposures["error"] == ""] if plots else ()
+    pictures = {name: store.folder(name) / PICTURE for name in fitted}
     report = store.outdir / "report.html"
     write_report(
         report,
@@ -245,8 +262,9 @@ def _write(store, results, exposures, plots, inputs):
         exposures,
         {name: path for name, path in pictures.items() if path.exists()},
         meta={
-            "inputs": inputs,
-            "options": {key: value for key, value in store.settings.items() if key != "astropy_imphot"},
+            "inputs": about["inputs"],
+            "options": {key: value for key, value in store.settings.items() if key != "astropy_imphot"}
+            | {f"curve of {name}": curve for name, curve in about["filter curves"].items()},
             "versions": {"astropy_imphot": store.settings["astropy_imphot"]},
             "runs": store.runs,
         },

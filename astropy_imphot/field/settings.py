@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from astropy_imphot.curves import camera_in_header
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.filters import FilterCurve
-from astropy_imphot.fit_image import fit_image_photometry, fixed_values, option_files
+from astropy_imphot.fit_image import check_options, fit_image_photometry, option_files
 from astropy_imphot.hst_psf import read_hst_psf
 from astropy_imphot.io import read_header
 
 __all__ = [
     "check_settings",
+    "describe_curves",
     "describe_settings",
     "find_curves",
     "portable_options",
@@ -64,7 +66,10 @@ def check_settings(options, fwhm_degree, beta_degree, write_psf):
             raise UserError(f"{name} is {degree}: give 0 to {MOST_DEGREE}.")
     if write_psf not in (None, "copy", "inplace"):
         raise UserError(f"write_psf is {write_psf!r}: give 'copy', 'inplace' or None.")
-    fixed_values(options)
+    check_options(DEFAULTS | options)
+    for path in option_files(options):
+        if not Path(path).is_file():
+            raise UserError(f"{path} does not exist: check the name.")
 
 
 def require_matplotlib():
@@ -87,7 +92,7 @@ def require_matplotlib():
         )
 
 
-def find_curves(given, hst):
+def find_curves(given, hst, *, installed=True):
     """
     Return the curves of filters, from the user or from an installed package.
 
@@ -97,11 +102,13 @@ def find_curves(given, hst):
         The user's.
     hst : dict of str to str
         The HST images, by the names of their filters; their headers tell the camera.
+    installed : bool
+        Whether curves that are not given are taken from an installed package (default: True).
 
     Returns
     -------
     dict of str to `FilterCurve`
-        One for each filter.
+        One for each filter, or for each that is given.
 
     Raises
     ------
@@ -124,6 +131,8 @@ def find_curves(given, hst):
     curves = {}
     for name, path in hst.items():
         curve = given.get(name)
+        if curve is None and not installed:
+            continue
         if curve is None:
             curve = FilterCurve.named(name, camera_in_header(read_header(path)))
         elif not isinstance(curve, FilterCurve):
@@ -132,7 +141,7 @@ def find_curves(given, hst):
     return curves
 
 
-def describe_settings(options, hst, curves):
+def describe_settings(options, hst):
     """
     Return all that the results depend on and that is the same for every exposure.
 
@@ -142,8 +151,6 @@ def describe_settings(options, hst, curves):
         Options and their values.
     hst : dict of str to str
         The HST images.
-    curves : dict of str to `FilterCurve`
-        The filters' curves.
 
     Returns
     -------
@@ -153,26 +160,48 @@ def describe_settings(options, hst, curves):
     Examples
     --------
     >>> from astropy_imphot.field.settings import describe_settings
-    >>> describe_settings({"margin": 3.0, "extramask": None}, {}, {})["margin"]
+    >>> describe_settings({"margin": 3.0, "extramask": None}, {})["margin"]
     3.0
     """
     files = {str(path) for path in option_files(options)}
     described = {"astropy_imphot": version}
     for key, value in (DEFAULTS | options).items():
         if isinstance(value, (str, Path)) and str(value) in files:
-            described[key] = [str(Path(value).absolute()), *fingerprint(value)]
+            described[key] = [os.path.abspath(value), *fingerprint(value)]
         elif value is None or isinstance(value, (bool, int, float, str)):
             described[key] = value
         elif isinstance(value, (tuple, list)):
             described[key] = [one if isinstance(one, (int, float)) else str(one) for one in value]
         else:
             described[key] = f"{type(value).__name__} {_digest(repr(value))}"
-    described |= {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
-    described |= {
-        f"curve of {name}": f"{curve.source or curve.name} {_digest(curve.wavelength, curve.sensitivity)}"
+    return described | {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
+
+
+def describe_curves(curves):
+    """
+    Return what filters' curves are, as JSON can hold it.
+
+    Parameters
+    ----------
+    curves : dict of str to `FilterCurve`
+        The curves.
+
+    Returns
+    -------
+    dict of str to str
+        Their sources, and letters that change if they do.
+
+    Examples
+    --------
+    >>> from astropy_imphot import FilterCurve
+    >>> from astropy_imphot.field.settings import describe_curves
+    >>> describe_curves({"F606W": FilterCurve([5000, 7000], [1, 1], name="F606W")})["F606W"].split()[0]
+    'F606W'
+    """
+    return {
+        name: f"{curve.source or curve.name} {_digest(curve.wavelength, curve.sensitivity)}"
         for name, curve in curves.items()
     }
-    return described
 
 
 def portable_options(options):
@@ -198,7 +227,7 @@ def portable_options(options):
     """
     files = {str(path) for path in option_files(options)}
     portable = {
-        key: str(Path(value).absolute()) if isinstance(value, (str, Path)) and str(value) in files else value
+        key: os.path.abspath(value) if isinstance(value, (str, Path)) and str(value) in files else value
         for key, value in options.items()
     }
     if options.get("hst_psf") is not None:

@@ -1,5 +1,6 @@
 """The output folder: which exposures are finished, and whether they were made with the same options."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -12,11 +13,12 @@ from astropy.table import QTable
 from astropy_imphot.errors import UserError
 from astropy_imphot.files import atomic_write
 
-__all__ = ["Store", "fingerprint", "record", "write_record"]
+__all__ = ["Store", "fingerprint", "write_record"]
 
 SETTINGS = "fit_field.json"
 EXPOSURES = "exposures"
 RECORD = "record.json"
+TABLES = ("results", "exposure")
 OUTPUTS = ("results.ecsv", "exposures.ecsv", "OFFSET_LIST.fits", "report.html")
 
 
@@ -54,11 +56,11 @@ class Store:
     Parameters
     ----------
     outdir : str or path
-        The folder; it is made if there is none.
+        The folder.
     settings : dict
         All that the results depend on and that is the same for every exposure, as JSON holds it.
     restart : bool
-        Remove the exposures that earlier runs have finished (default: False).
+        Begin anew (default: False).
 
     Attributes
     ----------
@@ -68,41 +70,28 @@ class Store:
     Raises
     ------
     UserError
-        If the folder cannot be written, has files of another origin, or exposures that were made with other
-        settings.
+        If the folder has files of another origin, or exposures that were made with other settings.
 
     Examples
     --------
     >>> from astropy_imphot.field.store import Store
-    >>> store = Store("field", {"margin": 3.0}, restart=True)
-    >>> store.is_finished("E1", ["E1.fits"])
+    >>> store = Store("field", {"margin": 3.0})
+    >>> store.open([])
+    >>> store.is_finished("E1", store.record(["E1.fits"]))
     False
-    >>> Store("field", {"margin": 5.0})
-    Traceback (most recent call last):
-        ...
-    astropy_imphot.errors.UserError: field holds results with other settings (margin was 3.0, is 5.0): ...
     """
 
     def __init__(self, outdir, settings, *, restart=False):
-        self.outdir = Path(outdir)
+        self.outdir = Path(outdir).absolute()
         self.settings = json.loads(json.dumps(settings))
+        self._restart = restart
+        self._digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
         earlier = _read_json(self.outdir / SETTINGS)
-        if earlier is None:
+        if "settings" not in earlier:
             self._refuse_foreign_files()
         elif not restart:
             self._refuse_other_settings(earlier["settings"])
-        folder = self.outdir / EXPOSURES
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            finished = folder.glob(f"*/{RECORD}") if restart else ()
-            for path in [*folder.glob(".partial-*"), *(path.parent for path in finished)]:
-                shutil.rmtree(path)
-        except OSError as error:
-            raise UserError(f"{outdir} cannot be written: {error.strerror or error}.") from error
-        earlier = {} if restart or earlier is None else earlier
-        self.runs = earlier.get("runs", {}) | _this_run()
-        with atomic_write(self.outdir / SETTINGS, overwrite=True) as temporary:
-            temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
+        self.runs = ({} if restart else earlier.get("runs", {})) | _this_run()
 
     def _refuse_foreign_files(self):
         """Raise an error if what would be written over, or removed later, is not ours."""
@@ -115,11 +104,15 @@ class Store:
             )
 
     def _refuse_other_settings(self, known):
+        made = [_read_json(path) for path in (self.outdir / EXPOSURES).glob(f"*/{RECORD}")]
+        if all(one.get("settings") == self._digest for one in made):
+            return
         told = [
-            f"{key} was {known.get(key)}, is {self.settings.get(key)}"
+            _difference(key, known.get(key), self.settings.get(key))
             for key in sorted({*known, *self.settings})
             if known.get(key) != self.settings.get(key)
         ]
+        # Nothing is told of what an earlier run of these settings has left: it is fitted again.
         if not told:
             return
         raise UserError(
@@ -127,44 +120,79 @@ class Store:
             "or --restart (restart=True) to begin anew."
         )
 
+    def open(self, unfinished):
+        """
+        Make the folder ready to write into, without what is no longer true.
+
+        Parameters
+        ----------
+        unfinished : sequence of str
+            The exposures that are going to be fitted.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written, or a folder of their names is not ours.
+        """
+        exposures = self.outdir / EXPOSURES
+        try:
+            exposures.mkdir(parents=True, exist_ok=True)
+            ours = {path.parent for path in exposures.glob(f"*/{RECORD}")}
+            for name in unfinished:
+                if self.folder(name).exists() and self.folder(name) not in ours:
+                    raise UserError(
+                        f"{self.folder(name)} is not from fit_field: move it, or give a new --outdir."
+                    )
+            stale = ours if self._restart else ours & {self.folder(name) for name in unfinished}
+            for path in [*exposures.glob(".partial-*"), *stale]:
+                shutil.rmtree(path)
+            for name in OUTPUTS if self._restart else ():
+                (self.outdir / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.outdir} cannot be written: {error.strerror or error}.") from error
+        with atomic_write(self.outdir / SETTINGS, overwrite=True) as temporary:
+            temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
+
+    def contains(self, path):
+        """Tell whether a file is where exposures are written, and would be removed with them."""
+        return (self.outdir / EXPOSURES).resolve() in Path(path).resolve().parents
+
     def folder(self, name):
         """Return the folder of an exposure."""
         return self.outdir / EXPOSURES / name
 
-    def is_finished(self, name, files):
-        """Tell whether an exposure is finished, and its files are as they were then."""
-        known = _read_json(self.folder(name) / RECORD)
-        return known is not None and known == record(files)
+    def record(self, files, curves=None):
+        """
+        Return what an exposure is made of, as it is now.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Its files.
+        curves : dict, optional
+            Descriptions of the filters' curves that it needs. By default (None) it needs none.
+
+        Returns
+        -------
+        dict
+            As JSON holds it.
+        """
+        found = {str(path): fingerprint(path) for path in files}
+        return {"settings": self._digest, "files": found, "curves": curves or {}}
+
+    def is_finished(self, name, record):
+        """Tell whether an exposure is finished, and made of what a record says."""
+        folder = self.folder(name)
+        return _read_json(folder / RECORD) == record and all(
+            (folder / f"{one}.ecsv").exists() for one in TABLES
+        )
 
     def read(self, name):
         """Return what is stored of a finished exposure: its results, and the combination of them."""
-        return tuple(QTable.read(self.folder(name) / f"{table}.ecsv") for table in ("results", "exposure"))
+        return tuple(QTable.read(self.folder(name) / f"{one}.ecsv") for one in TABLES)
 
 
-def record(files):
-    """
-    Return what files are like, for an exposure's folder to say what it was made of.
-
-    Parameters
-    ----------
-    files : sequence of str
-        The exposure's files.
-
-    Returns
-    -------
-    dict of str to list
-        Their fingerprints.
-
-    Examples
-    --------
-    >>> from astropy_imphot.field.store import record
-    >>> record(["no_such_file.fits"])
-    {'no_such_file.fits': []}
-    """
-    return {str(path): fingerprint(path) for path in files}
-
-
-def write_record(folder, known):
+def write_record(folder, record):
     """
     Write down in an exposure's folder what it was made of, which says that it is finished.
 
@@ -172,17 +200,25 @@ def write_record(folder, known):
     ----------
     folder : path
         The folder.
-    known : dict
-        From `record`, before the files were read.
+    record : dict
+        From `Store.record`, before the files were read.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> from astropy_imphot.field.store import record, write_record
-    >>> write_record(Path("."), record([]))
+    >>> from astropy_imphot.field.store import write_record
+    >>> write_record(Path("."), {"files": {}})
     """
     with atomic_write(folder / RECORD, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _difference(key, known, new):
+    """Return in words how a setting differs; files are lists of their path and their fingerprint."""
+    if isinstance(known, list) and isinstance(new, list) and known[:1] == new[:1] and new:
+        return f"{key}: {new[0]} has changed since"
+    old, now = (value[0] if isinstance(value, list) and len(value) == 3 else value for value in (known, new))
+    return f"{key} was {old}, is {now}"
 
 
 def _this_run():
@@ -192,7 +228,9 @@ def _this_run():
 
 
 def _read_json(path):
+    """Return what is in a file, or nothing if it is not there, or broken."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -5,12 +5,15 @@ from astropy.table import QTable, vstack
 from astropy.utils.masked import Masked
 
 from astropy_imphot._version import version
+from astropy_imphot.errors import UserError
 from astropy_imphot.field.compare import compare_exposures
+from astropy_imphot.field.exposure import about
+from astropy_imphot.io import read_header
 
 __all__ = ["collect"]
 
 
-def collect(exposures, store, failures):
+def collect(exposures, store, records, failures):
     """
     Return what was found of all exposures.
 
@@ -20,8 +23,10 @@ def collect(exposures, store, failures):
         The exposures.
     store : `~astropy_imphot.field.store.Store`
         Where they are, if they are finished.
+    records : dict of str to dict
+        What they were to be made of, by their names.
     failures : dict of str to str
-        Why others have failed, by their names.
+        Why some have failed, by their names.
 
     Returns
     -------
@@ -29,24 +34,44 @@ def collect(exposures, store, failures):
         A row for each exposure and filter; one, with its ``error``, for an exposure that failed.
     table : `~astropy.table.QTable`
         A row for each exposure, with the flags that tell how it compares with the others.
+    failures : dict of str to str
+        Those of ``failures``, and of exposures whose filters could not be combined.
+
+    Raises
+    ------
+    UserError
+        If no exposure could be fitted.
 
     Examples
     --------
     See `~astropy_imphot.fit_field`, which uses it.
     """
-    found = [
-        _failed(exposure, failures[exposure.name]) if exposure.name in failures else store.read(exposure.name)
-        for exposure in exposures
-    ]
-    # Tables are made of what is on the disk, so that it does not matter which run wrote it there.
+    found, failures = [], dict(failures)
+    for exposure in exposures:
+        name = exposure.name
+        if name not in failures and not store.is_finished(name, records[name]):
+            failures[name] = f"{name}: another run has written over it: run the command again."
+        # Tables are made of what is on the disk, so that it does not matter which run wrote it there.
+        tables = _failed(exposure, failures[name]) if name in failures else store.read(name)
+        if name not in failures and tables[1]["error"][0]:
+            failures[name] = f"{name}: {tables[1]['error'][0]}"
+        found.append(tables)
+    if len(failures) == len(exposures):
+        raise UserError(f"no exposure could be fitted: {'; '.join(failures.values())}")
     results, table = (_stacked(tables) for tables in zip(*found, strict=True))
     table["flags"] = table["flags"] | compare_exposures(table, results)
-    return results, table
+    return results, table, failures
 
 
 def _failed(exposure, error):
-    about = {"exposure": [exposure.name], "file": [exposure.files[0]]}
-    return QTable(about | {"method": ["failed"], "error": [error]}), QTable(about | {"error": [error]})
+    try:
+        header = read_header(exposure.files[0])
+    except UserError:
+        header = {}
+    row = {"exposure": [exposure.name], "file": [exposure.files[0]], "method": ["failed"], "error": [error]}
+    table = about(exposure, header)
+    table["error"] = [error]
+    return QTable(row), table
 
 
 def _stacked(tables):
