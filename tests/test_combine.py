@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import galsim
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from astropy_imphot import FitFlags, UserError, fit_image_photometry
+from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.combine import combine, joint_covariance, relative
 from astropy_imphot.simulate import Truth, simulate_field, with_noise
 
@@ -151,6 +154,48 @@ def test_fits_that_say_nothing_are_left_out(fits):
     assert "F606W" not in found.filters
     with pytest.raises(UserError, match="no filter"):
         combine({"F606W": lost}, BANDS)
+
+
+@pytest.mark.parametrize("free_beta", [True, False])
+@pytest.mark.parametrize("beta", [2.2, 3.0])
+def test_the_width_of_a_band(beta, free_beta):
+    # Moffat PSFs of GalSim, whose FWHM is spread evenly, and the one that fits their mean.
+    spread, size = 0.03, 0.6
+    radius = np.arange(0.005, 12 * size, 0.01)
+
+    def profile(fwhm, exponent, flux=1.0):
+        psf = galsim.Moffat(beta=exponent, fwhm=fwhm, flux=flux)
+        width = psf.scale_radius
+        return psf.max_sb * (1 + (radius / width) ** 2) ** -exponent
+
+    steps = np.linspace(-np.sqrt(3), np.sqrt(3), 201)
+    mixture = np.mean([profile(size + spread * step, beta) for step in steps], axis=0)
+
+    def away(parameters):
+        fwhm, flux, *exponent = parameters
+        return (profile(fwhm, *(exponent or [beta]), flux) - mixture) * np.sqrt(radius)
+
+    start = [size, 1.0, *([beta] if free_beta else [])]
+    found = least_squares(away, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
+    effect = band_effect(beta, free_beta)
+    assert found[0] - size == pytest.approx(effect["fwhm"] * spread**2 / size, rel=0.03)
+    assert found[1] - 1 == pytest.approx(effect["scale"] * (spread / size) ** 2, rel=0.05)
+    if free_beta:
+        assert found[2] - beta == pytest.approx(effect["beta"] * (spread / size) ** 2, rel=0.05)
+
+
+def test_bands_are_made_narrow(fits):
+    # What the widths of the filters have taken from the FWHM is given back.
+    slope = -0.3
+    wide = {name: (wavelength, 600.0) for name, (wavelength, _) in BANDS.items()}
+    blurred = {}
+    for name, fit in fits.items():
+        fwhm = 0.7 + slope * relative(BANDS[name][0])
+        taken = band_effect(2.5)["fwhm"] * (slope * 600.0 / 4600.0) ** 2 / fwhm
+        blurred[name] = moved(fit, fwhm=fwhm + taken, beta=2.5)
+    found = combine(blurred, wide)
+    assert found.fwhm_coef == pytest.approx([slope, 0.7], abs=2e-3)
+    assert abs(combine(blurred, BANDS).fwhm_coef[1] - 0.7) > 3e-3
 
 
 def test_a_rotation_is_shared():
