@@ -10,6 +10,13 @@ copyright = f"2026, {author}"  # noqa: A001
 release = package_version("astropy-imphot")
 version = release
 exclude_patterns.append("_build")  # noqa: F405
+
+# Commands and plots are run while the pages are built, so that what they show is what they do.
+extensions.append("sphinxcontrib.programoutput")  # noqa: F405
+plot_formats = [("png", 120)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = True
 html_title = f"{project} {release}"
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.

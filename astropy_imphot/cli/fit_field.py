@@ -185,6 +185,8 @@ def _executor(options):
         client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise UserError(f"there is no Dask scheduler at {address}: {error}.") from error
+    if not client.scheduler_info()["workers"]:
+        log.warning("warning: the Dask scheduler at %s has no workers yet: waiting for them.", address)
     with client, client.get_executor() as executor:
         yield executor
 
