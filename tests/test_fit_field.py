@@ -12,18 +12,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
 from mpdaf.MUSE import FSFModel
+from regions import CircleSkyRegion, Regions
 
-from astropy_imphot import UserError, fit_field, reference, write_image
+from astropy_imphot import UserError, fit_field, read_hst_psf, reference, write_image
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.field.combine import REFERENCE, relative
 from astropy_imphot.flags import ExposureFlags
 from astropy_imphot.report.cells import numbers
-from astropy_imphot.simulate import Truth, simulate_field
+from astropy_imphot.simulate import CENTER, Truth, simulate_field
 from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
 
 HOSTILE = "<script>alert(1)</script>"
@@ -194,6 +196,21 @@ def test_other_options_are_refused(images, tmp_path):
     os.utime(hst, (1, 1))
     with pytest.raises(UserError, match="HST image in F775W"):
         run_here(images[0][:1], [hst], tmp_path / "other", plots=False)
+
+
+def test_options_that_are_objects(images, tmp_path):
+    star = CircleSkyRegion(CENTER, 3 * u.arcsec, meta={"include": False})
+    keywords = {"plots": False, "regions": Regions([star])}
+
+    def with_psf(sigma):
+        y, x = np.mgrid[-15:16, -15:16]
+        psf = read_hst_psf(np.exp(-(x**2 + y**2) / (2 * sigma**2)), scale=0.03)
+        return run_here(images[0][:1], images[1], tmp_path, hst_psf=psf, **keywords)
+
+    assert with_psf(1.2).reused == []
+    assert with_psf(1.2).reused == ["E0"]
+    with pytest.raises(UserError, match="hst_psf was HstPsf"):
+        with_psf(1.3)
 
 
 def test_files_of_others_are_safe(images, tmp_path):

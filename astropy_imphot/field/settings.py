@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,7 @@ def describe_settings(options, hst):
         elif isinstance(value, (tuple, list)):
             described[key] = [one if isinstance(one, (int, float)) else str(one) for one in value]
         else:
-            described[key] = f"{type(value).__name__} {_digest(repr(value))}"
+            described[key] = f"{type(value).__name__} {_digest(pickle.dumps(value))}"
     return described | {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
 
 
@@ -239,5 +240,5 @@ def _digest(*values):
     """Return a few letters that change if values do."""
     digest = hashlib.sha256()
     for value in values:
-        digest.update(value.encode() if isinstance(value, str) else np.ascontiguousarray(value).tobytes())
+        digest.update(value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:12]
