@@ -152,7 +152,8 @@ def _summary(field, meta):
     count = len(field)
     failed = sum(field.failed(index) for index in range(count))
     flagged = sum(field.exposures.integer("flags", index) > 0 for index in range(count))
-    filters = list(dict.fromkeys(field.fits.texts["filter"]))
+    # An exposure that failed has none.
+    filters = [name for name in dict.fromkeys(field.fits.texts["filter"]) if name]
     versions = ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items())
     return (
         f"{count} exposure{'' if count == 1 else 's'} in {', '.join(filters) or 'no filter'}: "
