@@ -66,9 +66,9 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, sta
     See `~astropy_imphot.fit_field`, which uses it.
     """
     files = exposure.files
+    if exposure.problem:
+        raise UserError(exposure.problem)
     with naming(*files):
-        if exposure.problem:
-            raise UserError(exposure.problem)
         header = read_header(files[0])
         found, bands = {}, {}
         for name, image in _images(exposure, hst, curves).items():
