@@ -229,6 +229,7 @@ def check_options(options):
     >>> check_options({"fix_beta": 2.5, "margin": 3.0, "free": ("rotation",)})
     {'beta': 2.5}
     """
+    fixed = fixed_values(options)
     check_free(options.get("free", ()))
     for key in ("init_dx", "init_dy", "fix_dx", "fix_dy"):
         if options.get(key) is not None and not abs(options[key]) <= MOST_MARGIN:
@@ -239,7 +240,7 @@ def check_options(options):
         raise UserError(f"margin is {options['margin']}: give 0 to {MOST_MARGIN:g} arcsec.")
     if not options.get("taper", 0) >= 0:
         raise UserError(f"taper is {options['taper']}: give 0 or more pixels.")
-    return fixed_values(options)
+    return fixed
 
 
 def fixed_values(options):
