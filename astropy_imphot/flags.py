@@ -97,7 +97,7 @@ def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
 
     Parameters
     ----------
-    values : dict of str to `FittedValue`
+    values : dict of str to `~astropy_imphot.FittedValue`
         The parameters.
     free : sequence of str
         Names of the p free ones.

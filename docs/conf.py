@@ -17,7 +17,8 @@ plot_formats = [("png", 120)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
-html_title = f"{project} {release}"
+# Of a version between releases, the long name would cover the menu.
+html_title = f"{project} {release.split('.dev')[0]}"
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
 intersphinx_mapping = {}
