@@ -26,7 +26,12 @@ plot_html_show_source_link = False
 plot_include_source = True
 EXAMPLES = DOCS / "_build" / "examples"
 plot_working_directory = str(EXAMPLES / "plots")
-html_title = f"{project} {release}"
+# The whole name of a version between two tags is longer than the window of a phone is wide.
+html_title = f"{project} {release.partition('.dev')[0]}"
+# All pages are in the sidebar; there are too many for the line at the top.
+templates_path = ["_templates"]
+html_sidebars = {"**": ["all_pages"]}
+html_theme_options = {**globals().get("html_theme_options", {}), "navbar_center": []}
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
 intersphinx_mapping = {}
@@ -56,6 +61,15 @@ def make_examples(app):
     shutil.copy(DOCS / "tutorial_data.py", EXAMPLES)
 
 
+def copy_report(app, error):
+    """Put the report of the tutorial's field beside the pages, without the names of folders of this machine."""
+    report = EXAMPLES / "tutorial" / "field" / "report.html"
+    if report.exists() and not error:
+        text = report.read_text(encoding="utf-8").replace(f"{report.parent.parent}/", "")
+        Path(app.outdir, "tutorial_report.html").write_text(text, encoding="utf-8")
+
+
 def setup(app):
     """Connect what this configuration adds to a build; programoutput has made its cache before."""
     app.connect("builder-inited", make_examples, priority=900)
+    app.connect("build-finished", copy_report)
