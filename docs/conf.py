@@ -30,6 +30,8 @@ plot_working_directory = str(EXAMPLES / "plots")
 html_title = f"{project} {release.partition('.dev')[0]}"
 # All pages are in the sidebar; there are too many for the line at the top.
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_sidebars = {"**": ["all_pages"]}
 html_theme_options = {**globals().get("html_theme_options", {}), "navbar_center": []}
 
