@@ -1,8 +1,15 @@
 """Configuration of the documentation."""
 
+import doctest
+import shutil
+import sys
 from importlib.metadata import version as package_version
+from pathlib import Path
 
 from sphinx_astropy.conf.v2 import *  # noqa: F403
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
 
 project = "astropy_imphot"
 author = "The astropy_imphot developers"
@@ -17,8 +24,16 @@ plot_formats = [("png", 120)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
-# Of a version between releases, the long name would cover the menu.
-html_title = f"{project} {release.split('.dev')[0]}"
+EXAMPLES = DOCS / "_build" / "examples"
+plot_working_directory = str(EXAMPLES / "plots")
+# The whole name of a version between two tags is longer than the window of a phone is wide.
+html_title = f"{project} {release.partition('.dev')[0]}"
+# All pages are in the sidebar; there are too many for the line at the top.
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_sidebars = {"**": ["all_pages"]}
+html_theme_options = {**globals().get("html_theme_options", {}), "navbar_center": []}
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
 intersphinx_mapping = {}
@@ -30,3 +45,33 @@ nitpick_ignore_regex = [
     # Modules behind the public names have no pages yet.
     (r"py:.*", r"astropy_imphot\.(\w+\.)+\w+"),
 ]
+
+# pytest-doctestplus's; Sphinx need only not stumble over it.
+doctest.register_optionflag("IGNORE_WARNINGS")
+
+
+def make_examples(app):
+    """Make the folders in which the pages' commands and plots run: one for each page, with real data."""
+    from tutorial_data import make_folder
+
+    app.env.programoutput_cache.clear()
+    shutil.rmtree(EXAMPLES, ignore_errors=True)
+    pages = ("plots", "fit_photometry", "make_wideband_image", "regrid_hst_to_muse", "fit_field")
+    for page in pages:
+        make_folder(EXAMPLES / page)
+    # The tutorial makes its own.
+    shutil.copy(DOCS / "tutorial_data.py", EXAMPLES)
+
+
+def copy_report(app, error):
+    """Put the report of the tutorial's field beside the pages, without the names of folders of this machine."""
+    report = EXAMPLES / "tutorial" / "field" / "report.html"
+    if report.exists() and not error:
+        text = report.read_text(encoding="utf-8").replace(f"{report.parent.parent}/", "")
+        Path(app.outdir, "tutorial_report.html").write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    """Connect what this configuration adds to a build; programoutput has made its cache before."""
+    app.connect("builder-inited", make_examples, priority=900)
+    app.connect("build-finished", copy_report)

@@ -1,14 +1,28 @@
-"""The examples of the pages write their files into a folder that is thrown away."""
+"""The pages' examples start in a folder of their own, with the tutorial's files in it."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
 import pytest
 
+DOCS = Path(__file__).parent
+
+collect_ignore = ["_build", "conf.py", "tutorial_data.py"]
+
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
-    # What readers download lies beside the pages.
-    for path in Path(__file__).parent.glob("*.reg"):
-        shutil.copy(path, tmp_path)
-    monkeypatch.chdir(tmp_path)
+def _own_folder(request, tmp_path, monkeypatch):
+    folder = tmp_path / "files"
+    if "tutorial_data.py" in request.path.read_text():
+        spec = importlib.util.spec_from_file_location("tutorial_data", DOCS / "tutorial_data.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.make_folder(folder)
+    else:
+        folder.mkdir()
+        # What readers download lies beside the pages.
+        for path in DOCS.glob("*.reg"):
+            shutil.copy(path, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MPLBACKEND", "agg")
