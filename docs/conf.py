@@ -64,7 +64,7 @@ def make_examples(app):
 
 
 def copy_report(app, error):
-    """Put the report of the tutorial's field beside the pages, without the names of folders of this machine."""
+    """Put the report of the tutorial beside the pages, without the names of this machine's folders."""
     report = EXAMPLES / "tutorial" / "field" / "report.html"
     if report.exists() and not error:
         text = report.read_text(encoding="utf-8").replace(f"{report.parent.parent}/", "")
