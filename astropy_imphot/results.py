@@ -296,7 +296,7 @@ class FailedPhotometry:
         return QTable({"name": [self.name], "method": [self.method], "error": [self.error]})
 
     def summary(self, header=True):
-        """Return the failure in one line that starts with #, as `~astropy_imphot.FittedPhotometry.summary`."""
+        """Return the failure in a line that starts with #, as `~astropy_imphot.FittedPhotometry.summary`."""
         line = f"# {self.name} failed: {self.error}"
         return "\n".join([*summary_header(), line]) if header else line
 

@@ -198,7 +198,8 @@ def fit_field(
     if write_psf:
         failures |= _write_psf(found, table, store, records, inplace=write_psf == "inplace")
     about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
-    report = _write(store, results, table, plots, about)
+    _write(store, results, table, plots, about)
+    report = Path(outdir) / "report.html"
     return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
 
 
@@ -249,15 +250,14 @@ def _has(path, keywords):
 
 
 def _write(store, results, exposures, plots, about):
-    """Write the tables, the report and the offsets, and return the report's path."""
+    """Write the tables, the report and the offsets."""
     for name, table in (("results", results), ("exposures", exposures)):
         with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
             table.write(temporary)
     fitted = exposures["exposure"][exposures["error"] == ""] if plots else ()
     pictures = {name: store.folder(name) / PICTURE for name in fitted}
-    report = store.outdir / "report.html"
     write_report(
-        report,
+        store.outdir / "report.html",
         results,
         exposures,
         {name: path for name, path in pictures.items() if path.exists()},
@@ -276,4 +276,3 @@ def _write(store, results, exposures, plots, about):
         # That of an earlier run would mislead.
         offsets.unlink(missing_ok=True)
         warnings.warn(f"there is no {offsets.name}: {error}", AstropyUserWarning, stacklevel=3)
-    return report
