@@ -114,7 +114,8 @@ class FittedPhotometry:
         `~astropy.table.QTable`
             Columns name, method, every value and its standard deviation (``_err``), rms,
             rchi, n_pixels and flags (see `~astropy_imphot.flags.FitFlags`). Rows of several
-            fits can be stacked with `astropy.table.vstack`.
+            fits can be stacked with `astropy.table.vstack`. Values have units: arcsec for offsets
+            and fwhm, 1e-20 erg/s/cm2/Angstrom for bg and rms.
         """
         from astropy_imphot._version import version
 
