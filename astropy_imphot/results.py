@@ -297,7 +297,7 @@ class FailedPhotometry:
         return QTable({"name": [self.name], "method": [self.method], "error": [self.error]})
 
     def summary(self, header=True):
-        """Return the failure in one line that starts with #, as `~astropy_imphot.FittedPhotometry.summary`."""
+        """Return the failure in one line that starts with #, below the header of `summary_header`."""
         line = f"# {self.name} failed: {self.error}"
         return "\n".join([*summary_header(), line]) if header else line
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Its name is that of the tests' one, so that it cannot be imported, and looked through for examples, beside it.
+collect_ignore = ["conftest.py"]
+
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
