@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-# Its name is that of the tests' one, so that it cannot be imported, and looked through for examples, beside it.
+# Its name is that of the tests' one: it cannot be imported, and looked through for examples, beside it.
 collect_ignore = ["conftest.py"]
 
 
