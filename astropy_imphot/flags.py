@@ -170,7 +170,25 @@ def at_bound(model):
 
 
 def combined(raised):
-    """Return the flags of which a dictionary says that they are raised."""
+    """
+    Return the flags of which a dictionary says that they are raised.
+
+    Parameters
+    ----------
+    raised : dict of FitFlags to bool
+        Whether each flag is raised.
+
+    Returns
+    -------
+    FitFlags
+        Those that are, together.
+
+    Examples
+    --------
+    >>> from astropy_imphot.flags import FitFlags, combined
+    >>> int(combined({FitFlags.AT_BOUND: True, FitFlags.FEW_PIXELS: False}))
+    2
+    """
     flags = FitFlags(0)
     for flag, is_raised in raised.items():
         if is_raised:

@@ -182,7 +182,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
         return self._convolver.noise_products(fwhm=self.fwhm.value, beta=self.beta.value)
 
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
-        """Return the model at MUSE pixel coordinates x and y."""
+        """Return the model at MUSE pixel coordinates x and y, two arrays of one shape, in that shape."""
         optics, places = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
         values = scale * self._convolver.light(self._convolver.places(*places), **optics) + bg
         if np.any(bg_x != 0) or np.any(bg_y != 0):

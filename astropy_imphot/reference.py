@@ -54,7 +54,35 @@ class HstReference:
         return hst if isinstance(hst, cls) else cls(hst)
 
     def template(self, muse, **options):
-        """Return the template of `make_template` for a MUSE image, with its options."""
+        """
+        Return the template for a MUSE image, made now or kept since its grid was asked for.
+
+        Parameters
+        ----------
+        muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.Grid`
+            The MUSE image or cube, of which only the header is read.
+        **options
+            ``margin`` and ``hst_window``, for `~astropy_imphot.make_template`.
+
+        Returns
+        -------
+        `~astropy_imphot.HstTemplate`
+            The template, the same object for the same grid and options.
+
+        Raises
+        ------
+        UserError
+            As `~astropy_imphot.make_template` does.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> hst = HstReference(field.hst)
+        >>> hst.template(field.muse[0]) is hst.template(field.muse[0])
+        True
+        """
         return self._get(make_template, muse, options)
 
     def coarse_template(self, muse, **options):

@@ -8,7 +8,8 @@ import pytest
 
 DOCS = Path(__file__).parent
 
-collect_ignore = ["_build", "conf.py", "tutorial_data.py"]
+# Its own name is that of the tests' one: it cannot be looked through for examples beside it.
+collect_ignore = ["_build", "conf.py", "conftest.py", "tutorial_data.py"]
 
 
 @pytest.fixture(autouse=True)
