@@ -8,6 +8,9 @@ import pytest
 from astropy_imphot import make_template
 from astropy_imphot.simulate import Truth, simulate_field
 
+# Its name is that of the pages' one: it cannot be looked through for examples beside it.
+collect_ignore = ["conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def field():
