@@ -1,33 +1,26 @@
 """One exposure's filters combined: one offset, and a PSF that changes smoothly with wavelength."""
 
 from dataclasses import dataclass
-from itertools import combinations, combinations_with_replacement
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 from scipy.special import chdtrc
 
-from astropy_imphot.covariance import coherence, inverse, score_parts
+from astropy_imphot.covariance import inverse
 from astropy_imphot.errors import UserError
 from astropy_imphot.field.bands import band_effect
-from astropy_imphot.fitting import weighted_jacobian
+from astropy_imphot.field.joint import OWN, SHARED, joint_covariance
 from astropy_imphot.flags import FitFlags
-from astropy_imphot.noise import autocorrelation, cross_correlation, excess_on_objects
 from astropy_imphot.offsets import sky_jacobian, sky_offsets
-from astropy_imphot.rescale import image_grids_aligned
 from astropy_imphot.values import FittedValue
 
-__all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "joint_covariance", "relative"]
+__all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "relative"]
 
 # The range of MUSE in which polynomials run from -0.5 to 0.5, as MPDAF writes them; and where the
 # PSF is quoted. Angstrom.
 WAVELENGTHS = (4750.0, 9350.0)
 REFERENCE = 7000.0
-
-# What the filters share, if it was fitted, and what is each one's own.
-SHARED = ("dx", "dy", "rotation", "fwhm", "beta")
-OWN = ("scale", "bg")
 
 # Fits that say nothing.
 UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
@@ -165,7 +158,8 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
     Notes
     -----
     Generalised least squares (Aitken 1935), with the covariances of each fit and between the fits
-    (`joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and a scale and a background for
+    (`~astropy_imphot.field.joint.joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and
+    a scale and a background for
     each filter. Of three filters or more, one without which chi-square falls by more than chance allows
     (probability 1e-5) is left out, the worst first. If those that are left disagree (the same
     probability), the errors are multiplied by the square root of the reduced chi-square, as they are for
@@ -214,64 +208,6 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
         solution = less
     unusable = tuple(name for name in fits if name not in usable)
     return _result(solution, usable, names, outliers, unusable, degrees)
-
-
-def joint_covariance(fits):
-    """
-    Return what fits of an exposure in several filters found, and the covariance of it all.
-
-    Parameters
-    ----------
-    fits : dict of str to `~astropy_imphot.FittedImagePhotometry`
-        The fits.
-
-    Returns
-    -------
-    values : dict of (str, str) to float
-        The n parameters (filter, name) that filters share, or that depend on them; fixed ones have a
-        covariance of 0.
-    covariance : array of shape (n, n)
-        Theirs. Filters overlap, so that the noise of their images is correlated: as much, at every frequency,
-        as their residuals are.
-
-    Examples
-    --------
-    See `combine`, which uses it.
-    """
-    noises = {name: _Noise(fit) for name, fit in fits.items()}
-    shared = {
-        (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
-    } | {(name, name): fit.covariance for name, fit in fits.items()}
-    keys = [(name, key) for name, fit in fits.items() for key in (*SHARED, *OWN) if key in fit.values]
-    covariance = np.zeros((len(keys), len(keys)))
-    for (i, (name, key)), (j, (other, other_key)) in combinations_with_replacement(enumerate(keys), 2):
-        free, other_free = fits[name].free, fits[other].free
-        if key in free and other_key in other_free:
-            value = shared[name, other][free.index(key), other_free.index(other_key)]
-            covariance[i, j] = covariance[j, i] = value
-    return {(name, key): fits[name].values[key].value for name, key in keys}, covariance
-
-
-class _Noise:
-    """What the noise of an image does to the fit's parameters, frequency by frequency."""
-
-    def __init__(self, fit):
-        self.image = fit.data
-        self.valid = ~fit.residual.mask
-        residual = np.where(self.valid, fit.residual.data, 0) * fit.weights
-        excess = excess_on_objects(residual, self.valid, fit.labels)
-        self.residual = residual / excess
-        self.correlation = autocorrelation(self.residual, self.valid)
-        jacobian = weighted_jacobian(fit.fitted_model, fit.free, residual.shape, fit.weights)
-        self.parts = fit.bread @ score_parts(jacobian * excess, self.correlation)
-
-    def shared_with(self, other):
-        """Return the covariance of the parameters of two fits."""
-        if not image_grids_aligned(self.image, other.image):
-            return np.zeros((len(self.parts), len(other.parts)))
-        both = cross_correlation(self.residual, other.residual, self.valid & other.valid)
-        same = coherence(both, self.correlation, other.correlation, self.valid.shape)
-        return (self.parts * same) @ other.parts.T
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,75 @@
+"""What the filters of an exposure found, and the noise that they share."""
+
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+
+from astropy_imphot.covariance import coherence, score_parts
+from astropy_imphot.fitting import weighted_jacobian
+from astropy_imphot.noise import autocorrelation, cross_correlation, excess_on_objects
+from astropy_imphot.rescale import image_grids_aligned
+
+__all__ = ["OWN", "SHARED", "joint_covariance"]
+
+# What the filters share, if it was fitted, and what is each one's own.
+SHARED = ("dx", "dy", "rotation", "fwhm", "beta")
+OWN = ("scale", "bg")
+PARAMETERS = (*SHARED, *OWN)
+
+
+def joint_covariance(fits):
+    """
+    Return what fits of an exposure in several filters found, and the covariance of it all.
+
+    Parameters
+    ----------
+    fits : dict of str to `FittedImagePhotometry`
+        The fits.
+
+    Returns
+    -------
+    values : dict of (str, str) to float
+        The n parameters (filter, name) that filters share, or that depend on them; fixed ones have a
+        covariance of 0.
+    covariance : array of shape (n, n)
+        Theirs. Filters overlap, so that the noise of their images is correlated: as much, at every frequency,
+        as their residuals are.
+
+    Examples
+    --------
+    See `~astropy_imphot.field.combine.combine`, which uses it.
+    """
+    noises = {name: _Noise(fit) for name, fit in fits.items()}
+    shared = {
+        (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
+    } | {(name, name): fit.covariance for name, fit in fits.items()}
+    keys = [(name, key) for name, fit in fits.items() for key in PARAMETERS if key in fit.values]
+    covariance = np.zeros((len(keys), len(keys)))
+    for (i, (name, key)), (j, (other, other_key)) in combinations_with_replacement(enumerate(keys), 2):
+        free, other_free = fits[name].free, fits[other].free
+        if key in free and other_key in other_free:
+            value = shared[name, other][free.index(key), other_free.index(other_key)]
+            covariance[i, j] = covariance[j, i] = value
+    return {(name, key): fits[name].values[key].value for name, key in keys}, covariance
+
+
+class _Noise:
+    """What the noise of an image does to the fit's parameters, frequency by frequency."""
+
+    def __init__(self, fit):
+        self.image = fit.data
+        self.valid = ~fit.residual.mask
+        residual = np.where(self.valid, fit.residual.data, 0) * fit.weights
+        excess = excess_on_objects(residual, self.valid, fit.labels)
+        self.residual = residual / excess
+        self.correlation = autocorrelation(self.residual, self.valid)
+        jacobian = weighted_jacobian(fit.fitted_model, fit.free, residual.shape, fit.weights)
+        self.parts = fit.bread @ score_parts(jacobian * excess, self.correlation)
+
+    def shared_with(self, other):
+        """Return the covariance of the parameters of two fits."""
+        if not image_grids_aligned(self.image, other.image):
+            return np.zeros((len(self.parts), len(other.parts)))
+        both = cross_correlation(self.residual, other.residual, self.valid & other.valid)
+        same = coherence(both, self.correlation, other.correlation, self.valid.shape)
+        return (self.parts * same) @ other.parts.T
