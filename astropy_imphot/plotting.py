@@ -319,7 +319,10 @@ def _plot_offsets(axes, fit):
         scale=1,
         width=0.006,
     )
-    axes.quiverkey(arrows, 0.9, 0.05, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
+    # The key's tail is at the place given: its tip stays within the panel, however few pixels that has.
+    low, high = axes.get_xlim()
+    tail = 0.97 - ARROW_PIXELS / (high - low)
+    axes.quiverkey(arrows, tail, 0.05, ARROW_PIXELS, f"{KNOWN_OFFSET} arcsec", labelpos="W")
 
 
 def _plot_spectra(axes, fit):

@@ -9,7 +9,8 @@ from pathlib import Path
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS))
+# Figures draw what benchmarks compute.
+sys.path[:0] = [str(DOCS), str(DOCS.parent / "benchmarks")]
 
 project = "astropy_imphot"
 author = "The astropy_imphot developers"
@@ -19,13 +20,18 @@ version = release
 exclude_patterns.append("_build")  # noqa: F405
 
 # Commands and plots are run while the pages are built, so that what they show is what they do.
-extensions.append("sphinxcontrib.programoutput")  # noqa: F405
+extensions += ["sphinxcontrib.programoutput", "mathml"]  # noqa: F405
+html_math_renderer = "mathml"
 plot_formats = [("png", 120)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
 EXAMPLES = DOCS / "_build" / "examples"
 plot_working_directory = str(EXAMPLES / "plots")
+REPORTS = {
+    "tutorial_report.html": EXAMPLES / "tutorial" / "field" / "report.html",
+    "field_report.html": EXAMPLES / "example" / "out" / "report.html",
+}
 # The whole name of a version between two tags is longer than the window of a phone is wide.
 html_title = f"{project} {release.partition('.dev')[0]}"
 # All pages are in the sidebar; there are too many for the line at the top.
@@ -59,19 +65,20 @@ def make_examples(app):
     pages = ("plots", "fit_photometry", "make_wideband_image", "regrid_hst_to_muse", "fit_field")
     for page in pages:
         make_folder(EXAMPLES / page)
-    # The tutorial makes its own.
-    shutil.copy(DOCS / "tutorial_data.py", EXAMPLES)
+    # The readers of these pages make their own.
+    for name in ("tutorial_data.py", "field_data.py"):
+        shutil.copy(DOCS / name, EXAMPLES)
 
 
-def copy_report(app, error):
-    """Put the report of the tutorial beside the pages, without the names of this machine's folders."""
-    report = EXAMPLES / "tutorial" / "field" / "report.html"
-    if report.exists() and not error:
-        text = report.read_text(encoding="utf-8").replace(f"{report.parent.parent}/", "")
-        Path(app.outdir, "tutorial_report.html").write_text(text, encoding="utf-8")
+def copy_reports(app, error):
+    """Put the reports that pages link to beside them, without the names of this machine's folders."""
+    for name, report in REPORTS.items():
+        if report.exists() and not error:
+            text = report.read_text(encoding="utf-8").replace(f"{report.parent.parent}/", "")
+            Path(app.outdir, name).write_text(text, encoding="utf-8")
 
 
 def setup(app):
     """Connect what this configuration adds to a build; programoutput has made its cache before."""
     app.connect("builder-inited", make_examples, priority=900)
-    app.connect("build-finished", copy_report)
+    app.connect("build-finished", copy_reports)

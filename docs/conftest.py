@@ -8,8 +8,8 @@ import pytest
 
 DOCS = Path(__file__).parent
 
-# Its own name is that of the tests' one: it cannot be looked through for examples beside it.
-collect_ignore = ["_build", "conf.py", "conftest.py", "tutorial_data.py"]
+# Scripts have no examples, and to look for some would run the figures.
+collect_ignore_glob = ["_build", "*.py"]
 
 
 @pytest.fixture(autouse=True)
