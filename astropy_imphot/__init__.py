@@ -10,7 +10,7 @@ from astropy_imphot.errors import UserError, WorkerError
 from astropy_imphot.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.fit_image import fit_image_photometry
 from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
-from astropy_imphot.flags import ExposureFlags, FitFlags
+from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
 from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.io import read_cube, read_image, write_image
 from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
@@ -18,7 +18,12 @@ from astropy_imphot.plotting import plot_image_fit, plot_star_fit
 from astropy_imphot.reference import HstReference
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
-from astropy_imphot.results import FittedImagePhotometry, FittedPhotometry
+from astropy_imphot.results import (
+    FailedPhotometry,
+    FittedImagePhotometry,
+    FittedPhotometry,
+    summary_header,
+)
 from astropy_imphot.results_star import FittedStarPhotometry
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue
@@ -27,6 +32,7 @@ from astropy_imphot.wideband import bandpass_image, bandpass_images
 __all__ = [
     "ConvolvedTemplate2D",
     "ExposureFlags",
+    "FailedPhotometry",
     "FilterCurve",
     "FitFlags",
     "FitImageAndStarPhotometryMP",
@@ -55,6 +61,7 @@ __all__ = [
     "fit_image_and_star_photometry",
     "fit_image_photometry",
     "fit_star_photometry",
+    "flag_names",
     "image_grids_aligned",
     "make_template",
     "plot_image_fit",
@@ -64,6 +71,7 @@ __all__ = [
     "read_image",
     "regrid_hst_like_muse",
     "rescale_hst_like_muse",
+    "summary_header",
     "write_image",
     "__version__",
 ]

@@ -223,7 +223,8 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
         less the consensus, scale as a fraction, with their errors (``_err``; NaN where HST
         saw nothing); ``compact``; ``changed``, whether the object differs significantly and by
         more than 10 mas or 3 %, and the ``reason``: moved, varied, appeared; and
-        ``left_out``, False for those that changed but are too many, see the notes.
+        ``left_out``, False for those that changed but are too many, see the notes. In a fit's table it is
+        also True, for the reason ``earlier``, for objects that differed in an earlier round of the fit.
 
     Notes
     -----
@@ -234,7 +235,7 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
     taken off. The estimate is one step of a fit, which is a fifth short of 0.25 arcsec, and whose
     scale means nothing then. A consensus that is not known to 15 mas or 5 % condemns nobody. An
-    object appeared if half of its light is not in the HST image. The most significant ones are
+    object appeared if half of its light is not in the HST image, which needs no vote. The most significant ones are
     left out, as long as they cover less than two fifths of the pixels.
 
     Examples
@@ -357,7 +358,8 @@ def _judge(table, values, covariances, doubt):
     table["changed"] = np.any(list(found.values()), axis=0)
     table["reason"] = np.array(
         [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
-        dtype=str,
+        # Wide enough for what the fit adds.
+        dtype="U16",
     )
     table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)
 

@@ -293,10 +293,13 @@ def _extent(valid):
 
 
 def _plot_changed(axes, fit):
-    """Outline the objects that changed."""
-    if fit.objects is not None and fit.objects["changed"].any():
-        changed = np.isin(fit.labels, fit.objects["label"][fit.objects["changed"]])
-        axes.contour(changed, levels=[0.5], colors="C1", linewidths=1)
+    """Outline the objects that changed, and those that were left out although they have not in the end."""
+    if fit.objects is None:
+        return
+    outlined = fit.objects["changed"] | fit.objects["left_out"]
+    if outlined.any():
+        pixels = np.isin(fit.labels, fit.objects["label"][outlined])
+        axes.contour(pixels, levels=[0.5], colors="C1", linewidths=1)
 
 
 def _plot_offsets(axes, fit):

@@ -164,7 +164,7 @@ class FittedPhotometry:
             error = "fixed" if value.fixed else f"+- {value.stdev:.2g}"
             naive = self._naive_error(key)
             if naive is not None:
-                error += f"  (+- {naive:.2g} if the noise were independent)"
+                error += f"  (+- {naive:.2g} if pixels were independent and STAT right)"
             lines.append(f"  {key:<9}{number} {error}  {value.unit}  {text}")
         lines += [
             f"  rms of the residuals {self.rms_error:.5g}, reduced chi-squared {self.rchi:.5g}",
@@ -258,6 +258,10 @@ class FittedImagePhotometry(FittedPhotometry):
                 f"{row['dx'].value:+.3f}, {row['dy'].value:+.3f} arcsec and {100 * row['scale'].value:+.1f} %"
                 + ("" if row["left_out"] else ", NOT LEFT OUT")
                 for row in changed
+            ]
+            lines += [
+                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: differed in an earlier round, left out"
+                for row in self.objects[self.objects["reason"] == "earlier"]
             ]
         if self.untried:
             lines.append("  would be, if they were free:")

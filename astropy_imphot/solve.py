@@ -169,6 +169,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
             if number >= MAX_PASSES // 2:
                 # What was left out may come back at first, but not in and out for ever.
                 objects["left_out"] |= np.isin(objects["label"], gone)
+                objects["reason"][objects["left_out"] & ~objects["changed"]] = "earlier"
             gone = objects["label"][objects["left_out"]]
             for label in gone:
                 left_out = left_out | object_pixels(labels, label)

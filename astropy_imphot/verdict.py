@@ -130,7 +130,7 @@ def untried_values(solution, image):
     units = parameter_units(image.unit)
     return {
         key: FittedValue(
-            float(values[index]), float(errors[index]), True, units.get(key, u.dimensionless_unscaled)
+            float(values[index]), float(errors[index]), False, units.get(key, u.dimensionless_unscaled)
         )
         for index, key in enumerate(untried, start=len(free))
     }

@@ -24,6 +24,11 @@ def test_hdfs(hdfs, fix_beta):
     if fix_beta is not None:
         assert abs(fit.fwhm.value - 0.65) < 0.03
     assert fit.name == "IMAGE-HDFS-1.34"
+    # Every object that is left out has a reason.
+    left_out = fit.objects["left_out"]
+    assert left_out.any()
+    assert np.all((fit.objects["reason"] != "") == left_out)
+    assert fit.report().count("earlier round") == np.sum(left_out & ~fit.objects["changed"])
 
 
 @pytest.mark.parametrize("keep_variance", [True, False])

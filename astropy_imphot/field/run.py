@@ -99,8 +99,8 @@ def fit_field(
     filter_name : str, optional
         The filter of exposures that are images. By default (None) their headers tell it.
     curves : dict of str to `FilterCurve` or path, optional
-        The filters' curves, by their names. By default (None), and for those that are left out, the curves of
-        ACS that an installed package has, see `FilterCurve.named`.
+        The filters' curves, by their names. By default (None), and for those that are left out, the curves
+        that an installed package has for the HST image's camera, see `FilterCurve.named`.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
     star : (float, float, float), optional

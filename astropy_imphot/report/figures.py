@@ -32,7 +32,7 @@ def fwhm_against_wavelength(results, exposures):
     results : `~astropy.table.QTable`
         One row for each exposure and filter.
     exposures : `~astropy.table.QTable`
-        One row for each exposure; those with a finite ``fwhm_coef`` have a curve.
+        One row for each exposure; those with several filters and a finite ``fwhm_coef`` have a curve.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def fwhm_against_wavelength(results, exposures):
                 wavelength[rows], fwhm[rows], bars, fmt="o", color=colour, label=label(name), **look
             )
             drawn = True
-        if np.isfinite(coefficients).all():
+        # A single filter knows of no change with wavelength.
+        if rows.sum() > 1 and np.isfinite(coefficients).all():
             curve = np.polyval(coefficients, (grid - BLUE) / (RED - BLUE) - 0.5)
             axes.plot(grid, curve, color=colour, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
             drawn = True

@@ -147,7 +147,7 @@ def overview(field):
             element("th", element("a", name, href=f"#{_anchor(index)}"), scope="row"),
             element("td", badge, _chips(flags, ExposureFlags), class_="words"),
             *(_number(many.numbers[key][index], many.value_with_error(key, index)) for key in OVERVIEW),
-            _number(ratio, f"{chi2:.1f}/{dof}" if np.isfinite(chi2) else ""),
+            _number(ratio, f"{chi2:.1f}/{dof}" if np.isfinite(ratio) else ""),
             element("td", many.texts["filters"][index].replace(",", ", "), class_="words"),
             element("td", many.texts["date_obs"][index]),
             element("td", many.texts["object"][index], class_="words"),
