@@ -10,6 +10,10 @@ from astropy_imphot.flags import flag_names
 
 __all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
+# Inches: as large as a page or a window is, so that its text is readable there.
+FIGURE = (10.5, 7.2)
+STAR_FIGURE = (13, 8.2)
+
 # Objects' offsets are drawn if they are known to this, arcsec, which is so many pixels long.
 KNOWN_OFFSET = 0.05
 ARROW_PIXELS = 10
@@ -91,7 +95,7 @@ def plot_image_fit(fit, *, title=None):
     >>> figure.savefig("fit.png")
     """
     plt = _pyplot()
-    figure = plt.figure(figsize=(13, 8.2), layout="constrained")
+    figure = plt.figure(figsize=FIGURE, layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(3, 2))
     figure.suptitle(fit.name if title is None else title)
 
@@ -103,7 +107,7 @@ def plot_image_fit(fit, *, title=None):
         bar.set_label(unit_text(fit.bg.unit), fontsize="small")
     _plot_offsets(axes, fit)
     _plot_spectra(figure.add_subplot(grid[1, :2]), fit)
-    _write_values(figure.add_subplot(grid[1, 2]), fit)
+    _write_values(figure.add_subplot(grid[1, 2]), fit, "medium")
     return figure
 
 
@@ -186,7 +190,7 @@ def plot_star_fit(fit, *, title=None):
     >>> figure.savefig("star.png")
     """
     plt = _pyplot()
-    figure = plt.figure(figsize=(13, 8.2), layout="constrained")
+    figure = plt.figure(figsize=STAR_FIGURE, layout="constrained")
     grid = figure.add_gridspec(3, 3, height_ratios=(3, 1, 2), width_ratios=(1, 1, 0.8))
     figure.suptitle(fit.name if title is None else title)
     for column, (name, star) in enumerate({"MUSE": fit.muse_fit, "HST": fit.hst_fit}.items()):
@@ -194,7 +198,7 @@ def plot_star_fit(fit, *, title=None):
         below = figure.add_subplot(grid[1, column], sharex=profile)
         _plot_profile(profile, below, star, name)
         _plot_star_residual(figure, figure.add_subplot(grid[2, column]), star, name)
-    _write_values(figure.add_subplot(grid[:, 2]), fit)
+    _write_values(figure.add_subplot(grid[:, 2]), fit, "small")
     return figure
 
 
@@ -358,7 +362,7 @@ def _radial_power(image, pixel_scale):
     return (0.5 * (edges[1:] + edges[:-1]))[filled], sums[filled] / counts[filled]
 
 
-def _write_values(axes, fit):
+def _write_values(axes, fit, size):
     axes.axis("off")
     width = max(len(key) for key in fit.values)
     lines = [
@@ -367,6 +371,4 @@ def _write_values(axes, fit):
     ]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
     lines += [f"{'flag':>{width}}  {name}" for name in flag_names(fit.flags)]
-    axes.text(
-        0, 1, "\n".join(lines), family="monospace", fontsize="small", va="top", transform=axes.transAxes
-    )
+    axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=size, va="top", transform=axes.transAxes)
