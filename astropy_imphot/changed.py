@@ -235,8 +235,8 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
     taken off. The estimate is one step of a fit, which is a fifth short of 0.25 arcsec, and whose
     scale means nothing then. A consensus that is not known to 15 mas or 5 % condemns nobody. An
-    object appeared if half of its light is not in the HST image, which needs no vote. The most significant ones are
-    left out, as long as they cover less than two fifths of the pixels.
+    object appeared if half of its light is not in the HST image, which needs no vote. The most
+    significant ones are left out, as long as they cover less than two fifths of the pixels.
 
     Examples
     --------

@@ -260,7 +260,7 @@ class FittedImagePhotometry(FittedPhotometry):
                 for row in changed
             ]
             lines += [
-                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: differed in an earlier round, left out"
+                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: left out in an earlier round"
                 for row in self.objects[self.objects["reason"] == "earlier"]
             ]
         if self.untried:

@@ -39,7 +39,13 @@ templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_sidebars = {"**": ["all_pages"]}
-html_theme_options = {**globals().get("html_theme_options", {}), "navbar_center": []}
+# Outputs of commands and pictures need the room of a second sidebar; long pages have their contents at the top.
+html_theme_options = {
+    **globals().get("html_theme_options", {}),
+    "navbar_center": [],
+    "secondary_sidebar_items": [],
+}
+automodsumm_properties_are_attributes = False
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
 intersphinx_mapping = {}
