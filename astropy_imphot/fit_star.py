@@ -15,11 +15,11 @@ from astropy_imphot.fitting import fit_pixels, has_converged, pixel_coordinates,
 from astropy_imphot.flags import at_bound, basic_flags
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
-from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.reference import HstReference
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, read_muse_image
 from astropy_imphot.results_star import FittedStarPhotometry, StarFit
+from astropy_imphot.star_model import MoffatStar2D
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue, fitted_values
 
