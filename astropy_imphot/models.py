@@ -52,7 +52,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
     Raises
     ------
     UserError
-        If the HST PSF is not a Moffat function.
+        If ``hst_fwhm`` is not above 0, or ``hst_beta`` not above 1 and at most 100.
 
     See Also
     --------
@@ -110,12 +110,12 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     @property
     def template(self):
-        """The `HstTemplate`."""
+        """The `HstTemplate` that the model was made with."""
         return self._convolver.template
 
     @property
     def bounding_box(self):
-        """Where the template reaches, in MUSE pixels."""
+        """Where the template reaches: the limits of y and those of x, MUSE pixels."""
         limits = [
             (-margin - 0.5, size - margin - 0.5)
             for margin, size in zip(self.template.margin, self.template.grid_shape, strict=True)
@@ -147,6 +147,10 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         array of shape ``template.muse_shape``
             Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
         """
         missing = self._convolver.missing(
             fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
@@ -178,11 +182,43 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         `~astropy_imphot.convolution.NoiseProducts`
             For the model's PSF.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> model.noise_products().gram.shape
+        (3, 3)
         """
         return self._convolver.noise_products(fwhm=self.fwhm.value, beta=self.beta.value)
 
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
-        """Return the model at MUSE pixel coordinates x and y, two arrays of one shape, in that shape."""
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2 : float
+            The parameters, as for `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            Flux per MUSE pixel, in the template's unit.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]), bg=2.0)
+        >>> bool(model.evaluate(20.0, 25.0, *model.parameters) == model(20.0, 25.0))
+        True
+        """
         optics, places = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
         values = scale * self._convolver.light(self._convolver.places(*places), **optics) + bg
         if np.any(bg_x != 0) or np.any(bg_y != 0):
@@ -192,9 +228,32 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     def fit_deriv(self, x, y, *parameters):
         """
-        Return the derivatives with respect to the parameters, in their order.
+        Return the derivatives with respect to all parameters, as fitters ask for them.
 
-        They are in single precision and, while a fitter runs, 0 for fixed parameters.
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        *parameters : float
+            Scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1 and e2, as for
+            `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        list of 11 arrays of the shape of x and y
+            The derivatives in the order of the parameters, in single precision; while a
+            fitter runs, 0 for fixed parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> x, y = np.array([10.0, 12.0]), np.array([20.0, 20.0])
+        >>> model.fit_deriv(x, y, *model.parameters)[1]
+        array([1., 1.], dtype=float32)
         """
         # Fitters switch sync_constraints off while they run, and then drop the
         # derivatives of fixed parameters, which need not be computed for them.
@@ -212,14 +271,14 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
         Parameters
         ----------
-        x, y : arrays
-            MUSE pixel coordinates.
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
         keys : sequence of str
             Names of p parameters.
 
         Returns
         -------
-        list of p arrays
+        list of p arrays of the shape of x and y
             The derivatives, in the order of ``keys``.
 
         Examples

@@ -61,7 +61,7 @@ class MoffatStar2D(Fittable2DModel):
 
     @property
     def bounding_box(self):
-        """Where the profile is above 1e-4 of its peak, or 30 times its FWHM."""
+        """Where the profile is above 1e-4 of its peak, or within 30 FWHM: the limits of y and those of x."""
         reach = self.fwhm.value * min(
             30, 0.5 * np.sqrt((1e4 ** (1 / self.beta.value) - 1) / (2 ** (1 / self.beta.value) - 1))
         )
@@ -72,14 +72,60 @@ class MoffatStar2D(Fittable2DModel):
 
     @staticmethod
     def evaluate(x, y, flux, x_0, y_0, fwhm, beta, bg):
-        """Return the model at x and y."""
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
+        flux, x_0, y_0, fwhm, beta, bg : float
+            The parameters, as for `MoffatStar2D`.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            The profile and the background.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> star = MoffatStar2D(flux=100.0, fwhm=3.5)
+        >>> peak, half = star.evaluate(np.array([0.0, 1.75]), 0.0, *star.parameters)
+        >>> round(float(half / peak), 3)
+        0.5
+        """
         square = (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
         ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
         return flux * (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta + bg
 
     @staticmethod
     def fit_deriv(x, y, flux, x_0, y_0, fwhm, beta, bg):
-        """Return the derivatives with respect to the parameters, in their order."""
+        """
+        Return the derivatives with respect to all parameters, as fitters ask for them.
+
+        Parameters
+        ----------
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
+        flux, x_0, y_0, fwhm, beta, bg : float
+            The parameters, as for `MoffatStar2D`.
+
+        Returns
+        -------
+        list of 6 arrays of the shape of x and y
+            The derivatives, in the order of the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> star = MoffatStar2D(flux=100.0)
+        >>> derivatives = star.fit_deriv(np.array([1.0, 2.0]), np.array([0.0, 0.0]), *star.parameters)
+        >>> derivatives[-1]
+        array([1., 1.])
+        """
         root = 2 ** (1 / beta)
         square = (fwhm / 2) ** 2 / (root - 1)
         ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
@@ -103,14 +149,14 @@ class MoffatStar2D(Fittable2DModel):
 
         Parameters
         ----------
-        x, y : arrays
-            Pixel coordinates.
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
         keys : sequence of str
             Names of p parameters.
 
         Returns
         -------
-        list of p arrays
+        list of p arrays of the shape of x and y
             The derivatives, in the order of ``keys``.
 
         Examples
