@@ -122,13 +122,7 @@ class FittedPhotometry:
 
         Examples
         --------
-        >>> from astropy_imphot import fit_image_photometry
-        >>> from astropy_imphot.simulate import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5, name="E1")
-        >>> row = fit.to_table()[0]
-        >>> print(row["name"], row["beta"], row["beta_err"])
-        E1 2.5 0.0
+        See `FittedImagePhotometry`.
         """
         from astropy_imphot._version import version
 
@@ -182,12 +176,7 @@ class FittedPhotometry:
 
         Examples
         --------
-        >>> from astropy_imphot import fit_image_photometry
-        >>> from astropy_imphot.simulate import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5, name="E1")
-        >>> print(fit.report().splitlines()[0])
-        E1 (image fit)
+        See `FittedImagePhotometry`.
         """
         lines = [f"{self.name} ({self.method} fit)"]
         for key, value in self.values.items():
@@ -266,6 +255,8 @@ class FittedImagePhotometry(FittedPhotometry):
     FittedValue(value=2.5, stdev=0.0, fixed=True, unit=Unit(dimensionless))
     >>> fit.to_table().colnames[:4]
     ['name', 'method', 'scale', 'scale_err']
+    >>> print(fit.report().splitlines()[6].strip())
+    beta              2.5 fixed    exponent of the MUSE PSF
     """
 
     fitted_model: object
