@@ -13,7 +13,7 @@ from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_phot
 from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
 from astropy_imphot.hst_psf import HstPsf, read_hst_psf
 from astropy_imphot.io import read_cube, read_image, write_image
-from astropy_imphot.models import ConvolvedTemplate2D, MoffatStar2D
+from astropy_imphot.models import ConvolvedTemplate2D
 from astropy_imphot.plotting import plot_image_fit, plot_star_fit
 from astropy_imphot.reference import HstReference
 from astropy_imphot.regrid import make_template, regrid_hst_like_muse
@@ -25,6 +25,7 @@ from astropy_imphot.results import (
     summary_header,
 )
 from astropy_imphot.results_star import FittedStarPhotometry
+from astropy_imphot.star_model import MoffatStar2D
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue
 from astropy_imphot.wideband import bandpass_image, bandpass_images

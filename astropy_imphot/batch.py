@@ -47,8 +47,19 @@ class Batch:
         What errors and results name.
     calls : sequence of (tuple, dict)
         The arguments of ``_function`` for each of them.
-    nprocess, executor, on_error
-        As for `FitImagePhotometryMP`.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+
+    Raises
+    ------
+    WorkerError
+        If an exposure fails or its worker is killed, with the exposure's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
 
     Notes
     -----
@@ -105,7 +116,32 @@ class Batch:
         return (fit for _, fit in self.items())
 
     def items(self):
-        """Give tuples of an exposure, as it was given, and its result, in their order."""
+        """
+        Give the exposures and their results, in their order, as they come.
+
+        Yields
+        ------
+        (exposure, result)
+            The exposure as it was given, and what the fit of it found.
+
+        Raises
+        ------
+        WorkerError
+            If an exposure fails or its worker is killed.
+        UserError
+            If processes are needed and this is not in a ``with`` statement.
+
+        Examples
+        --------
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from astropy_imphot import FitImagePhotometryMP
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> with ThreadPoolExecutor(1) as executor:
+        ...     with FitImagePhotometryMP(field.hst, field.muse, executor=executor) as fits:
+        ...         [(muse.shape, fit.method) for muse, fit in fits.items()]
+        [((50, 50), 'image')]
+        """
         if self._executor is None and self._environment is None:
             raise UserError(f"{type(self).__name__} starts processes: use it in a with statement.")
         running = {}
@@ -256,17 +292,27 @@ class FitStarPhotometryMP(Batch):
 
     Parameters
     ----------
-    hst, muse, nprocess, executor, on_error
-        As for `FitImagePhotometryMP`.
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for `fit_star_photometry`.
+    muse : sequence
+        The MUSE images, each as for `fit_star_photometry`.
     star : (float, float, float)
-        As for `fit_star_photometry`.
+        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
     **options
         For `fit_star_photometry`.
 
     Raises
     ------
-    WorkerError, UserError
-        As for `FitImagePhotometryMP`.
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
 
     Examples
     --------
@@ -299,15 +345,27 @@ class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
 
     Parameters
     ----------
-    hst, muse, star, nprocess, executor, on_error
-        As for `FitStarPhotometryMP`.
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for both fits.
+    muse : sequence
+        The MUSE images, each as for both fits.
+    star : (float, float, float)
+        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
     **options
         For `fit_image_and_star_photometry`.
 
     Raises
     ------
-    WorkerError, UserError
-        As for `FitImagePhotometryMP`.
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
 
     Examples
     --------

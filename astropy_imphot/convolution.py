@@ -80,7 +80,8 @@ class TemplateConvolver:
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, fwhm in arcsec.
     hst_psf : `HstPsf`, optional
-        The PSF of the HST image as an image, which then takes the place of the Moffat function.
+        The PSF of the HST image as an image, in the place of the Moffat function. By default (None)
+        it is the Moffat function.
 
     Raises
     ------
@@ -189,9 +190,9 @@ class TemplateConvolver:
         fwhm, beta : float
             The MUSE PSF, fwhm in arcsec.
         dx, dy : float
-            Shift along the pixel axes, arcsec.
+            Shift along the pixel axes, arcsec (default: 0).
         e1, e2 : float
-            Ellipticity of the MUSE PSF, as for `~astropy_imphot.otf.elliptical_radius`.
+            Ellipticity of the MUSE PSF, as for `~astropy_imphot.otf.elliptical_radius` (default: 0).
 
         Returns
         -------

@@ -31,7 +31,7 @@ class WorkerError(UserError):
     reason : str
         Why it failed.
     worker_traceback : str
-        The traceback of the worker; empty if it was killed.
+        The traceback of the worker (default: empty, as of one that was killed).
 
     Examples
     --------

@@ -285,7 +285,15 @@ class FilterCurve:
 
     @property
     def total(self):
-        """The integral over all wavelengths."""
+        """
+        The integral over all wavelengths, in Angstrom times the sensitivity's unit.
+
+        Examples
+        --------
+        >>> from astropy_imphot import FilterCurve
+        >>> FilterCurve([6000, 7000, 8000], [0, 1, 0]).total
+        1000.0
+        """
         return self.integral(self.wavelength[0], self.wavelength[-1])
 
     def integral(self, start, stop):

@@ -82,11 +82,11 @@ def fit_image_photometry(
         the whole image is fitted.
     star : (float, float, float), optional
         Right ascension and declination (degrees) and radius (arcsec) of the star for
-        ``regions``.
+        ``regions``. By default (None) there is none.
     segment : bool
         Fit only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
-        Not 0 where a pixel is to be left out.
+        Not 0 where a pixel is to be left out. By default (None) there is no such mask.
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
         Values at which parameters are held (bg in 1e-20 erg/s/cm2/Angstrom; dx, dy and
         fwhm in arcsec). By default (None) all are fitted.
@@ -100,7 +100,8 @@ def fit_image_photometry(
         Size of its pixels, arcsec. By default (None) from its WCS or its keyword PIXSCALE.
     hst_window : {"blackman", "none"}, optional
         The decimation filter of an HST image that is on the MUSE grid and does not
-        record it, such as one of the classic imphot (``"blackman"``).
+        record it, such as one of the classic imphot (``"blackman"``). By default (None) what the
+        image's header records.
     margin : float
         How far around the MUSE image the HST image is used, arcsec (default: 3). A file of
         ``regrid_hst_to_muse`` and a template keep the margin that they were made with.

@@ -15,11 +15,11 @@ from astropy_imphot.fitting import fit_pixels, has_converged, pixel_coordinates,
 from astropy_imphot.flags import at_bound, basic_flags
 from astropy_imphot.io import read_grid, read_image
 from astropy_imphot.masks import exclusion_mask, star_mask
-from astropy_imphot.models import MoffatStar2D
 from astropy_imphot.offsets import sky_offsets
 from astropy_imphot.reference import HstReference
 from astropy_imphot.rescale import flux_factor, image_grids_aligned, read_muse_image
 from astropy_imphot.results_star import FittedStarPhotometry, StarFit
+from astropy_imphot.star_model import MoffatStar2D
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue, fitted_values
 
@@ -65,11 +65,19 @@ def fit_star_photometry(
     star : (float, float, float)
         Right ascension and declination (degrees) and the radius (arcsec) within which
         pixels are fitted. The star may have moved between the images by half of it.
-    regions, segment, extramask, taper
-        As for `fit_image_photometry`; ``"star"`` and ``"notstar"`` have no effect here.
+    regions : str, path, sequence of str, or `~regions.Regions`, optional
+        ds9 regions of the MUSE image to fit or, with a leading minus, to leave out. By default
+        (None) all pixels around the star are fitted, and with ``"star"`` and ``"notstar"`` as well.
+    segment : bool
+        Fit only the detected objects and their surroundings in the MUSE image (default: False).
+    extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
+        Not 0 where a pixel of the MUSE image is to be left out. By default (None) there is no such mask.
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
         Values at which parameters are held, as for `fit_image_photometry`. By default
         (None) all are fitted.
+    taper : float
+        Reduce the weights of pixels that are closer than this to a masked one, pixels of either
+        image (default: 0, none).
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional
@@ -127,10 +135,13 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
 
     Parameters
     ----------
-    hst
-        As for `fit_image_photometry`.
-    muse, star
-        As for `fit_star_photometry`.
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
+        The HST image, as for `fit_image_photometry`; at its own pixels, for the star's sake.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, of shape (ny, nx).
+    star : (float, float, float)
+        Right ascension and declination (degrees) of the star, and the radius (arcsec) within which
+        pixels are fitted.
     name : str, optional
         What the results call the image. By default (None) the stem of its file.
     **options
@@ -146,7 +157,8 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
     Raises
     ------
     UserError
-        As for both.
+        If one of the fits raises it: an image cannot be read, no pixels are left to fit, or an option
+        has an impossible value.
 
     Examples
     --------

@@ -96,6 +96,11 @@ def pixel_weights(image, mask, taper=0):
         1/standard deviation, that of the whole image where it has no variances; 0 where
         left out.
 
+    Raises
+    ------
+    UserError
+        If ``taper`` is negative.
+
     Examples
     --------
     >>> import numpy as np

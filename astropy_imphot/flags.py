@@ -19,7 +19,12 @@ class _Flags(IntFlag):
 
 class FitFlags(_Flags):
     """
-    What is doubtful about a fit; 0 if nothing is. The ``meaning`` of each flag says it in words.
+    What is doubtful about a fit; 0 if nothing is.
+
+    Attributes
+    ----------
+    meaning : str
+        What a flag says, in words.
 
     Examples
     --------
@@ -53,7 +58,12 @@ class FitFlags(_Flags):
 
 class ExposureFlags(_Flags):
     """
-    What is doubtful about an exposure among others; 0 if nothing is. Each flag has a ``meaning`` in words.
+    What is doubtful about an exposure among others; 0 if nothing is.
+
+    Attributes
+    ----------
+    meaning : str
+        What a flag says, in words.
 
     Examples
     --------

@@ -79,6 +79,10 @@ class HstPsf:
         complex array of shape (ny, nx)
             The transfer function around ``center``, to 1e-4; 0 beyond the Nyquist frequency
             of ``data``.
+
+        Examples
+        --------
+        See `HstPsf`.
         """
         matrix = np.eye(2) if axes is None else np.linalg.inv(axes).T
         hst_x, hst_y = (row[0] * np.asarray(fx) + row[1] * np.asarray(fy) for row in matrix)

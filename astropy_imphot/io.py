@@ -289,7 +289,7 @@ def write_image(image, path, *, overwrite=False, extensions=()):
     overwrite : bool
         Replace an existing file (default: False).
     extensions : sequence of HDUs
-        Written after the image's own.
+        Written after the image's own (default: none).
 
     Raises
     ------

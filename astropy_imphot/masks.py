@@ -34,7 +34,7 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
     shape : (int, int)
         Its (ny, nx).
     name : str
-        What errors call the image.
+        What errors call the image (default: the MUSE image).
 
     Returns
     -------
@@ -85,11 +85,11 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
         ds9 regions; or ``"star"`` to keep only the pixels around the star, or
         ``"notstar"`` to leave them out. By default (None) all of the image is kept.
     star : (float, float, float), optional
-        As for `star_mask`.
+        As for `star_mask`. By default (None) there is no star.
     segment : bool
         Keep only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU, HDUList or NDData, optional
-        A mask, or an image that is not 0 where a pixel is to be left out.
+        A mask, or an image that is not 0 where a pixel is to be left out. By default (None) there is none.
 
     Returns
     -------

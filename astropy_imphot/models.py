@@ -1,4 +1,4 @@
-"""Models of astropy.modeling: a template convolved with the MUSE PSF, and a star."""
+"""A model of astropy.modeling: a template convolved with the MUSE PSF."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from astropy.modeling import Fittable2DModel, Parameter
 
 from astropy_imphot.convolution import TemplateConvolver
 
-__all__ = ["ConvolvedTemplate2D", "MoffatStar2D"]
+__all__ = ["ConvolvedTemplate2D"]
 
 
 class ConvolvedTemplate2D(Fittable2DModel):
@@ -52,7 +52,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
     Raises
     ------
     UserError
-        If the HST PSF is not a Moffat function.
+        If ``hst_fwhm`` is not above 0, or ``hst_beta`` not above 1 and at most 100.
 
     See Also
     --------
@@ -110,12 +110,12 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     @property
     def template(self):
-        """The `HstTemplate`."""
+        """The `HstTemplate` that the model was made with."""
         return self._convolver.template
 
     @property
     def bounding_box(self):
-        """Where the template reaches, in MUSE pixels."""
+        """Where the template reaches: the limits of y and those of x, MUSE pixels."""
         limits = [
             (-margin - 0.5, size - margin - 0.5)
             for margin, size in zip(self.template.margin, self.template.grid_shape, strict=True)
@@ -147,6 +147,10 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         array of shape ``template.muse_shape``
             Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
         """
         missing = self._convolver.missing(
             fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
@@ -178,11 +182,43 @@ class ConvolvedTemplate2D(Fittable2DModel):
         -------
         `~astropy_imphot.convolution.NoiseProducts`
             For the model's PSF.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> model.noise_products().gram.shape
+        (3, 3)
         """
         return self._convolver.noise_products(fwhm=self.fwhm.value, beta=self.beta.value)
 
     def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
-        """Return the model at MUSE pixel coordinates x and y, two arrays of one shape, in that shape."""
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2 : float
+            The parameters, as for `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            Flux per MUSE pixel, in the template's unit.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]), bg=2.0)
+        >>> bool(model.evaluate(20.0, 25.0, *model.parameters) == model(20.0, 25.0))
+        True
+        """
         optics, places = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
         values = scale * self._convolver.light(self._convolver.places(*places), **optics) + bg
         if np.any(bg_x != 0) or np.any(bg_y != 0):
@@ -192,9 +228,32 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     def fit_deriv(self, x, y, *parameters):
         """
-        Return the derivatives with respect to the parameters, in their order.
+        Return the derivatives with respect to all parameters, as fitters ask for them.
 
-        They are in single precision and, while a fitter runs, 0 for fixed parameters.
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        *parameters : float
+            Scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1 and e2, as for
+            `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        list of 11 arrays of the shape of x and y
+            The derivatives in the order of the parameters, in single precision; while a
+            fitter runs, 0 for fixed parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> x, y = np.array([10.0, 12.0]), np.array([20.0, 20.0])
+        >>> model.fit_deriv(x, y, *model.parameters)[1]
+        array([1., 1.], dtype=float32)
         """
         # Fitters switch sync_constraints off while they run, and then drop the
         # derivatives of fixed parameters, which need not be computed for them.
@@ -212,14 +271,14 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
         Parameters
         ----------
-        x, y : arrays
-            MUSE pixel coordinates.
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
         keys : sequence of str
             Names of p parameters.
 
         Returns
         -------
-        list of p arrays
+        list of p arrays of the shape of x and y
             The derivatives, in the order of ``keys``.
 
         Examples
@@ -300,121 +359,3 @@ class ConvolvedTemplate2D(Fittable2DModel):
 def _cos_sin(rotation):
     angle = np.radians(float(np.squeeze(rotation)))
     return np.cos(angle), np.sin(angle)
-
-
-class MoffatStar2D(Fittable2DModel):
-    r"""
-    A star with a Moffat profile, on a background.
-
-    Parameters
-    ----------
-    flux : float
-        The integral of the profile over the plane (default: 1).
-    x_0, y_0 : float
-        The star's position (default: 0).
-    fwhm : float
-        Full width at half maximum, in the unit of x and y (default: 3).
-    beta : float
-        Exponent (default: 2.5; bounds 1.05 and 100).
-    bg : float
-        Background (default: 0).
-    **kwargs
-        For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
-
-    See Also
-    --------
-    fit_star_photometry : fits it to a star in the HST and the MUSE image.
-
-    Notes
-    -----
-    With r the distance from (x_0, y_0),
-
-    .. math::
-
-        f(r) = flux \cdot \frac{\beta - 1}{\pi a^2} \left(1 + \frac{r^2}{a^2}\right)^{-\beta}
-            + bg, \qquad a = \frac{fwhm}{2 \sqrt{2^{1/\beta} - 1}}
-
-    so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
-    455). The values are those at the pixels' centres: the profile is that of the
-    effective PSF, which includes the response of the pixels. The derivatives are analytic.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astropy_imphot import MoffatStar2D
-    >>> star = MoffatStar2D(flux=100.0, x_0=50.2, y_0=49.7, fwhm=3.5, beta=4.0)
-    >>> y, x = np.mgrid[:100, :100]
-    >>> round(float(star(x, y).sum()), 1)
-    100.0
-    """
-
-    flux = Parameter(default=1.0, description="integral of the profile")
-    x_0 = Parameter(default=0.0, description="position along x")
-    y_0 = Parameter(default=0.0, description="position along y")
-    fwhm = Parameter(default=3.0, bounds=(1e-3, None), description="full width at half maximum")
-    beta = Parameter(default=2.5, bounds=(1.05, 100.0), description="exponent")
-    bg = Parameter(default=0.0, description="background")
-
-    @property
-    def bounding_box(self):
-        """Where the profile is above 1e-4 of its peak, or 30 times its FWHM."""
-        reach = self.fwhm.value * min(
-            30, 0.5 * np.sqrt((1e4 ** (1 / self.beta.value) - 1) / (2 ** (1 / self.beta.value) - 1))
-        )
-        return (
-            (self.y_0.value - reach, self.y_0.value + reach),
-            (self.x_0.value - reach, self.x_0.value + reach),
-        )
-
-    @staticmethod
-    def evaluate(x, y, flux, x_0, y_0, fwhm, beta, bg):
-        """Return the model at x and y."""
-        square = (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
-        ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
-        return flux * (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta + bg
-
-    @staticmethod
-    def fit_deriv(x, y, flux, x_0, y_0, fwhm, beta, bg):
-        """Return the derivatives with respect to the parameters, in their order."""
-        root = 2 ** (1 / beta)
-        square = (fwhm / 2) ** 2 / (root - 1)
-        ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
-        unit = (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta
-        light = flux * unit
-        # Derivative with respect to the logarithm of a^2, through which fwhm and beta widen it.
-        d_log_square = light * (beta * ratio / (1 + ratio) - 1)
-        d_log_square_d_beta = root * np.log(2) / (beta**2 * (root - 1))
-        return [
-            unit,
-            light * 2 * beta * (x - x_0) / square / (1 + ratio),
-            light * 2 * beta * (y - y_0) / square / (1 + ratio),
-            d_log_square * 2 / fwhm,
-            light * (1 / (beta - 1) - np.log1p(ratio)) + d_log_square * d_log_square_d_beta,
-            np.ones_like(unit),
-        ]
-
-    def derivatives(self, x, y, keys):
-        """
-        Return the derivatives with respect to some of the parameters.
-
-        Parameters
-        ----------
-        x, y : arrays
-            Pixel coordinates.
-        keys : sequence of str
-            Names of p parameters.
-
-        Returns
-        -------
-        list of p arrays
-            The derivatives, in the order of ``keys``.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from astropy_imphot import MoffatStar2D
-        >>> MoffatStar2D().derivatives(np.array([1.0, 2.0]), np.array([0.0, 0.0]), ["bg"])
-        [array([1., 1.])]
-        """
-        every = dict(zip(self.param_names, self.fit_deriv(x, y, *self.parameters), strict=True))
-        return [every[key] for key in keys]

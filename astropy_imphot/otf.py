@@ -68,7 +68,9 @@ def moffat_otf_and_derivatives(frequency, fwhm, beta, beta_derivative=True):
 
     Parameters
     ----------
-    frequency, fwhm, beta
+    frequency : float or array
+        Radial frequencies, cycles/arcsec.
+    fwhm, beta : float
         As for `moffat_otf`.
     beta_derivative : bool
         Whether the derivative with respect to beta is needed (default: True).
@@ -157,8 +159,10 @@ def frequencies(shape, pixel_scale):
 
     Returns
     -------
-    fy, fx : arrays of shape (ny, 1) and (1, nx // 2 + 1)
-        Cycles/arcsec along the axes, in the order of `scipy.fft.rfft2`.
+    fy : array of shape (ny, 1)
+        Frequencies along y, cycles/arcsec, in the order of `scipy.fft.rfft2`.
+    fx : array of shape (1, nx // 2 + 1)
+        Those along x.
 
     Examples
     --------
@@ -283,6 +287,11 @@ def window_noise(name):
     -------
     float
         The variance of a pixel after it over that before it.
+
+    Raises
+    ------
+    UserError
+        If there is no window of that name.
 
     Examples
     --------

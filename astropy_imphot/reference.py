@@ -50,7 +50,26 @@ class HstReference:
 
     @classmethod
     def of(cls, hst):
-        """Return an HST image as a reference, which it may be already."""
+        """
+        Return an HST image as a reference.
+
+        Parameters
+        ----------
+        hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
+            The HST image, or a reference, whose templates are then shared.
+
+        Returns
+        -------
+        HstReference
+            A new one, or the one that was given.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> hst = HstReference.of("hst.fits")
+        >>> hst.source, HstReference.of(hst) is hst
+        ('hst.fits', True)
+        """
         return hst if isinstance(hst, cls) else cls(hst)
 
     def template(self, muse, **options):
@@ -86,7 +105,34 @@ class HstReference:
         return self._get(make_template, muse, options)
 
     def coarse_template(self, muse, **options):
-        """Return the template of `~astropy_imphot.regrid.coarse_template`, with its options."""
+        """
+        Return a template that is just good enough to find an offset with, made now or kept.
+
+        Parameters
+        ----------
+        muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.Grid`
+            The MUSE image or cube, of which only the header is read.
+        **options
+            ``margin``, for `~astropy_imphot.regrid.coarse_template`.
+
+        Returns
+        -------
+        `~astropy_imphot.HstTemplate`
+            The template, of one sample per MUSE pixel, the same object for the same grid and margin.
+
+        Raises
+        ------
+        UserError
+            If an image cannot be read, or they do not overlap.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> HstReference(field.hst).coarse_template(field.muse[0], margin=12.0).grid_shape
+        (176, 176)
+        """
         return self._get(coarse_template, muse, options)
 
     def _get(self, make, muse, options):

@@ -124,12 +124,17 @@ def muse_unit(grid, name="the MUSE image"):
     grid : `~astropy_imphot.io.Grid` or `~astropy.nddata.CCDData`
         The MUSE image.
     name : str
-        What messages call it.
+        What messages call it (default: the MUSE image).
 
     Returns
     -------
     `~astropy.units.UnitBase`
         A flux density per Angstrom.
+
+    Raises
+    ------
+    UserError
+        If the image's unit is not one of flux density per Angstrom.
 
     Warns
     -----

@@ -40,7 +40,11 @@ NAME_WIDTH = 32
 def value_property(name):
     """Return the attribute of a result that is one of its values."""
     text = COLUMNS[name][1] if name in COLUMNS else f"{name.replace('_', ' ')} of the star"
-    return property(lambda self: self.values[name], doc=f"`FittedValue`: {text}.")
+
+    def value(self):
+        return self.values[name]
+
+    return property(value, doc=f"`FittedValue`: {text}.")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -115,6 +119,10 @@ class FittedPhotometry:
             Columns name, method, every value and its standard deviation (``_err``), rms,
             rchi, n_pixels and flags (see `~astropy_imphot.flags.FitFlags`). Rows of several
             fits can be stacked with `astropy.table.vstack`.
+
+        Examples
+        --------
+        See `FittedImagePhotometry`.
         """
         from astropy_imphot._version import version
 
@@ -142,6 +150,15 @@ class FittedPhotometry:
         -------
         str
             The lines, without a line feed at the end.
+
+        Examples
+        --------
+        >>> from astropy_imphot import fit_image_photometry
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5, name="E1")
+        >>> fit.summary(header=False).split()[:2]
+        ['E1', 'image']
         """
         cells = [f"{self.name:<{NAME_WIDTH}}", f"{self.method:<6}"]
         cells += [format(self.values[key].value, COLUMNS[key][0]) for key in COLUMNS]
@@ -156,6 +173,10 @@ class FittedPhotometry:
         -------
         str
             Several lines, without a line feed at the end.
+
+        Examples
+        --------
+        See `FittedImagePhotometry`.
         """
         lines = [f"{self.name} ({self.method} fit)"]
         for key, value in self.values.items():
@@ -234,6 +255,8 @@ class FittedImagePhotometry(FittedPhotometry):
     FittedValue(value=2.5, stdev=0.0, fixed=True, unit=Unit(dimensionless))
     >>> fit.to_table().colnames[:4]
     ['name', 'method', 'scale', 'scale_err']
+    >>> print(fit.report().splitlines()[6].strip())
+    beta              2.5 fixed    exponent of the MUSE PSF
     """
 
     fitted_model: object
@@ -283,6 +306,8 @@ class FailedPhotometry:
         The image's name.
     error : str
         Why it failed.
+    method : str
+        What tables have in the place of a fit's method (default: ``"failed"``).
 
     Examples
     --------
@@ -296,16 +321,59 @@ class FailedPhotometry:
     method: str = "failed"
 
     def to_table(self):
-        """Return a table of one row: name, method and error."""
+        """
+        Return the failure as a table of one row.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            Columns name, method and error; it can be stacked with those of other fits.
+
+        Examples
+        --------
+        >>> from astropy_imphot.results import FailedPhotometry
+        >>> FailedPhotometry(name="E5", error="E5.fits does not exist.").to_table().colnames
+        ['name', 'method', 'error']
+        """
         return QTable({"name": [self.name], "method": [self.method], "error": [self.error]})
 
     def summary(self, header=True):
-        """Return the failure in a line that starts with #, as `~astropy_imphot.FittedPhotometry.summary`."""
+        """
+        Return the failure in one line, which starts with #.
+
+        Parameters
+        ----------
+        header : bool
+            Whether three lines that start with # and name the columns of fits come first
+            (default: True).
+
+        Returns
+        -------
+        str
+            The lines, without a line feed at the end.
+
+        Examples
+        --------
+        See `FailedPhotometry`.
+        """
         line = f"# {self.name} failed: {self.error}"
         return "\n".join([*summary_header(), line]) if header else line
 
     def report(self):
-        """Return the failure in one line."""
+        """
+        Return the failure in one line.
+
+        Returns
+        -------
+        str
+            The line, without a line feed at the end.
+
+        Examples
+        --------
+        >>> from astropy_imphot.results import FailedPhotometry
+        >>> print(FailedPhotometry(name="E5", error="E5.fits does not exist.").report())
+        E5 failed: E5.fits does not exist.
+        """
         return f"{self.name} failed: {self.error}"
 
 

@@ -49,13 +49,13 @@ class Truth:
     Parameters
     ----------
     dx, dy : float
-        Offset of MUSE from HST along the pixel axes, arcsec.
+        Offset of MUSE from HST along the pixel axes, arcsec (default: 0).
     scale : float
-        Flux scale, MUSE/HST.
+        Flux scale, MUSE/HST (default: 1).
     bg : float
-        Background, 1e-20 erg/s/cm2/Angstrom per pixel.
+        Background, 1e-20 erg/s/cm2/Angstrom per pixel (default: 0).
     fwhm, beta : float
-        The Moffat PSF, pixel response included; fwhm in arcsec.
+        The Moffat PSF, pixel response included (default: 0.65 arcsec and 2.5).
     bg_x, bg_y, rotation, e1, e2 : float
         As for `~astropy_imphot.ConvolvedTemplate2D` (default: 0).
 
@@ -193,7 +193,7 @@ def simulate_field(
     size : float or (float, float)
         Height and width of the MUSE images, arcsec (default: 60).
     truth : sequence of `Truth`
-        One MUSE exposure is drawn for each.
+        One MUSE exposure is drawn for each (default: one, with no offset).
     noise : float
         Standard deviation of the MUSE noise, 1e-20 erg/s/cm2/Angstrom (default: 0.1, a
         deep exposure).
@@ -209,7 +209,8 @@ def simulate_field(
         How far the HST image reaches over the MUSE images on every side, arcsec
         (default: 5); less than 0 leaves a rim of the MUSE images uncovered.
     hst_psf : (float, float) or `galsim.GSObject`
-        The HST PSF, pixel response included: FWHM (arcsec) and beta of a Moffat, or any other.
+        The HST PSF, pixel response included: FWHM and beta of a Moffat (default: 0.085 arcsec and
+        1.6), or any other.
     n_objects : int, optional
         Number of galaxies and stars, all within the MUSE images. By default (None) they are as many
         as in the Ultra Deep Field, and around the images, too.
@@ -218,7 +219,7 @@ def simulate_field(
     n_stars : int
         Number of point sources among the objects (default: 3).
     stars : sequence of `Star`
-        More stars, which may move and vary.
+        More stars, which may move and vary (default: none).
     central_star : float, optional
         AB magnitude of one more star at the centre, with no other object within 4
         arcsec. By default (None) there is none.
@@ -227,6 +228,11 @@ def simulate_field(
     -------
     SimulatedField
         The images and the truth.
+
+    Raises
+    ------
+    UserError
+        If ``filter_name`` is not a filter of ACS.
 
     Examples
     --------

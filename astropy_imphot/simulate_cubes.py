@@ -158,7 +158,8 @@ def simulate_cubes(
     hst_margin : float
         How far the HST images reach over the field on every side, arcsec (default: 5).
     hst_psf : (float, float)
-        The HST PSF in all filters, pixel response included: FWHM (arcsec) and beta of a Moffat.
+        The HST PSF in all filters, pixel response included: FWHM and beta of a Moffat (default: 0.085
+        arcsec and 1.6).
     magnitudes : (float, float)
         The AB magnitudes in F775W between which the galaxies are (default: 21 to 27).
     n_stars : int
@@ -169,6 +170,11 @@ def simulate_cubes(
     SimulatedCubes
         The images, the cubes and the truth. The cubes' primary headers have OBJECT, EXPNAME, and DATE-OBS and
         MJD-OBS, which differ from exposure to exposure.
+
+    Raises
+    ------
+    UserError
+        If one of ``filters`` is not a filter of ACS.
 
     Examples
     --------

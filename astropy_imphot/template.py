@@ -170,13 +170,46 @@ class HstTemplate:
         )
 
     def missing_on_grid(self):
-        """Return the unobserved fraction at the MUSE pixels, of shape ``grid_shape``, or None."""
+        """
+        Return the unobserved fraction at the centres of the MUSE pixels.
+
+        Returns
+        -------
+        array of shape ``grid_shape`` or None
+            ``missing`` at one sample per MUSE pixel, not averaged; None where all was observed.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0, hst_margin=1.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> float(template.missing_on_grid()[0, 0]), float(template.missing_on_grid()[40, 40])
+        (1.0, 0.0)
+        """
         if self.missing is None:
             return None
         return self.missing[:: self.oversample, :: self.oversample]
 
     def variance_on_grid(self):
-        """Return the variance at the MUSE pixels, of shape ``grid_shape``, or None."""
+        """
+        Return the variance at the centres of the MUSE pixels.
+
+        Returns
+        -------
+        array of shape ``grid_shape`` or None
+            ``variance`` at one sample per MUSE pixel, in the square of the template's unit; None if it is
+            not known.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.variance_on_grid().shape == template.grid_shape
+        True
+        """
         if self.variance is None:
             return None
         return np.broadcast_to(self.variance[:: self.oversample, :: self.oversample], self.grid_shape)
@@ -188,13 +221,18 @@ class HstTemplate:
         Parameters
         ----------
         window : str
-            The decimation filter (default: ``"blackman"``), recorded in the header.
+            The decimation filter, ``"blackman"`` (the default) or ``"none"``, recorded in the header.
 
         Returns
         -------
         `~astropy.nddata.CCDData`
             Of the MUSE image's shape (ny, nx), with its variance if it is known, and
             masked where HST did not observe.
+
+        Raises
+        ------
+        UserError
+            If there is no decimation filter of that name.
 
         Examples
         --------
@@ -291,6 +329,22 @@ class HstTemplate:
         -------
         HstTemplate or None
             None if the input is not such a file.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or not a whole FITS file, or the image in it has no celestial WCS.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstTemplate, make_template
+        >>> from astropy_imphot.io import read_grid
+        >>> from astropy_imphot.simulate import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
+        >>> HstTemplate.read("hst_F775W_for_UDF.fits", read_grid(field.muse[0])).margin
+        (15, 15)
         """
         if hasattr(source, "data"):
             return None

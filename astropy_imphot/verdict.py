@@ -30,7 +30,7 @@ DOMINANT = 0.5
 
 def check_free(free):
     """
-    Return the names of parameters to be freed, and raise a `UserError` if there are others.
+    Return the names of parameters to be freed.
 
     Parameters
     ----------
@@ -41,6 +41,11 @@ def check_free(free):
     -------
     tuple of str
         The names.
+
+    Raises
+    ------
+    UserError
+        If there is another name among them.
 
     Examples
     --------

@@ -58,6 +58,23 @@ nitpick_ignore_regex = [
     (r"py:.*", r"astropy_imphot\.(\w+\.)+\w+"),
 ]
 
+# What has parameters or a result says what they are, and shows it in an example.
+numpydoc_validation_checks = {
+    *("EX01", "GL06", "GL07", "GL08"),
+    *("PR01", "PR02", "PR03", "PR04", "PR07"),
+    *("RT01", "RT02", "RT03", "YD01"),
+}
+numpydoc_validation_overrides = {
+    # One line is enough for an attribute; what has parameters or a result has to have more.
+    "EX01": [r"\A.*\Z"],
+    # What only the package makes is described by its attributes, not by its constructor.
+    "PR01": [r"\A(?![\s\S]*\nParameters\n)[\s\S]*\nAttributes\n"],
+    # Parameters of a model are attributes of the class, which the constructor takes as **kwargs.
+    "PR02": [r"For `~astropy\.modeling\.Fittable2DModel`"],
+}
+# Of astropy.
+numpydoc_validation_exclude = {r"\.param_names$"}
+
 # pytest-doctestplus's; Sphinx need only not stumble over it.
 doctest.register_optionflag("IGNORE_WARNINGS")
 

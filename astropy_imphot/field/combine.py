@@ -51,9 +51,9 @@ class CombinedPhotometry:
         The flux scale of each filter, now that the PSF and the offset are known better.
     radec_corr : float
         Correlation of dra and ddec.
-    fwhm_coef, beta_coef : arrays
+    fwhm_coef, beta_coef : arrays of shape (degree + 1,)
         Polynomials of (wavelength - 4750)/(9350 - 4750) - 0.5, highest power first; fwhm in arcsec.
-    fwhm_cov, beta_cov : arrays
+    fwhm_cov, beta_cov : arrays of shape (degree + 1, degree + 1)
         Covariances of the coefficients.
     chi2 : float
         Of the combination.
@@ -80,7 +80,13 @@ class CombinedPhotometry:
 
     @property
     def agree(self):
-        """Whether the filters that were combined agree within their errors."""
+        """
+        Whether the filters that were combined agree within their errors.
+
+        Examples
+        --------
+        See `combine`.
+        """
         return _likely(self.chi2, self.dof)
 
     def to_table(self):
@@ -93,6 +99,10 @@ class CombinedPhotometry:
             Columns filters, each of the values and its standard deviation (``_err``), radec_corr,
             the polynomials and their covariances, each filter's scale (``scale_`` and its name),
             chi2, dof and outliers.
+
+        Examples
+        --------
+        See `combine`.
         """
         row = {"filters": [",".join(self.filters)]}
         scales = {f"scale_{name}": value for name, value in self.scales.items()}
@@ -179,8 +189,10 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
     ...     field = simulate_field(seed, size=12.0, truth=[Truth(dx=0.1)], filter_name=name)
     ...     fits[name] = fit_image_photometry(field.hst, field.muse[0])
     >>> both = combine(fits, {"F606W": (5920.0, 670.0), "F814W": (8060.0, 650.0)})
-    >>> both.values["dx"].stdev < min(fit.dx.stdev for fit in fits.values())
-    True
+    >>> both.values["dx"].stdev < min(fit.dx.stdev for fit in fits.values()), bool(both.agree)
+    (True, True)
+    >>> print(both.to_table()["filters"][0])
+    F606W,F814W
     """
     usable = {name: fit for name, fit in fits.items() if not fit.flags & UNUSABLE}
     if not usable:

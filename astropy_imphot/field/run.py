@@ -112,9 +112,11 @@ def fit_field(
         Whether pictures and figures are made (default: True), which needs matplotlib.
     restart : bool
         Begin anew, without what earlier runs have finished (default: False).
-    nprocess, executor
-        As for `FitImagePhotometryMP`. Only names of files and small tables travel to other machines, which
-        need the same paths.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead, as for `FitImagePhotometryMP`. Only names of files and small tables travel to
+        other machines, which need the same paths. By default (None) processes of this machine.
     progress_bar : callable, optional
         Wraps the iterable of exposures, such as `tqdm.tqdm`. By default (None) nothing is shown.
     **options

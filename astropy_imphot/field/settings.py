@@ -219,6 +219,11 @@ def portable_options(options):
     dict
         With absolute paths, and with the PSF of the HST images, if it is in a file, as an array.
 
+    Raises
+    ------
+    UserError
+        If the PSF cannot be read.
+
     Examples
     --------
     >>> from pathlib import Path

@@ -203,6 +203,11 @@ def write_record(folder, record):
     record : dict
         From `Store.record`, before the files were read.
 
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+
     Examples
     --------
     >>> from pathlib import Path

@@ -1,0 +1,170 @@
+"""A model of astropy.modeling: a star with a Moffat profile."""
+
+import numpy as np
+from astropy.modeling import Fittable2DModel, Parameter
+
+__all__ = ["MoffatStar2D"]
+
+
+class MoffatStar2D(Fittable2DModel):
+    r"""
+    A star with a Moffat profile, on a background.
+
+    Parameters
+    ----------
+    flux : float
+        The integral of the profile over the plane (default: 1).
+    x_0, y_0 : float
+        The star's position (default: 0).
+    fwhm : float
+        Full width at half maximum, in the unit of x and y (default: 3).
+    beta : float
+        Exponent (default: 2.5; bounds 1.05 and 100).
+    bg : float
+        Background (default: 0).
+    **kwargs
+        For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
+
+    See Also
+    --------
+    fit_star_photometry : fits it to a star in the HST and the MUSE image.
+
+    Notes
+    -----
+    With r the distance from (x_0, y_0),
+
+    .. math::
+
+        f(r) = flux \cdot \frac{\beta - 1}{\pi a^2} \left(1 + \frac{r^2}{a^2}\right)^{-\beta}
+            + bg, \qquad a = \frac{fwhm}{2 \sqrt{2^{1/\beta} - 1}}
+
+    so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
+    455). The values are those at the pixels' centres: the profile is that of the
+    effective PSF, which includes the response of the pixels. The derivatives are analytic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import MoffatStar2D
+    >>> star = MoffatStar2D(flux=100.0, x_0=50.2, y_0=49.7, fwhm=3.5, beta=4.0)
+    >>> y, x = np.mgrid[:100, :100]
+    >>> round(float(star(x, y).sum()), 1)
+    100.0
+    """
+
+    flux = Parameter(default=1.0, description="integral of the profile")
+    x_0 = Parameter(default=0.0, description="position along x")
+    y_0 = Parameter(default=0.0, description="position along y")
+    fwhm = Parameter(default=3.0, bounds=(1e-3, None), description="full width at half maximum")
+    beta = Parameter(default=2.5, bounds=(1.05, 100.0), description="exponent")
+    bg = Parameter(default=0.0, description="background")
+
+    @property
+    def bounding_box(self):
+        """Where the profile is above 1e-4 of its peak, or within 30 FWHM: the limits of y and those of x."""
+        reach = self.fwhm.value * min(
+            30, 0.5 * np.sqrt((1e4 ** (1 / self.beta.value) - 1) / (2 ** (1 / self.beta.value) - 1))
+        )
+        return (
+            (self.y_0.value - reach, self.y_0.value + reach),
+            (self.x_0.value - reach, self.x_0.value + reach),
+        )
+
+    @staticmethod
+    def evaluate(x, y, flux, x_0, y_0, fwhm, beta, bg):
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
+        flux, x_0, y_0, fwhm, beta, bg : float
+            The parameters, as for `MoffatStar2D`.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            The profile and the background.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> star = MoffatStar2D(flux=100.0, fwhm=3.5)
+        >>> peak, half = star.evaluate(np.array([0.0, 1.75]), 0.0, *star.parameters)
+        >>> round(float(half / peak), 3)
+        0.5
+        """
+        square = (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
+        ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
+        return flux * (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta + bg
+
+    @staticmethod
+    def fit_deriv(x, y, flux, x_0, y_0, fwhm, beta, bg):
+        """
+        Return the derivatives with respect to all parameters, as fitters ask for them.
+
+        Parameters
+        ----------
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
+        flux, x_0, y_0, fwhm, beta, bg : float
+            The parameters, as for `MoffatStar2D`.
+
+        Returns
+        -------
+        list of 6 arrays of the shape of x and y
+            The derivatives, in the order of the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> star = MoffatStar2D(flux=100.0)
+        >>> derivatives = star.fit_deriv(np.array([1.0, 2.0]), np.array([0.0, 0.0]), *star.parameters)
+        >>> derivatives[-1]
+        array([1., 1.])
+        """
+        root = 2 ** (1 / beta)
+        square = (fwhm / 2) ** 2 / (root - 1)
+        ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
+        unit = (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta
+        light = flux * unit
+        # Derivative with respect to the logarithm of a^2, through which fwhm and beta widen it.
+        d_log_square = light * (beta * ratio / (1 + ratio) - 1)
+        d_log_square_d_beta = root * np.log(2) / (beta**2 * (root - 1))
+        return [
+            unit,
+            light * 2 * beta * (x - x_0) / square / (1 + ratio),
+            light * 2 * beta * (y - y_0) / square / (1 + ratio),
+            d_log_square * 2 / fwhm,
+            light * (1 / (beta - 1) - np.log1p(ratio)) + d_log_square * d_log_square_d_beta,
+            np.ones_like(unit),
+        ]
+
+    def derivatives(self, x, y, keys):
+        """
+        Return the derivatives with respect to some of the parameters.
+
+        Parameters
+        ----------
+        x, y : float or arrays that broadcast
+            Coordinates, such as pixels.
+        keys : sequence of str
+            Names of p parameters.
+
+        Returns
+        -------
+        list of p arrays of the shape of x and y
+            The derivatives, in the order of ``keys``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import MoffatStar2D
+        >>> MoffatStar2D().derivatives(np.array([1.0, 2.0]), np.array([0.0, 0.0]), ["bg"])
+        [array([1., 1.])]
+        """
+        every = dict(zip(self.param_names, self.fit_deriv(x, y, *self.parameters), strict=True))
+        return [every[key] for key in keys]
