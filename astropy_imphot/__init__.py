@@ -24,7 +24,7 @@ from astropy_imphot.results import (
     FittedPhotometry,
     summary_header,
 )
-from astropy_imphot.results_star import FittedStarPhotometry
+from astropy_imphot.results_star import FittedStarPhotometry, StarFit
 from astropy_imphot.star_model import MoffatStar2D
 from astropy_imphot.template import HstTemplate
 from astropy_imphot.values import FittedValue
@@ -48,8 +48,9 @@ __all__ = [
     "HstPsf",
     "HstReference",
     "HstTemplate",
-    "MoffatStar2D",
     "ImphotArgumentParser",
+    "MoffatStar2D",
+    "StarFit",
     "UserError",
     "WorkerError",
     "apply_corrections",

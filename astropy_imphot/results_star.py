@@ -37,8 +37,19 @@ class StarFit:
         How often the fitter evaluated the model.
     converged : bool
         Whether the fitter converged.
-    wcs, shape
+    wcs : `~astropy.wcs.WCS`
         Of the whole image.
+    shape : (int, int)
+        Of the whole image.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_star_photometry
+    >>> from astropy_imphot.simulate import CENTER, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
+    >>> fit.muse_fit.data.shape, fit.muse_fit.shape
+    ((20, 20), (60, 60))
     """
 
     values: dict
@@ -55,7 +66,28 @@ class StarFit:
     shape: tuple
 
     def sky_values(self, prefix):
-        """Return the values with a prefix, the FWHM in arcsec."""
+        """
+        Return the values as those of one of two images, the FWHM in arcsec.
+
+        Parameters
+        ----------
+        prefix : str
+            Of the image: ``muse`` or ``hst``.
+
+        Returns
+        -------
+        dict of str to `FittedValue`
+            ``muse_flux``, ``muse_x`` and so on.
+
+        Examples
+        --------
+        >>> from astropy_imphot import fit_star_photometry
+        >>> from astropy_imphot.simulate import CENTER, simulate_field
+        >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+        >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
+        >>> sorted(fit.muse_fit.sky_values("muse"))
+        ['muse_beta', 'muse_bg', 'muse_flux', 'muse_fwhm', 'muse_x', 'muse_y']
+        """
         named = {f"{prefix}_{key.removesuffix('_0')}": value for key, value in self.values.items()}
         pixels = named[f"{prefix}_fwhm"]
         named[f"{prefix}_fwhm"] = FittedValue(
@@ -64,7 +96,30 @@ class StarFit:
         return named
 
     def full_covariance(self, keys, kind="covariance"):
-        """Return the covariance of parameters, 0 for those that were fixed."""
+        """
+        Return the covariance of parameters, 0 for those that were fixed.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Names of k parameters of the model.
+        kind : str
+            ``covariance`` (the default) or ``naive_covariance``.
+
+        Returns
+        -------
+        array of shape (k, k)
+            The covariance.
+
+        Examples
+        --------
+        >>> from astropy_imphot import fit_star_photometry
+        >>> from astropy_imphot.simulate import CENTER, simulate_field
+        >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+        >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
+        >>> fit.muse_fit.full_covariance(["fwhm", "beta"]).shape
+        (2, 2)
+        """
         return covariance_of(keys, getattr(self.quality, kind), self.quality.free)
 
 

@@ -39,7 +39,7 @@ templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_sidebars = {"**": ["all_pages"]}
-# Outputs of commands and pictures need the room of a second sidebar; long pages have their contents at the top.
+# Outputs of commands and pictures need the room of a second sidebar; long pages begin with their contents.
 html_theme_options = {
     **globals().get("html_theme_options", {}),
     "navbar_center": [],
@@ -54,8 +54,6 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
     ),
-    # Modules behind the public names have no pages yet.
-    (r"py:.*", r"astropy_imphot\.(\w+\.)+\w+"),
 ]
 
 # What has parameters or a result says what they are, and shows it in an example.
