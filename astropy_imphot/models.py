@@ -64,9 +64,9 @@ class ConvolvedTemplate2D(Fittable2DModel):
 
     .. math::
 
-        F[m - bg] = scale \cdot F[h] \cdot
-            \frac{\mathrm{OTF}_{muse}(fwhm, beta)}{\mathrm{OTF}_{hst}}
-            \cdot e^{-2\pi i (f_x dx + f_y dy)}
+        F[m - \mathrm{bg}] = \mathrm{scale} \cdot F[h] \cdot
+            \frac{\mathrm{OTF}_{\mathrm{MUSE}}(\mathrm{fwhm}, \beta)}{\mathrm{OTF}_{\mathrm{HST}}}
+            \cdot e^{-2\pi i (f_x \, \mathrm{dx} + f_y \, \mathrm{dy})}
 
     at the centres of the MUSE pixels; see `~astropy_imphot.otf.moffat_otf` for the
     transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the

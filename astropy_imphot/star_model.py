@@ -35,8 +35,8 @@ class MoffatStar2D(Fittable2DModel):
 
     .. math::
 
-        f(r) = flux \cdot \frac{\beta - 1}{\pi a^2} \left(1 + \frac{r^2}{a^2}\right)^{-\beta}
-            + bg, \qquad a = \frac{fwhm}{2 \sqrt{2^{1/\beta} - 1}}
+        f(r) = \mathrm{flux} \cdot \frac{\beta - 1}{\pi a^2} \left(1 + \frac{r^2}{a^2}\right)^{-\beta}
+            + \mathrm{bg}, \qquad a = \frac{\mathrm{fwhm}}{2 \sqrt{2^{1/\beta} - 1}}
 
     so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
     455). The values are those at the pixels' centres: the profile is that of the

@@ -45,6 +45,7 @@ html_theme_options = {
     "navbar_center": [],
     "secondary_sidebar_items": [],
 }
+html_context = {**globals().get("html_context", {}), "default_mode": "auto"}
 automodsumm_properties_are_attributes = False
 
 # A build must not depend on other projects' servers: what is theirs is left unlinked.
