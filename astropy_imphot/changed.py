@@ -105,7 +105,7 @@ def are_compact(template, x, y):
 
     Parameters
     ----------
-    template : `HstTemplate`
+    template : `~astropy_imphot.HstTemplate`
         What HST saw.
     x, y : arrays of shape (n,)
         Where the objects are in the HST image, in MUSE pixels.

@@ -26,7 +26,7 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
         The pixels that were fitted.
     excess : array of shape (ny, nx) or float
         By how much the noise is larger at some pixels than the weights tell, as
-        `excess_on_objects` finds it (default: 1).
+        `~astropy_imphot.noise.excess_on_objects` finds it (default: 1).
     template_part : array of shape (p, p), optional
         What noise in the template adds to J\ :sup:`T`\ J, which is no information, see
         `~astropy_imphot.template_noise.TemplateNoise`. By default (None) there is none.
@@ -102,7 +102,9 @@ def score_parts(jacobian, correlation):
 
     Parameters
     ----------
-    jacobian, correlation
+    jacobian : array of shape (p, ny, nx)
+        As for `score_covariance`.
+    correlation : array of shape (2 * max_lag + 1, 2 * max_lag + 1)
         As for `score_covariance`.
 
     Returns

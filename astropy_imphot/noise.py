@@ -79,7 +79,7 @@ def cross_correlation(one, other, valid, max_lag=MAX_LAG):
         Weighted residuals.
     valid : bool array of shape (ny, nx)
         The pixels that count in both.
-    max_lag
+    max_lag : int
         As for `autocorrelation`.
 
     Returns

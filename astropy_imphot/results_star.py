@@ -135,7 +135,7 @@ class FittedStarPhotometry(FittedPhotometry):
         background per pixel.
     hst_flux, hst_x, hst_y, hst_fwhm, hst_beta, hst_bg : `FittedValue`
         The star in the HST image, at its own pixels.
-    muse_fit, hst_fit : `~astropy_imphot.results.StarFit`
+    muse_fit, hst_fit : `StarFit`
         The two fits, with their images.
 
     See Also

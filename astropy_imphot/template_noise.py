@@ -44,7 +44,7 @@ def template_noise(model, free, weights):
 
     Parameters
     ----------
-    model : `ConvolvedTemplate2D`
+    model : `~astropy_imphot.ConvolvedTemplate2D`
         The model at the solution.
     free : sequence of str
         Names of its p free parameters.

@@ -55,6 +55,13 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
     ),
+    # What only the package itself handles has no page.
+    (
+        r"py:.*",
+        r"astropy_imphot\."
+        r"(io\.Grid|batch\.Batch|fitting\.FitStatistics|convolution\.NoiseProducts|regrid\.coarse_template"
+        r"|report\.pictures\.exposure_picture)",
+    ),
 ]
 
 # What has parameters or a result says what they are, and shows it in an example.

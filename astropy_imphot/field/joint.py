@@ -23,7 +23,7 @@ def joint_covariance(fits):
 
     Parameters
     ----------
-    fits : dict of str to `FittedImagePhotometry`
+    fits : dict of str to `~astropy_imphot.FittedImagePhotometry`
         The fits.
 
     Returns
