@@ -277,6 +277,16 @@ def test_figures(count, failed, filters):
         )
 
 
+@pytest.mark.parametrize(("filters", "curves"), [(FILTERS, 2), ({"F775W": 7648.0}, 0)], ids=["four", "one"])
+def test_one_filter_knows_of_no_slope(filters, curves, tmp_path):
+    results, exposures = make_tables(2, filters)
+    axes = fwhm_against_wavelength(results, exposures).axes[0]
+    assert sum(len(line.get_xdata()) > len(filters) for line in axes.lines) == curves
+    exposures["chi2"], exposures["dof"] = 0.0, 0
+    write_report(tmp_path / "report.html", results, exposures, {}, meta=META)
+    assert "0.0/0" not in (tmp_path / "report.html").read_text()
+
+
 def test_figures_of_odd_names_and_times():
     results, exposures = make_tables(3)
     for table in (results, exposures):

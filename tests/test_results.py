@@ -1,15 +1,19 @@
 """Values, tables, summaries, reports and plots."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, vstack
+from matplotlib.contour import ContourSet
+from matplotlib.quiver import QuiverKey
 from numpy.testing import assert_allclose
 
 import astropy_imphot
 from astropy_imphot import FittedValue, UserError, fit_image_photometry, plot_image_fit
 from astropy_imphot.offsets import sky_offsets
-from astropy_imphot.simulate import CENTER, sky_grid
+from astropy_imphot.simulate import CENTER, simulate_field, sky_grid
 from astropy_imphot.tables import check_format, write_table
 
 
@@ -147,9 +151,28 @@ def test_plot(fit, tmp_path):
     assert (tmp_path / "fit.png").stat().st_size > 20_000
 
 
+def test_the_key_of_the_arrows_is_within_a_small_panel():
+    field = simulate_field(1, size=8.0, n_objects=3, n_stars=0, magnitudes=(21.0, 22.0))
+    figure = plot_image_fit(fit_image_photometry(field.hst, field.muse[0]))
+    figure.canvas.draw()
+    (panel,) = (axes for axes in figure.axes if axes.get_title() == "MUSE - model")
+    (key,) = (child for child in panel.get_children() if isinstance(child, QuiverKey))
+    low, high = panel.get_xlim()
+    assert 0.5 < key.X + key.U / (high - low) < 1
+
+
+def test_what_was_left_out_is_outlined(fit):
+    """Also what differed in an earlier round of the fit only."""
+    objects = fit.objects.copy()
+    objects["left_out"][0] = True
+    figure = plot_image_fit(replace(fit, objects=objects))
+    (panel,) = (axes for axes in figure.axes if axes.get_title() == "MUSE")
+    assert any(isinstance(child, ContourSet) for child in panel.get_children())
+    assert not fit.objects["changed"].any()
+
+
 def test_star_plot(tmp_path):
     from astropy_imphot import fit_star_photometry, plot_star_fit
-    from astropy_imphot.simulate import simulate_field
 
     field = simulate_field(1, size=12.0, central_star=20.0)
     fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0), name="E1")
