@@ -16,7 +16,10 @@ from astropy_imphot.covariance import score_covariance
 from astropy_imphot.masks import detected_objects
 from astropy_imphot.noise import autocorrelation
 
-__all__ = ["are_compact", "object_pixels", "segment_objects", "vote"]
+__all__ = ["EARLIER", "are_compact", "object_pixels", "segment_objects", "vote"]
+
+# The reason of objects that a fit leaves out because they differed before, though not in the end.
+EARLIER = "earlier round"
 
 # Detection: standard deviations of the noise in a pixel, and connected pixels.
 DETECTION_SIGMA = 3.0
@@ -224,7 +227,7 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
         saw nothing); ``compact``; ``changed``, whether the object differs significantly and by
         more than 10 mas or 3 %, and the ``reason``: moved, varied, appeared; and
         ``left_out``, False for those that changed but are too many, see the notes. In a fit's table it is
-        also True, for the reason ``earlier``, for objects that differed in an earlier round of the fit.
+        also True, for the reason ``earlier round``, for objects that differed then and do not any more.
 
     Notes
     -----
@@ -358,7 +361,7 @@ def _judge(table, values, covariances, doubt):
     table["changed"] = np.any(list(found.values()), axis=0)
     table["reason"] = np.array(
         [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
-        # Wide enough for what the fit adds.
+        # Wide enough for EARLIER.
         dtype="U16",
     )
     table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)

@@ -73,7 +73,8 @@ class ConvolvedTemplate2D(Fittable2DModel):
     centre of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
 
-    Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``.
+    Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``. The
+    ``bounding_box`` is where the template reaches.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from astropy_imphot.flags import flag_names
 
 __all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
-# Inches: as large as a page or a window is, so that its text is readable there.
+# Inches: as wide as a page, so that its text is readable there. A star has more panels and values.
 FIGURE = (10.5, 7.2)
 STAR_FIGURE = (13, 8.2)
 

@@ -243,7 +243,7 @@ class FittedImagePhotometry(FittedPhotometry):
 
     See Also
     --------
-    FittedPhotometry : the other attributes, and the methods.
+    FittedPhotometry : scale, bg, dx, dy, dra, ddec, fwhm, beta and more; to_table, summary and report.
 
     Examples
     --------
@@ -283,8 +283,8 @@ class FittedImagePhotometry(FittedPhotometry):
                 for row in changed
             ]
             lines += [
-                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: left out in an earlier round"
-                for row in self.objects[self.objects["reason"] == "earlier"]
+                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: left out, {row['reason']}"
+                for row in self.objects[self.objects["left_out"] & ~self.objects["changed"]]
             ]
         if self.untried:
             lines.append("  would be, if they were free:")
@@ -311,7 +311,7 @@ class FailedPhotometry:
 
     Examples
     --------
-    >>> from astropy_imphot.results import FailedPhotometry
+    >>> from astropy_imphot import FailedPhotometry
     >>> print(FailedPhotometry(name="E5", error="E5.fits does not exist.").summary(header=False))
     # E5 failed: E5.fits does not exist.
     """

@@ -140,7 +140,7 @@ class FittedStarPhotometry(FittedPhotometry):
 
     See Also
     --------
-    FittedPhotometry : the other attributes, and the methods.
+    FittedPhotometry : scale, bg, dx, dy, dra, ddec, fwhm, beta and more; to_table, summary and report.
 
     Examples
     --------

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot.changed import are_compact, object_pixels, segment_objects, vote
+from astropy_imphot.changed import EARLIER, are_compact, object_pixels, segment_objects, vote
 from astropy_imphot.covariance import inverse
 from astropy_imphot.errors import UserError
 from astropy_imphot.fitting import (
@@ -169,7 +169,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
             if number >= MAX_PASSES // 2:
                 # What was left out may come back at first, but not in and out for ever.
                 objects["left_out"] |= np.isin(objects["label"], gone)
-                objects["reason"][objects["left_out"] & ~objects["changed"]] = "earlier"
+                objects["reason"][objects["left_out"] & ~objects["changed"]] = EARLIER
             gone = objects["label"][objects["left_out"]]
             for label in gone:
                 left_out = left_out | object_pixels(labels, label)

@@ -40,7 +40,8 @@ class MoffatStar2D(Fittable2DModel):
 
     so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
     455). The values are those at the pixels' centres: the profile is that of the
-    effective PSF, which includes the response of the pixels. The derivatives are analytic.
+    effective PSF, which includes the response of the pixels. The derivatives are analytic. The
+    ``bounding_box`` is where the profile is above 1e-4 of its peak, or within 30 FWHM.
 
     Examples
     --------

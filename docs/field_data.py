@@ -13,7 +13,7 @@ from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
 TRUTH = {
     "E1": CubeTruth(dx=0.21, dy=-0.13, scale=0.93, fwhm=0.70, slope=-3e-5, beta=2.4),
     "E2": CubeTruth(dx=-0.30, dy=0.25, scale=1.05, fwhm=0.60, slope=-2e-5, beta=2.8),
-    # On another grid.
+    # On a grid that is turned, as its header says.
     "E3": CubeTruth(dx=0.05, dy=0.40, scale=0.98, fwhm=0.85, slope=-4e-5, beta=2.2, rotation=1.0),
 }
 
@@ -36,4 +36,6 @@ if __name__ == "__main__":
         sys.exit(f"{sys.argv[1]} exists: give the name of a new folder.")
     make_folder(sys.argv[1])
     for name, truth in TRUTH.items():
-        print(f"{name}: {truth}")
+        print(
+            name, *(f"{key}={getattr(truth, key)}" for key in ("dx", "dy", "scale", "fwhm", "slope", "beta"))
+        )

@@ -2,6 +2,7 @@
 
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.errors import ExtensionError
 
 
 def inline(translator, node):
@@ -12,6 +13,8 @@ def inline(translator, node):
 
 def display(translator, node):
     """Append a formula with lines of its own, which may be wider than a phone."""
+    if node.get("label"):
+        raise ExtensionError("formulas have no numbers here: leave out their label.")
     translator.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>\n')
     raise SkipNode
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 
 from astropy_imphot import fit_image_photometry
 from astropy_imphot.errors import UserError
@@ -282,6 +282,9 @@ def test_one_filter_knows_of_no_slope(filters, curves, tmp_path):
     results, exposures = make_tables(2, filters)
     axes = fwhm_against_wavelength(results, exposures).axes[0]
     assert sum(len(line.get_xdata()) > len(filters) for line in axes.lines) == curves
+    # A star has a row for each filter as well.
+    axes = fwhm_against_wavelength(vstack([results, results]), exposures).axes[0]
+    assert sum(len(line.get_xdata()) > 2 * len(filters) for line in axes.lines) == curves
     exposures["chi2"], exposures["dof"] = 0.0, 0
     write_report(tmp_path / "report.html", results, exposures, {}, meta=META)
     assert "0.0/0" not in (tmp_path / "report.html").read_text()

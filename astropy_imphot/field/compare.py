@@ -26,7 +26,7 @@ def compare_exposures(exposures, results):
     exposures : `~astropy.table.QTable`
         A row for each exposure, with columns exposure, scale, dra, ddec, and errors (``_err``).
     results : `~astropy.table.QTable`
-        A row for each exposure and filter, with columns exposure, filter, bg and bg_err.
+        A row for each exposure, filter and method, with columns exposure, filter, method, bg and bg_err.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def compare_exposures(exposures, results):
     >>> exposures = QTable({"exposure": list("ABCD"), "scale": [1.0, 1.01, 0.99, 1.5], "scale_err": small})
     >>> for key in ("dra", "ddec"):
     ...     exposures[key], exposures[f"{key}_err"] = [0.1, 0.2, 0.1, 0.2] * u.arcsec, small * u.arcsec
-    >>> results = QTable({"exposure": list("ABCD"), "filter": ["F606W"] * 4})
+    >>> results = QTable({"exposure": list("ABCD"), "filter": ["F606W"] * 4, "method": ["image"] * 4})
     >>> results["bg"], results["bg_err"] = [0.1, 0.2, 0.3, 0.2], small
     >>> compare_exposures(exposures, results)
     array([ 0,  0,  0, 16])
@@ -57,7 +57,8 @@ def compare_exposures(exposures, results):
         far = _far(numbers(exposures, key), numbers(exposures, f"{key}_err"), MATTERS[key])
         flags[far] |= int(ExposureFlags.OUTLYING_OFFSET)
     for name in set(results["filter"]):
-        rows = results[results["filter"] == name]
+        # A star's background is that of its circle.
+        rows = results[(results["filter"] == name) & (results["method"] != "stars")]
         far = _far(numbers(rows, "bg"), numbers(rows, "bg_err"), MATTERS["bg"])
         flags[np.isin(exposures["exposure"], rows["exposure"][far])] |= int(ExposureFlags.HIGH_BACKGROUND)
     return flags

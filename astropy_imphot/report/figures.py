@@ -76,7 +76,7 @@ def fwhm_against_wavelength(results, exposures):
             )
             drawn = True
         # A single filter knows of no change with wavelength.
-        if rows.sum() > 1 and np.isfinite(coefficients).all():
+        if np.unique(wavelength[rows]).size > 1 and np.isfinite(coefficients).all():
             curve = np.polyval(coefficients, (grid - BLUE) / (RED - BLUE) - 0.5)
             axes.plot(grid, curve, color=colour, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
             drawn = True
