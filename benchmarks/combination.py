@@ -20,6 +20,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from astropy_imphot import FilterCurve, bandpass_images, fit_image_photometry
+from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.combine import REFERENCE, combine, relative
 from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
 
@@ -79,11 +80,15 @@ def measure(job):
     rows = []
     for name, fit in fits.items():
         true = {key: getattr(truth, key) for key in ("dx", "dy", "scale", "beta")}
-        true["fwhm"] = truth.fwhm_at(bands[name][0])
+        mean, width = bands[name]
+        true["fwhm"] = truth.fwhm_at(mean)
         rows += [
             (name, key, true[key], fit.values[key].value, fit.values[key].stdev)
             for key in ("dx", "dy", "scale", "fwhm", "beta")
         ]
+        # What a mixture of the PSFs within the band has, to second order.
+        band = true["fwhm"] + band_effect(truth.beta)["fwhm"] * (truth.slope * width) ** 2 / true["fwhm"]
+        rows.append((name, "fwhm, band", band, fit.fwhm.value, fit.fwhm.stdev))
     for key in ("dx", "dy", "scale", "beta"):
         value = together.values[key]
         rows.append(("together", key, getattr(truth, key), value.value, value.stdev))

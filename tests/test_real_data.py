@@ -33,7 +33,7 @@ def test_hdfs(hdfs, fix_beta):
 
 @pytest.mark.parametrize("keep_variance", [True, False])
 def test_hdfs_errors_do_not_believe_stat(hdfs, keep_variance):
-    # STAT is 300 times too large, so that the errors of two fits with and without it agree.
+    # STAT is some hundred times too large, so that the errors of two fits with and without it agree.
     muse = read_image(hdfs[1])
     if not keep_variance:
         muse.uncertainty = None
