@@ -32,8 +32,6 @@ from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
 
 HOSTILE = "<script>alert(1)</script>"
 
-# The cubes are drawn and fitted once, not in every process of a test run.
-one_process = pytest.mark.xdist_group("cubes")
 TRUTHS = [
     CubeTruth(dx=0.21, dy=-0.13, scale=0.93, bg=0.8, fwhm=0.62, slope=-4e-5, beta=2.4),
     CubeTruth(dx=-0.3, dy=0.25, scale=1.05, bg=-0.5, fwhm=0.78, slope=-3e-5, beta=2.8),
@@ -94,7 +92,6 @@ def images(tmp_path_factory):
     return paths, [str(folder / "hst.fits")]
 
 
-@one_process
 def test_truth_is_recovered(found):
     table = found[0].exposures
     assert list(table["filters"]) == ["F606W,F775W,F814W,F850LP"] * 4
@@ -110,7 +107,6 @@ def test_truth_is_recovered(found):
             assert fwhm == pytest.approx(truth.fwhm_at(wavelength), rel=0.01)
 
 
-@one_process
 def test_filters_together_know_the_offset_better(found):
     results, table = found[0].results, found[0].exposures
     for row in table:
@@ -120,7 +116,6 @@ def test_filters_together_know_the_offset_better(found):
             assert row[f"{key}_err"] > 0.4 * of_exposure[f"{key}_err"].min()
 
 
-@one_process
 def test_files(found):
     outdir = found[1]
     assert sorted(path.name for path in outdir.iterdir()) == [
@@ -144,7 +139,6 @@ def test_files(found):
     assert HOSTILE not in report
 
 
-@one_process
 def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
     for row, cube in zip(found[0].exposures, cubes[0], strict=True):
         copy = found[1] / "exposures" / row["exposure"] / Path(cube).name
@@ -156,7 +150,6 @@ def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
         assert np.array_equal(fits.getdata(copy, "DATA"), fits.getdata(cube, "DATA"))
 
 
-@one_process
 def test_offsets_correct_the_cubes(found, cubes, tmp_path):
     offsets = {str(row["DATE_OBS"]): row for row in fits.getdata(found[1] / "OFFSET_LIST.fits", 1)}
     corrected = []
@@ -175,7 +168,6 @@ def test_offsets_correct_the_cubes(found, cubes, tmp_path):
             assert abs(row[key]) < 3 * row[f"{key}_err"] + 3 * before[f"{key}_err"]
 
 
-@one_process
 def test_a_finished_field_is_not_fitted_again(found, cubes):
     before = {path: path.stat().st_mtime_ns for path in (found[1] / "exposures").rglob("*") if path.is_file()}
     tables = [(found[1] / f"{name}.ecsv").read_bytes() for name in ("results", "exposures")]
@@ -273,7 +265,6 @@ def test_what_was_good_and_fails_now_leaves_nothing(images, tmp_path):
     assert found.exposures["error"][1] != ""
 
 
-@one_process
 def test_the_psf_in_place(cubes, tmp_path):
     cube = shutil.copy(cubes[0][0], tmp_path)
     outdir = tmp_path / "out"
@@ -343,7 +334,6 @@ def test_what_fails_is_named_and_the_rest_is_done(images, tmp_path, capsys):
     assert again.failures == {}
 
 
-@one_process
 def test_templates_are_made_once_for_each_grid(cubes, tmp_path, monkeypatch):
     hst = [shutil.copy(path, tmp_path) for path in cubes[1][:2]]
     made = []
@@ -415,7 +405,6 @@ def test_images_of_several_filters_are_one_exposure(tmp_path):
         run_here(paths, sorted(tmp_path.glob("hst*.fits")), tmp_path / "out", write_psf="copy", plots=False)
 
 
-@one_process
 def test_a_filter_outside_of_the_cube(cubes, tmp_path):
     exposures, hst = cubes
     curve = tmp_path / "F606W.txt"

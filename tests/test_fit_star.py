@@ -86,7 +86,7 @@ def test_forty_stars(smooth):
 def test_errors_include_those_of_hst():
     rng = np.random.default_rng([2026, 12])
     pulls = []
-    for _ in range(40):
+    for _ in range(24):
         # A MUSE image without noise to speak of, so that HST's decides.
         hst, muse, truth, star = drawn_pair(rng, noise=1e-3, hst_noise=0.03)
         fit = fit_star_photometry(hst, muse, star)
