@@ -15,8 +15,8 @@ from astropy_imphot.otf import (
     moffat_otf_and_derivatives,
     moffat_wings,
 )
+from astropy_imphot.places import Places
 from astropy_imphot.spectra import refine_spectrum
-from astropy_imphot.template import Places
 
 __all__ = ["NoiseProducts", "TemplateConvolver"]
 
@@ -167,7 +167,7 @@ class TemplateConvolver:
 
         Returns
         -------
-        `~astropy_imphot.template.Places`
+        `~astropy_imphot.places.Places`
             For `light`, which is then asked for several derivatives at the same places.
         """
         last_x, last_y, places = self._last_places
@@ -183,7 +183,7 @@ class TemplateConvolver:
 
         Parameters
         ----------
-        places : `~astropy_imphot.template.Places`
+        places : `~astropy_imphot.places.Places`
             Where, from `places`.
         derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
             With respect to which parameter. By default (None) the light itself.

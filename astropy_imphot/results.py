@@ -331,7 +331,7 @@ class FailedPhotometry:
 
         Examples
         --------
-        >>> from astropy_imphot.results import FailedPhotometry
+        >>> from astropy_imphot import FailedPhotometry
         >>> FailedPhotometry(name="E5", error="E5.fits does not exist.").to_table().colnames
         ['name', 'method', 'error']
         """
@@ -370,7 +370,7 @@ class FailedPhotometry:
 
         Examples
         --------
-        >>> from astropy_imphot.results import FailedPhotometry
+        >>> from astropy_imphot import FailedPhotometry
         >>> print(FailedPhotometry(name="E5", error="E5.fits does not exist.").report())
         E5 failed: E5.fits does not exist.
         """

@@ -50,6 +50,10 @@ class StarFit:
     >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
     >>> fit.muse_fit.data.shape, fit.muse_fit.shape
     ((20, 20), (60, 60))
+    >>> sorted(fit.muse_fit.sky_values("muse"))
+    ['muse_beta', 'muse_bg', 'muse_flux', 'muse_fwhm', 'muse_x', 'muse_y']
+    >>> fit.muse_fit.full_covariance(["fwhm", "beta"]).shape
+    (2, 2)
     """
 
     values: dict
@@ -81,12 +85,7 @@ class StarFit:
 
         Examples
         --------
-        >>> from astropy_imphot import fit_star_photometry
-        >>> from astropy_imphot.simulate import CENTER, simulate_field
-        >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
-        >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
-        >>> sorted(fit.muse_fit.sky_values("muse"))
-        ['muse_beta', 'muse_bg', 'muse_flux', 'muse_fwhm', 'muse_x', 'muse_y']
+        See `StarFit`.
         """
         named = {f"{prefix}_{key.removesuffix('_0')}": value for key, value in self.values.items()}
         pixels = named[f"{prefix}_fwhm"]
@@ -113,12 +112,7 @@ class StarFit:
 
         Examples
         --------
-        >>> from astropy_imphot import fit_star_photometry
-        >>> from astropy_imphot.simulate import CENTER, simulate_field
-        >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
-        >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
-        >>> fit.muse_fit.full_covariance(["fwhm", "beta"]).shape
-        (2, 2)
+        See `StarFit`.
         """
         return covariance_of(keys, getattr(self.quality, kind), self.quality.free)
 

@@ -19,7 +19,7 @@ from astropy_imphot.otf import decimation_window, frequencies, window_noise
 from astropy_imphot.resample import finer_wcs
 from astropy_imphot.spectra import AliasedFrequencies, crop_spectrum
 
-__all__ = ["HstTemplate", "Places", "recorded_axes"]
+__all__ = ["HstTemplate", "recorded_axes"]
 
 # The keyword that records the decimation filter of an HST image on a MUSE grid.
 WINDOW_KEYWORD = "DECIMWIN"
@@ -368,41 +368,6 @@ class HstTemplate:
                 hst_axes=recorded_axes(header),
                 meta=image.meta,
             )
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """
-    Pixel coordinates in a template.
-
-    Attributes
-    ----------
-    y, x : arrays
-        The coordinates, 0 at the centre of the template's first pixel.
-    inside : bool array or None
-        True where the template reaches; None if that is everywhere.
-    index : int array or None
-        The pixels' numbers, row by row; None if there are coordinates between the pixels.
-    """
-
-    y: np.ndarray
-    x: np.ndarray
-    inside: np.ndarray | None
-    index: np.ndarray | None
-
-    @classmethod
-    def within(cls, template, x, y):
-        """Return the places of MUSE pixel coordinates, which outside the template are its first pixel."""
-        x, y = x + template.margin[1], y + template.margin[0]
-        ny, nx = template.grid_shape
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-        if inside.all():
-            inside = None
-        else:
-            x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-        column, row = x.astype(int), y.astype(int)
-        on_pixels = np.array_equal(column, x) and np.array_equal(row, y)
-        return cls(y, x, inside, row * nx + column if on_pixels else None)
 
 
 def recorded_axes(header):

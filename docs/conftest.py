@@ -1,6 +1,5 @@
 """The pages' examples start in a folder of their own, with the tutorial's files in it."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -16,10 +15,10 @@ collect_ignore_glob = ["_build", "*.py"]
 def _own_folder(request, tmp_path, monkeypatch):
     folder = tmp_path / "files"
     if "tutorial_data.py" in request.path.read_text():
-        spec = importlib.util.spec_from_file_location("tutorial_data", DOCS / "tutorial_data.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.make_folder(folder)
+        monkeypatch.syspath_prepend(DOCS)
+        from tutorial_data import make_folder
+
+        make_folder(folder)
     else:
         folder.mkdir()
         # What readers download lies beside the pages.

@@ -31,9 +31,8 @@ image
 
 
 def make_folder(folder):
-    """Make the folder anew, and return the names of the files in it."""
+    """Write the files to the folder, which must not exist, and return their names."""
     folder = Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = Path(find_spec("mpdaf").origin).with_name("data")
     for name, original in FILES.items():

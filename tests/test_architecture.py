@@ -43,7 +43,7 @@ FLOORS = [
     ["io", "masks"],
     ["curves", "headers", "ds9regions", "otf", "radial"],
     ["files", "flags"],
-    ["errors", "star_model", "values"],
+    ["errors", "places", "star_model", "values"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = {
