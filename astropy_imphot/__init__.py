@@ -1,34 +1,39 @@
 """Point-spread function, flux scale, background and pointing of MUSE images, by comparison with HST."""
 
-from astropy_imphot import ds9regions
 from astropy_imphot._version import version as __version__
-from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP, FitStarPhotometryMP
+from astropy_imphot.calibration.bandpass import bandpass_image, bandpass_images
+from astropy_imphot.calibration.filters import FilterCurve, HstFilterInfo
+from astropy_imphot.calibration.units import rescale_hst_like_muse
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
-from astropy_imphot.correct import apply_corrections
-from astropy_imphot.epsf import build_hst_psf
-from astropy_imphot.errors import UserError, WorkerError
-from astropy_imphot.filters import FilterCurve, HstFilterInfo
-from astropy_imphot.fit_image import fit_image_photometry
-from astropy_imphot.fit_star import fit_image_and_star_photometry, fit_star_photometry
-from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
-from astropy_imphot.hst_psf import HstPsf, read_hst_psf
-from astropy_imphot.io import read_cube, read_image, write_image
-from astropy_imphot.models import ConvolvedTemplate2D
-from astropy_imphot.plotting import plot_image_fit, plot_star_fit
-from astropy_imphot.reference import HstReference
-from astropy_imphot.regrid import make_template, regrid_hst_like_muse
-from astropy_imphot.rescale import image_grids_aligned, rescale_hst_like_muse
-from astropy_imphot.results import (
+from astropy_imphot.fitting.batch import (
+    FitImageAndStarPhotometryMP,
+    FitImagePhotometryMP,
+    FitStarPhotometryMP,
+)
+from astropy_imphot.fitting.image import fit_image_photometry
+from astropy_imphot.fitting.star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.io.errors import UserError, WorkerError
+from astropy_imphot.io.grid import image_grids_aligned
+from astropy_imphot.io.images import read_cube, read_image, write_image
+from astropy_imphot.masking import ds9regions
+from astropy_imphot.models.convolved_template import ConvolvedTemplate2D
+from astropy_imphot.models.star import MoffatStar2D
+from astropy_imphot.products.corrected import apply_corrections
+from astropy_imphot.products.plots import plot_image_fit, plot_star_fit
+from astropy_imphot.psf.epsf import build_hst_psf
+from astropy_imphot.psf.images import HstPsf, read_hst_psf
+from astropy_imphot.reference.image import HstReference
+from astropy_imphot.reference.regrid import make_template, regrid_hst_like_muse
+from astropy_imphot.reference.template import HstTemplate
+from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
+from astropy_imphot.results.photometry import (
     FailedPhotometry,
     FittedImagePhotometry,
     FittedPhotometry,
     summary_header,
 )
-from astropy_imphot.results_star import FittedStarPhotometry, StarFit
-from astropy_imphot.star_model import MoffatStar2D
-from astropy_imphot.template import HstTemplate
-from astropy_imphot.values import FittedValue
-from astropy_imphot.wideband import bandpass_image, bandpass_images
+from astropy_imphot.results.star import FittedStarPhotometry, StarFit
+from astropy_imphot.results.values import FittedValue
 
 __all__ = [
     "ConvolvedTemplate2D",

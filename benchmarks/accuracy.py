@@ -24,7 +24,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from astropy_imphot import __version__, fit_image_photometry
-from astropy_imphot.simulate import SimulatedField, Star, random_truth, simulate_field, with_noise
+from astropy_imphot.simulation import SimulatedField, Star, random_truth, simulate_field, with_noise
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")

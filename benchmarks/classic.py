@@ -26,9 +26,10 @@ from scipy.optimize import least_squares
 from tqdm import tqdm
 
 from astropy_imphot import __version__, fit_image_photometry, make_template
-from astropy_imphot.masks import taper_weights
-from astropy_imphot.otf import frequencies, moffat_otf
-from astropy_imphot.simulate import with_noise
+from astropy_imphot.masking.masks import taper_weights
+from astropy_imphot.psf.fourier import frequencies
+from astropy_imphot.psf.moffat import moffat_otf
+from astropy_imphot.simulation import with_noise
 
 TAPER = 10  # pixels
 NYQUIST = 2.5  # cycles/arcsec, of MUSE's pixels of 0.2 arcsec

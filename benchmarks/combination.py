@@ -22,7 +22,7 @@ from tqdm import tqdm
 from astropy_imphot import FilterCurve, bandpass_images, fit_image_photometry
 from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.combine import REFERENCE, combine, relative
-from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
+from astropy_imphot.simulation import CubeTruth, simulate_cubes
 
 # Where the polynomial of the FWHM is compared with the truth, Angstrom.
 WAVELENGTHS = (5500.0, REFERENCE, 9000.0)

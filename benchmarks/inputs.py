@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from astropy_imphot import make_template, write_image
-from astropy_imphot.simulate import Truth, simulate_field, sky_grid, with_noise
+from astropy_imphot.simulation import Truth, simulate_field, sky_grid, with_noise
 
 # A full MUSE exposure, of which the field of view, turned, fills the greater part, and a mosaic of exposures
 # in fewer planes, each of them wider: their number matters for the disk, not for the memory.

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from astropy_imphot import write_image
-from astropy_imphot.simulate_cubes import CubeTruth, simulate_cubes
+from astropy_imphot.simulation import CubeTruth, simulate_cubes
 
 TRUTH = {
     "E1": CubeTruth(dx=0.21, dy=-0.13, scale=0.93, fwhm=0.70, slope=-3e-5, beta=2.4),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.curves import installed_curve
+from astropy_imphot.calibration.curves import installed_curve
 
 FILES = {
     "DATACUBE_A478.fits": "sdetect/minicube.fits",

@@ -14,7 +14,7 @@ import numpy as np
 from astropy.table import QTable
 
 from astropy_imphot import write_image
-from astropy_imphot.simulate import Truth, muse_cube, simulate_field
+from astropy_imphot.simulation import Truth, muse_cube, simulate_field
 
 SEED = 20260
 FIELD_SIZE = 40.0

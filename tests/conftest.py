@@ -6,7 +6,7 @@ import mpdaf
 import pytest
 
 from astropy_imphot import make_template
-from astropy_imphot.simulate import Truth, simulate_field
+from astropy_imphot.simulation import Truth, simulate_field
 
 # Its name is that of the pages' one: it cannot be looked through for examples beside it.
 collect_ignore = ["conftest.py"]

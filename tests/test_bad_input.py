@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from astropy_imphot import UserError, fit_image_photometry
 from astropy_imphot.cli.fit_photometry import main
-from astropy_imphot.simulate import simulate_field
+from astropy_imphot.simulation import simulate_field
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 import warnings
 
 from astropy_imphot._version import version
-from astropy_imphot.errors import UserError
+from astropy_imphot.io.errors import UserError
 
 __all__ = ["ImphotArgumentParser", "extract_function_args", "none_or", "run"]
 

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, run
 from astropy_imphot.cli.fit_options import add_fit_options
-from astropy_imphot.errors import UserError
 from astropy_imphot.field.run import fit_field
-from astropy_imphot.fit_image import fit_image_photometry
-from astropy_imphot.flags import ExposureFlags, flag_names
+from astropy_imphot.fitting.image import fit_image_photometry
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.results.flags import ExposureFlags, flag_names
 
 __all__ = ["main"]
 

@@ -1,7 +1,7 @@
 """The options of a fit, which several commands have."""
 
 from astropy_imphot.cli.arguments import none_or
-from astropy_imphot.otf import WINDOWS
+from astropy_imphot.psf.fourier import WINDOWS
 
 __all__ = ["add_fit_options"]
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from astropy_imphot.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, none_or, run
 from astropy_imphot.cli.fit_options import add_fit_options
-from astropy_imphot.correct import apply_corrections
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import atomic_write, refuse_existing, short_name
-from astropy_imphot.fit_image import fit_image_photometry
-from astropy_imphot.fit_star import fit_image_and_star_photometry
-from astropy_imphot.io import write_image
-from astropy_imphot.results import FailedPhotometry, summary_header
-from astropy_imphot.saving import saved_paths, write_fit_images
-from astropy_imphot.tables import check_format, write_table
+from astropy_imphot.fitting.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP
+from astropy_imphot.fitting.image import fit_image_photometry
+from astropy_imphot.fitting.star import fit_image_and_star_photometry
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write, refuse_existing, short_name
+from astropy_imphot.io.images import write_image
+from astropy_imphot.products.corrected import apply_corrections
+from astropy_imphot.products.images import saved_paths, write_fit_images
+from astropy_imphot.products.tables import check_format, write_table
+from astropy_imphot.results.photometry import FailedPhotometry, summary_header
 
 __all__ = ["main"]
 
@@ -204,7 +204,7 @@ def _write(fit, muse, options):
 
 
 def _plot(fit, muse, options):
-    from astropy_imphot.plotting import close, plot_image_fit, plot_star_fit, show
+    from astropy_imphot.products.plots import close, plot_image_fit, plot_star_fit, show
 
     ending, plot = {"image": ("image", plot_image_fit), "stars": ("star", plot_star_fit)}[fit.method]
     figure = plot(fit, title=options.title)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from astropy_imphot.calibration.bandpass import bandpass_image
+from astropy_imphot.calibration.filters import FilterCurve
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import refuse_existing
-from astropy_imphot.filters import FilterCurve
-from astropy_imphot.io import write_image
-from astropy_imphot.wideband import bandpass_image
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import refuse_existing
+from astropy_imphot.io.images import write_image
 
 __all__ = ["main"]
 

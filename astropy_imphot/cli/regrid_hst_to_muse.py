@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import refuse_existing
-from astropy_imphot.filters import HstFilterInfo
-from astropy_imphot.io import read_grid
-from astropy_imphot.regrid import make_template
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import refuse_existing
+from astropy_imphot.io.grid import read_grid
+from astropy_imphot.reference.regrid import make_template
 
 __all__ = ["main"]
 

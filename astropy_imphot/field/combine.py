@@ -7,13 +7,13 @@ import numpy as np
 from astropy.table import QTable
 from scipy.special import chdtrc
 
-from astropy_imphot.covariance import inverse
-from astropy_imphot.errors import UserError
 from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.joint import OWN, SHARED, joint_covariance
-from astropy_imphot.flags import FitFlags
-from astropy_imphot.offsets import sky_jacobian, sky_offsets
-from astropy_imphot.values import FittedValue
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.noise.covariance import inverse
+from astropy_imphot.results.flags import FitFlags
+from astropy_imphot.results.offsets import sky_jacobian, sky_offsets
+from astropy_imphot.results.values import FittedValue
 
 __all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "relative"]
 
@@ -183,7 +183,7 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
     --------
     >>> from astropy_imphot import fit_image_photometry
     >>> from astropy_imphot.field.combine import combine
-    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> from astropy_imphot.simulation import Truth, simulate_field
     >>> fits = {}
     >>> for name, seed in (("F606W", 1), ("F814W", 2)):
     ...     field = simulate_field(seed, size=12.0, truth=[Truth(dx=0.1)], filter_name=name)

@@ -3,8 +3,8 @@
 import numpy as np
 from astropy.stats import mad_std
 
-from astropy_imphot.flags import ExposureFlags
-from astropy_imphot.report.cells import numbers
+from astropy_imphot.results.columns import numbers
+from astropy_imphot.results.flags import ExposureFlags
 
 __all__ = ["compare_exposures"]
 
@@ -32,7 +32,7 @@ def compare_exposures(exposures, results):
     -------
     int array
         For each exposure BAD_SCALE, OUTLYING_OFFSET and HIGH_BACKGROUND of
-        `~astropy_imphot.flags.ExposureFlags`, where they are due.
+        `~astropy_imphot.results.flags.ExposureFlags`, where they are due.
 
     Examples
     --------

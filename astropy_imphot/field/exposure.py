@@ -7,21 +7,21 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, hstack, vstack
 
-from astropy_imphot.errors import UserError
+from astropy_imphot.calibration.bandpass import bandpass_image, bandpass_images
+from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.field.combine import combine
-from astropy_imphot.field.pipeline_files import write_imphot
 from astropy_imphot.field.store import fingerprint, write_record
-from astropy_imphot.files import atomic_folder, naming
-from astropy_imphot.filters import HstFilterInfo
-from astropy_imphot.fit_image import fit_image_photometry
-from astropy_imphot.fit_star import fit_image_and_star_photometry
-from astropy_imphot.flags import ExposureFlags
-from astropy_imphot.io import read_header, read_image
-from astropy_imphot.reference import HstReference
+from astropy_imphot.fitting.image import fit_image_photometry
+from astropy_imphot.fitting.star import fit_image_and_star_photometry
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_folder, naming
+from astropy_imphot.io.images import read_header, read_image
+from astropy_imphot.products.images import object_regions
+from astropy_imphot.products.pipeline_files import write_imphot
+from astropy_imphot.reference.image import HstReference
 from astropy_imphot.report.pictures import exposure_picture, save_jpeg
-from astropy_imphot.results import FailedPhotometry
-from astropy_imphot.saving import object_regions
-from astropy_imphot.wideband import bandpass_image, bandpass_images
+from astropy_imphot.results.flags import ExposureFlags
+from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["about", "fit_exposure"]
 

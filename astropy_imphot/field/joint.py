@@ -4,10 +4,10 @@ from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
-from astropy_imphot.covariance import coherence, score_parts
-from astropy_imphot.fitting import weighted_jacobian
-from astropy_imphot.noise import autocorrelation, cross_correlation, excess_on_objects
-from astropy_imphot.rescale import image_grids_aligned
+from astropy_imphot.fitting.statistics import weighted_jacobian
+from astropy_imphot.io.grid import image_grids_aligned
+from astropy_imphot.noise.autocorrelation import autocorrelation, cross_correlation, excess_on_objects
+from astropy_imphot.noise.covariance import coherence, score_parts
 
 __all__ = ["OWN", "SHARED", "joint_covariance"]
 

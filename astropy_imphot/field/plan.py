@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import short_name
-from astropy_imphot.filters import HstFilterInfo, filter_in_header
-from astropy_imphot.io import read_header
+from astropy_imphot.calibration.filters import HstFilterInfo, filter_in_header
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import short_name
+from astropy_imphot.io.images import read_header
 
 __all__ = ["Exposure", "find_exposures", "find_hst_images"]
 
@@ -71,7 +71,7 @@ def find_hst_images(paths):
     --------
     >>> from astropy_imphot import write_image
     >>> from astropy_imphot.field.plan import find_hst_images
-    >>> from astropy_imphot.simulate import simulate_field
+    >>> from astropy_imphot.simulation import simulate_field
     >>> write_image(simulate_field(seed=1, size=10.0).hst, "hst.fits", overwrite=True)
     >>> list(find_hst_images(["hst.fits"]))
     ['F775W']

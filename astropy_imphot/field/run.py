@@ -11,10 +11,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astropy_imphot.batch import Batch
-from astropy_imphot.errors import UserError
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
-from astropy_imphot.field.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.settings import (
     check_settings,
@@ -26,8 +23,11 @@ from astropy_imphot.field.settings import (
 )
 from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.together import collect
-from astropy_imphot.files import atomic_write, opened
-from astropy_imphot.fit_image import option_files
+from astropy_imphot.fitting.batch import Batch
+from astropy_imphot.fitting.image import option_files
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write, opened
+from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.report.page import write_report
 
 __all__ = ["FittedField", "fit_field"]
@@ -146,7 +146,7 @@ def fit_field(
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from astropy_imphot import fit_field, write_image
-    >>> from astropy_imphot.simulate import Truth, simulate_field
+    >>> from astropy_imphot.simulation import Truth, simulate_field
     >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
     >>> names = ["E1.fits", "E2.fits"]
     >>> for image, name in zip([field.hst, *field.muse], ["hst.fits", *names]):

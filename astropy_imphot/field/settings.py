@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from astropy_imphot._version import version
-from astropy_imphot.curves import camera_in_header
-from astropy_imphot.errors import UserError
+from astropy_imphot.calibration.curves import camera_in_header
+from astropy_imphot.calibration.filters import FilterCurve
 from astropy_imphot.field.store import fingerprint
-from astropy_imphot.filters import FilterCurve
-from astropy_imphot.fit_image import check_options, fit_image_photometry, option_files
-from astropy_imphot.hst_psf import read_hst_psf
-from astropy_imphot.io import read_header
+from astropy_imphot.fitting.image import check_options, fit_image_photometry, option_files
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.images import read_header
+from astropy_imphot.psf.images import read_hst_psf
 
 __all__ = [
     "check_settings",

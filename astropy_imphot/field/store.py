@@ -10,8 +10,8 @@ from pathlib import Path
 
 from astropy.table import QTable
 
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import atomic_write
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write
 
 __all__ = ["Store", "fingerprint", "write_record"]
 

@@ -5,10 +5,10 @@ from astropy.table import QTable, vstack
 from astropy.utils.masked import Masked
 
 from astropy_imphot._version import version
-from astropy_imphot.errors import UserError
 from astropy_imphot.field.compare import compare_exposures
 from astropy_imphot.field.exposure import about
-from astropy_imphot.io import read_header
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.images import read_header
 
 __all__ = ["collect"]
 

@@ -2,42 +2,13 @@
 
 import numpy as np
 
-__all__ = ["label", "numbers", "texts", "with_error"]
+__all__ = ["label", "texts", "with_error"]
 
 # Characters of a name in a figure.
 LONGEST_LABEL = 24
 
 # matplotlib's font has all letters before this one, and warns of those that it has not.
 LATIN = 0x250
-
-
-def numbers(table, key):
-    """
-    Return a column as plain numbers.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-        The table.
-    key : str
-        The column's name.
-
-    Returns
-    -------
-    array of float
-        In the column's unit; NaN where the column is masked.
-
-    Examples
-    --------
-    >>> import astropy.units as u
-    >>> from astropy.table import QTable
-    >>> from astropy_imphot.report.cells import numbers
-    >>> numbers(QTable({"fwhm": [0.6, 0.7] * u.arcsec}), "fwhm")
-    array([0.6, 0.7])
-    """
-    column = table[key]
-    values = np.array(np.ma.getdata(getattr(column, "unmasked", column).value), dtype=float)
-    return np.where(getattr(column, "mask", False), np.nan, values)
 
 
 def texts(table, key):

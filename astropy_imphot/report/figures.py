@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from astropy_imphot.flags import ExposureFlags
-from astropy_imphot.plotting import new_figure, unit_text
-from astropy_imphot.report.cells import label, numbers, texts
+from astropy_imphot.products.plots import new_figure, unit_text
+from astropy_imphot.report.cells import label, texts
+from astropy_imphot.results.columns import numbers
+from astropy_imphot.results.flags import ExposureFlags
 
 __all__ = ["fwhm_against_time", "fwhm_against_wavelength", "scale_and_background", "sky_offsets"]
 

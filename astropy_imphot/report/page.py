@@ -8,9 +8,8 @@ from string import Template
 
 from astropy.table import QTable
 
-from astropy_imphot.errors import UserError
-from astropy_imphot.files import atomic_write
-from astropy_imphot.flags import ExposureFlags, FitFlags
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write
 from astropy_imphot.report.figures import (
     fwhm_against_time,
     fwhm_against_wavelength,
@@ -19,6 +18,7 @@ from astropy_imphot.report.figures import (
 )
 from astropy_imphot.report.markup import Markup, element, fill, joined
 from astropy_imphot.report.sections import FieldRows, exposure_section, image, meanings, overview, settings
+from astropy_imphot.results.flags import ExposureFlags, FitFlags
 
 __all__ = ["write_report"]
 

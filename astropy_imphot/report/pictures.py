@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.flags import flag_names
-from astropy_imphot.plotting import draw_image_row, new_figure
+from astropy_imphot.products.plots import draw_image_row, new_figure
 from astropy_imphot.report.cells import label
-from astropy_imphot.results import FittedImagePhotometry
+from astropy_imphot.results.flags import flag_names
+from astropy_imphot.results.photometry import FittedImagePhotometry
 
 __all__ = ["exposure_picture", "save_jpeg"]
 
@@ -47,7 +47,7 @@ def exposure_picture(fits):
     --------
     >>> from astropy_imphot import fit_image_photometry
     >>> from astropy_imphot.report.pictures import exposure_picture, save_jpeg
-    >>> from astropy_imphot.simulate import simulate_field
+    >>> from astropy_imphot.simulation import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
     >>> fit = fit_image_photometry(field.hst, field.muse[0])
     >>> save_jpeg(exposure_picture({"F775W": fit}), "E1.jpg")
@@ -99,7 +99,7 @@ def save_jpeg(figure, path, *, dpi=100, largest=100_000):
     Examples
     --------
     >>> from astropy_imphot.report.pictures import save_jpeg
-    >>> from astropy_imphot.plotting import new_figure
+    >>> from astropy_imphot.products.plots import new_figure
     >>> save_jpeg(new_figure(5, 4), "empty.jpg")
     """
     from PIL import Image

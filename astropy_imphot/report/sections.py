@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.flags import ExposureFlags, FitFlags, flag_names
-from astropy_imphot.report.cells import numbers, texts, with_error
+from astropy_imphot.report.cells import texts, with_error
 from astropy_imphot.report.markup import element, joined
+from astropy_imphot.results.columns import numbers
+from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
 
 __all__ = ["FieldRows", "exposure_section", "image", "meanings", "overview", "settings"]
 

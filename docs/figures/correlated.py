@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from astropy_imphot import fit_image_photometry, make_template
-from astropy_imphot.simulate import simulate_field, with_noise
+from astropy_imphot.simulation import simulate_field, with_noise
 
 smoothings, trials = (0.0, 0.4, 0.7, 1.0, 1.3), 20
 truth = {"scale": 1.0, "dx": 0.0, "dy": 0.0, "fwhm": 0.65}

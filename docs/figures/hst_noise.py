@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from astropy_imphot import fit_image_photometry, make_template
-from astropy_imphot.simulate import simulate_field, with_noise
+from astropy_imphot.simulation import simulate_field, with_noise
 
 levels = np.array([2e-4, 7e-4, 1.2e-3, 1.7e-3])
 fields = [

@@ -3,7 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from astropy_imphot.otf import lowpass, moffat_otf
+from astropy_imphot.psf.fourier import lowpass
+from astropy_imphot.psf.moffat import moffat_otf
 
 frequency = np.linspace(0, 5, 501)
 hst = moffat_otf(frequency, 0.085, 1.6)

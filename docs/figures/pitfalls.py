@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from astropy_imphot import fit_image_photometry
-from astropy_imphot.simulate import Star, Truth, simulate_field
+from astropy_imphot.simulation import Star, Truth, simulate_field
 
 warnings.simplefilter("ignore")
 galaxies = {"size": 20.0, "n_objects": 30, "n_stars": 0, "magnitudes": (22.0, 25.5)}

@@ -5,7 +5,7 @@ import numpy as np
 from classic import classic_fit
 
 from astropy_imphot import fit_image_photometry, make_template
-from astropy_imphot.simulate import Truth, simulate_field
+from astropy_imphot.simulation import Truth, simulate_field
 
 offsets, seeds = np.array([0.0, 0.2, 0.4]), range(5)
 truths = [Truth(dx=offset, dy=offset) for offset in offsets]

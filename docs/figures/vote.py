@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from astropy_imphot import fit_image_photometry
-from astropy_imphot.simulate import Star, Truth, simulate_field
+from astropy_imphot.simulation import Star, Truth, simulate_field
 
 motion = (0.2, 0.15)
 stars = [

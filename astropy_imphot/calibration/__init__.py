@@ -1,0 +1,1 @@
+"""Filters, curves, flux units, and bandpass images of cubes."""

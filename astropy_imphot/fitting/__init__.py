@@ -1,0 +1,1 @@
+"""Fits of images and stars, one or many."""

@@ -1,0 +1,411 @@
+"""Many exposures, through any executor of concurrent.futures."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+import warnings
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from multiprocessing.context import SpawnContext
+
+from astropy.io import fits
+
+from astropy_imphot.fitting.image import fit_image_photometry
+from astropy_imphot.fitting.star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.io.errors import UserError, WorkerError
+from astropy_imphot.io.files import short_name, source_name
+from astropy_imphot.io.images import read_image
+from astropy_imphot.psf.images import read_hst_psf
+from astropy_imphot.results.photometry import FailedPhotometry
+
+__all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
+
+# Each process has a core, on which more threads would stand in each other's way.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _RecordingContext(SpawnContext):
+    """Starts processes, and knows which, so that no other child of the program is ended with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.processes = []
+
+    def Process(self, *args, **kwargs):  # noqa: N802
+        self.processes.append(super().Process(*args, **kwargs))
+        return self.processes[-1]
+
+
+class Batch:
+    """
+    The context manager and iterator behind the public classes.
+
+    Parameters
+    ----------
+    muse : sequence
+        What errors and results name.
+    calls : sequence of (tuple, dict)
+        The arguments of ``_function`` for each of them.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+
+    Raises
+    ------
+    WorkerError
+        If an exposure fails or its worker is killed, with the exposure's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
+
+    Notes
+    -----
+    A worker of this machine that is killed is given ``_retries`` more tries; those of other executors are
+    theirs to repeat.
+
+    Examples
+    --------
+    See `FitImagePhotometryMP`.
+    """
+
+    _function = None
+    _retries = 0
+
+    def __init__(self, muse, calls, *, nprocess=None, executor=None, on_error="raise"):
+        if on_error not in ("raise", "skip"):
+            raise UserError(f"on_error is {on_error!r}: give 'raise' or 'skip'.")
+        if nprocess is not None and nprocess < 1:
+            raise UserError(f"nprocess is {nprocess}: give 1 or more.")
+        self._muse = muse
+        self._calls = calls
+        self._nprocess = min(nprocess or os.cpu_count() or 1, max(len(self._muse), 1))
+        self._executor = executor
+        self._on_error = on_error
+        self._own = []
+        self._context = _RecordingContext()
+        self._environment = None
+
+    def __len__(self):
+        return len(self._muse)
+
+    def __enter__(self):
+        if self._executor is None:
+            # Workers read these when they start.
+            self._environment = {key: os.environ.get(key) for key in THREAD_VARIABLES}
+            os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+        return self
+
+    def __exit__(self, error_type, error, trace):
+        if error_type is not None:
+            # Nobody waits for their present jobs any more.
+            for process in self._context.processes:
+                process.terminate()
+        for executor in self._own:
+            executor.shutdown(cancel_futures=True)
+        for key, value in (self._environment or {}).items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+    def __iter__(self):
+        """Give the results in the order of the exposures, as they come."""
+        return (fit for _, fit in self.items())
+
+    def items(self):
+        """
+        Give the exposures and their results, in their order, as they come.
+
+        Yields
+        ------
+        (exposure, result)
+            The exposure as it was given, and what the fit of it found.
+
+        Raises
+        ------
+        WorkerError
+            If an exposure fails or its worker is killed.
+        UserError
+            If processes are needed and this is not in a ``with`` statement.
+
+        Examples
+        --------
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from astropy_imphot import FitImagePhotometryMP
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> with ThreadPoolExecutor(1) as executor:
+        ...     with FitImagePhotometryMP(field.hst, field.muse, executor=executor) as fits:
+        ...         [(muse.shape, fit.method) for muse, fit in fits.items()]
+        [((50, 50), 'image')]
+        """
+        if self._executor is None and self._environment is None:
+            raise UserError(f"{type(self).__name__} starts processes: use it in a with statement.")
+        running = {}
+        try:
+            yield from self._results(running)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _results(self, running):
+        places = self._places()
+        waiting = list(reversed(range(len(self))))
+        tries = [1 + self._retries] * len(self)
+        finished, failure, following = {}, None, 0
+        while running or (waiting and failure is None):
+            while waiting and places and failure is None:
+                place, index = places.pop(), waiting.pop()
+                arguments, keywords = self._calls[index]
+                running[place.submit(self._function, *arguments, **keywords)] = index, place
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=lambda one: running[one][0]):
+                index, place = running.pop(future)
+                tries[index] -= 1
+                try:
+                    finished[index] = future.result()
+                except Exception as error:
+                    if isinstance(error, BrokenExecutor) and place is not self._executor and tries[index]:
+                        waiting.append(index)
+                        places.append(self._renewed(place))
+                        continue
+                    problem = self._problem(index, error)
+                    if self._on_error == "raise":
+                        failure = failure or problem
+                    else:
+                        finished[index] = FailedPhotometry(name=self._name(index), error=str(problem))
+                places.append(self._renewed(place))
+            if failure is not None:
+                for future in [one for one in running if one.cancel()]:
+                    del running[future]
+            while following in finished:
+                yield self._muse[following], finished.pop(following)
+                following += 1
+        # What others had finished when one failed is not lost.
+        yield from ((self._muse[index], finished[index]) for index in sorted(finished))
+        if failure is not None:
+            raise failure
+
+    def _places(self):
+        """Return where jobs can run at the same time, an executor for each."""
+        if self._executor is not None:
+            return [self._executor] * len(self)
+        # With a pool of its own for each, it is known whose worker was killed.
+        return [self._pool() for _ in range(self._nprocess)]
+
+    def _pool(self):
+        pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start_worker)
+        self._own.append(pool)
+        return pool
+
+    def _renewed(self, place):
+        """Return a place that can run the next job, a new one if its worker was killed."""
+        if place is self._executor:
+            return place
+        try:
+            place.submit(int)
+        except BrokenExecutor:
+            return self._pool()
+        return place
+
+    def _name(self, index):
+        return short_name(self._muse[index])
+
+    def _problem(self, index, error):
+        name = source_name(self._muse[index], f"exposure {index + 1}")
+        if isinstance(error, BrokenExecutor):
+            problem = WorkerError(name, "its worker was killed or ran out of memory: run it again.")
+        elif isinstance(error, UserError):
+            problem = WorkerError(name, str(error), "".join(traceback.format_exception(error)))
+        else:
+            reason = f"{type(error).__name__}: {error}"
+            problem = WorkerError(name, reason, "".join(traceback.format_exception(error)))
+        problem.__cause__ = error
+        return problem
+
+
+class FitImagePhotometryMP(Batch):
+    """
+    Fit many MUSE images to an HST image, several at a time.
+
+    A context manager, and an iterator that gives a `FittedImagePhotometry` for each image, in
+    the order of the images, as soon as it and all before it are there.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for `fit_image_photometry`.
+    muse : sequence
+        The MUSE images, each as for `fit_image_photometry`.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core, each of one thread.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead: that of a dask.distributed client (``client.get_executor()``),
+        mpi4py's MPIPoolExecutor, or any other. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails: give the results that are finished, then raise a
+        `WorkerError`, with no other image begun (the default); or give a
+        `~astropy_imphot.results.photometry.FailedPhotometry` in its place, and go on.
+    **options
+        For `fit_image_photometry`.
+
+    Raises
+    ------
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
+
+    Notes
+    -----
+    Processes are spawned, so that a script that uses this class has to have its
+    statements below ``if __name__ == "__main__":``. They end with the context.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitImagePhotometryMP
+    >>> from astropy_imphot.simulation import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     with FitImagePhotometryMP(field.hst, field.muse, executor=executor) as fits:
+    ...         [round(fit.dx.value, 1) for fit in fits]
+    [0.1, -0.1]
+    """
+
+    _function = staticmethod(fit_image_photometry)
+
+    def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
+        muse, options = list(muse), _read_psf(options)
+        calls = [((_portable(hst), _portable(one)), options) for one in muse]
+        super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
+
+
+class FitStarPhotometryMP(Batch):
+    """
+    Fit one star in many MUSE images and in an HST image, several at a time.
+
+    As `FitImagePhotometryMP`, but gives a `FittedStarPhotometry` for each image.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for `fit_star_photometry`.
+    muse : sequence
+        The MUSE images, each as for `fit_star_photometry`.
+    star : (float, float, float)
+        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+    **options
+        For `fit_star_photometry`.
+
+    Raises
+    ------
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitStarPhotometryMP
+    >>> from astropy_imphot.simulation import CENTER, Truth, simulate_field
+    >>> truth = [Truth(dx=0.1), Truth(dx=-0.1)]
+    >>> field = simulate_field(seed=1, size=12.0, truth=truth, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     with FitStarPhotometryMP(field.hst, field.muse, star, executor=executor) as fits:
+    ...         [round(fit.dx.value, 1) for fit in fits]
+    [0.1, -0.1]
+    """
+
+    _function = staticmethod(fit_star_photometry)
+
+    def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
+        muse, options = list(muse), _read_psf(options)
+        calls = [((_portable(hst), _portable(one), star), options) for one in muse]
+        super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
+
+
+class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
+    """
+    Fit many MUSE images by the whole HST image and by one star, several at a time.
+
+    As `FitImagePhotometryMP`, but gives a tuple of a `FittedImagePhotometry` and a
+    `FittedStarPhotometry` for each image.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image, as for both fits.
+    muse : sequence
+        The MUSE images, each as for both fits.
+    star : (float, float, float)
+        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    nprocess : int, optional
+        Number of processes. By default (None) one for each core.
+    executor : `concurrent.futures.Executor`, optional
+        Where to run instead. By default (None) processes of this machine.
+    on_error : {"raise", "skip"}
+        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+    **options
+        For `fit_image_and_star_photometry`.
+
+    Raises
+    ------
+    WorkerError
+        If an image fails or its worker is killed, with the image's name.
+    UserError
+        If ``nprocess`` or ``on_error`` has an impossible value.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from astropy_imphot import FitImageAndStarPhotometryMP
+    >>> from astropy_imphot.simulation import CENTER, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     with FitImageAndStarPhotometryMP(field.hst, field.muse, star, executor=executor) as fits:
+    ...         [[fit.method for fit in both] for both in fits]
+    [['image', 'stars']]
+    """
+
+    _function = staticmethod(fit_image_and_star_photometry)
+
+
+def _read_psf(options):
+    """Read the HST PSF once for all."""
+    if options.get("hst_psf") is None:
+        return options
+    return options | {"hst_psf": read_hst_psf(options["hst_psf"], options.get("hst_psf_scale"))}
+
+
+def _portable(source):
+    """Return an input that can travel to another process, which open files cannot."""
+    if isinstance(source, fits.HDUList) and source.filename():
+        return source.filename()
+    if isinstance(source, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        return read_image(source)
+    return source
+
+
+def _start_worker():
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
+
+    def follow_parent():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()

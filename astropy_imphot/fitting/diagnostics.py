@@ -1,0 +1,222 @@
+"""What an image fit's residuals, errors and objects say against it."""
+
+import astropy.units as u
+import numpy as np
+
+from astropy_imphot.fitting.sources import LEAST_VOTERS
+from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.noise.covariance import inverse, sandwich_covariance, score_covariance
+from astropy_imphot.noise.reference import template_noise
+from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combined
+from astropy_imphot.results.values import FittedValue
+
+__all__ = ["EXTRA_PARAMETERS", "check_free", "image_flags", "parameter_units", "untried_values"]
+
+# Parameters that are fixed at 0 until they are freed, and values of them that would not matter;
+# those of a gradient are fractions of the residuals' rms at the edge of the image.
+EXTRA_PARAMETERS = {"bg_x": 0.1, "bg_y": 0.1, "rotation": 0.02, "e1": 0.01, "e2": 0.01}
+
+# How many standard deviations make a value significant.
+SIGNIFICANCE = 5.0
+
+# Residuals are left if their mean square is so much larger on objects than on the sky.
+OBJECT_EXCESS = 1.5
+LEAST_PIXELS = 50
+
+# The template's noise dominates if it is this part of a variance, or of the information.
+DOMINANT = 0.5
+
+
+def check_free(free):
+    """
+    Return the names of parameters to be freed.
+
+    Parameters
+    ----------
+    free : sequence of str
+        Names out of bg_x, bg_y, rotation, e1 and e2.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    UserError
+        If there is another name among them.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fitting.diagnostics import check_free
+    >>> check_free(["rotation"])
+    ('rotation',)
+    """
+    free = (free,) if isinstance(free, str) else tuple(free or ())
+    for name in free:
+        if name not in EXTRA_PARAMETERS:
+            raise UserError(f"free has {name!r}: choose from {', '.join(EXTRA_PARAMETERS)}.")
+    return free
+
+
+def parameter_units(unit):
+    """
+    Return the units of an image model's parameters.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.UnitBase`
+        The image's.
+
+    Returns
+    -------
+    dict of str to `~astropy.units.UnitBase`
+        Those of parameters that are not plain numbers.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.fitting.diagnostics import parameter_units
+    >>> str(parameter_units(u.ct)["bg_x"])
+    'ct / arcsec'
+    """
+    return dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec) | {
+        "bg": unit,
+        "bg_x": unit / u.arcsec,
+        "bg_y": unit / u.arcsec,
+        "rotation": u.deg,
+    }
+
+
+def untried_values(solution, image):
+    """
+    Return what parameters that were held at 0 would be if they were fitted.
+
+    Parameters
+    ----------
+    solution : `~astropy_imphot.fitting.solve.Solution`
+        The fit.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image.
+
+    Returns
+    -------
+    dict of str to `FittedValue`
+        Those of bg_x, bg_y, rotation, e1 and e2 that were not free: what one step of the fit
+        gives them, with its error.
+
+    Notes
+    -----
+    This is the score test (Rao 1948, Proc. Camb. Phil. Soc. 44, 50), with the noise's correlation.
+
+    Examples
+    --------
+    See `FittedImagePhotometry`, whose ``untried`` holds them.
+    """
+    model, mask, weights, residual = solution.model, solution.mask, solution.weights, solution.residual
+    free = free_parameters(model)
+    untried = [key for key in EXTRA_PARAMETERS if key not in free]
+    if not untried:
+        return {}
+    keys = (*free, *untried)
+    jacobian = weighted_jacobian(model, keys, image.shape, weights)
+    flat = jacobian.reshape(len(jacobian), -1)
+    slope, normal = flat @ residual.ravel(), flat @ flat.T
+    noise = template_noise(model, keys, weights)
+    part = None if noise is None else noise.information
+    if noise is not None:
+        slope = slope + noise.slope
+    values = (inverse(normal) if noise is None else inverse(normal - part, normal)) @ slope
+    covariance, *_ = sandwich_covariance(
+        jacobian, residual, ~mask, excess=solution.excess, template_part=part
+    )
+    errors = np.sqrt(np.diag(covariance))
+    units = parameter_units(image.unit)
+    return {
+        key: FittedValue(
+            float(values[index]), float(errors[index]), False, units.get(key, u.dimensionless_unscaled)
+        )
+        for index, key in enumerate(untried, start=len(free))
+    }
+
+
+def image_flags(solution, values, untried):
+    """
+    Return the verdict on an image fit.
+
+    Parameters
+    ----------
+    solution : `~astropy_imphot.fitting.solve.Solution`
+        The fit.
+    values : dict of str to `FittedValue`
+        Its parameters.
+    untried : dict of str to `FittedValue`
+        From `untried_values`.
+
+    Returns
+    -------
+    FitFlags
+        The flags.
+
+    Examples
+    --------
+    See `FittedImagePhotometry`, whose ``flags`` holds them.
+    """
+    model, quality = solution.model, solution.quality
+    height, width = model.template.pixel_scale
+    up, right = model.template.margin
+    objects = solution.objects
+    raised = {
+        FitFlags.FEW_SOURCES: objects is not None and len(objects) < LEAST_VOTERS,
+        FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
+        FitFlags.RESIDUALS: bool(significant(untried, quality.rms_error, model))
+        or _object_excess(solution) > OBJECT_EXCESS,
+        FitFlags.TEMPLATE_NOISE: _noise_dominates(solution),
+        FitFlags.MANY_CHANGED: objects is not None
+        and bool(np.any(objects["changed"] & ~objects["left_out"])),
+    }
+    return combined(raised) | basic_flags(
+        values,
+        quality.free,
+        quality.covariance,
+        converged=solution.converged,
+        bounded=at_bound(model),
+        n_pixels=quality.n_pixels,
+    )
+
+
+def significant(untried, rms, model):
+    """Return the names of untried parameters that are significant, and large enough to matter."""
+    ny, nx = model.template.muse_shape
+    height, width = model.template.pixel_scale
+    sizes = {"bg_x": rms / (0.5 * nx * width), "bg_y": rms / (0.5 * ny * height)}
+    return [
+        key
+        for key, value in untried.items()
+        if abs(value.value) > max(SIGNIFICANCE * value.stdev, EXTRA_PARAMETERS[key] * sizes.get(key, 1))
+    ]
+
+
+def _object_excess(solution):
+    """Return the mean square of the residuals on objects over that on the sky."""
+    squares = solution.residual[~solution.mask] ** 2
+    on_object = solution.labels[~solution.mask] > 0
+    if min(on_object.sum(), np.sum(~on_object)) < LEAST_PIXELS:
+        return 1.0
+    return float(squares[on_object].mean() / max(squares[~on_object].mean(), 1e-300))
+
+
+def _noise_dominates(solution):
+    noise, quality = solution.noise, solution.quality
+    if noise is None:
+        return False
+    jacobian = solution.jacobian
+    flat = jacobian.reshape(len(jacobian), -1)
+    normal = flat @ flat.T
+    bread = inverse(normal - noise.information, normal)
+    variances = np.diag(bread @ score_covariance(jacobian, noise.autocorrelation) @ bread)
+    return bool(
+        np.any(variances > DOMINANT * np.diag(quality.covariance))
+        or np.any(np.diag(noise.information) > DOMINANT * np.diag(normal))
+    )

@@ -1,0 +1,404 @@
+"""
+Objects that moved or varied between the HST and the MUSE exposure, found by vote.
+
+One bright star that moved can own a fit, so that galaxies become the residuals. Hence
+every object is asked for its own scale and offset, and none of them weighs more than what
+its kind can be trusted with; who differs from the consensus has changed.
+"""
+
+import astropy.units as u
+import numpy as np
+from astropy.stats import mad_std
+from astropy.table import QTable
+from scipy import ndimage
+
+from astropy_imphot.masking.masks import detected_objects
+from astropy_imphot.noise.autocorrelation import autocorrelation
+from astropy_imphot.noise.covariance import score_covariance
+
+__all__ = ["EARLIER", "are_compact", "object_pixels", "segment_objects", "vote"]
+
+# The reason of objects that a fit leaves out because they differed before, though not in the end.
+EARLIER = "earlier round"
+
+# Detection: standard deviations of the noise in a pixel, and connected pixels.
+DETECTION_SIGMA = 3.0
+DETECTION_PIXELS = 5
+
+# Pixels around an object that are voted on, and masked, with it.
+WIDENING = 2
+
+# How much farther the wings of an object reach that changed, in units of its radius.
+WINGS = 0.7
+
+# Differences below these are nobody's concern: arcsec, and a fraction of the scale.
+OFFSET_TOLERANCE = 0.010
+SCALE_TOLERANCE = 0.03
+
+# Galaxies neither move nor vary, but stars and QSOs do: what they are trusted with, from
+# the motions of stars in 11 years (0.04 to 0.3 arcsec in the UDF) and from their fluxes
+# in HST images (10 to 20 % low, Riess 2003, ISR ACS 2003-009).
+COMPACT_OFFSET = 0.1
+COMPACT_SCALE = 0.15
+
+# An object is compact if this part of the light within the larger radius (arcsec) is
+# within the smaller one. A point source has 0.82 to 0.88 there, for any HST PSF of FWHM
+# 0.085 to 0.14 arcsec in a template sampled at 0.1 arcsec; few galaxies pass 0.5.
+COMPACT_RADII = (0.21, 0.61)
+COMPACT_FRACTION = 0.64
+
+# How many standard deviations make a difference significant.
+SIGNIFICANCE = 5.0
+
+# How many standard deviations of the consensus a difference has to be as well.
+OF_DOUBT = 3.0
+
+# Of an object that moved farther than this, arcsec, one step does not tell the scale.
+LINEAR_OFFSET = 0.05
+
+# An object appeared if this part of its light is new.
+NEW_LIGHT = 0.5
+
+# Objects that cover more than this part of the pixels are not left out; a plane through fewer pixels
+# of sky tells nothing.
+LARGEST_PART = 0.4
+LEAST_SKY = 100
+
+# A smaller assembly, or one that knows no better than this (arcsec, fraction of the scale),
+# has no consensus.
+LEAST_VOTERS = 4
+OFFSET_QUORUM = 0.015
+SCALE_QUORUM = 0.05
+
+
+def segment_objects(data, model, valid):
+    """
+    Label the objects of a field.
+
+    Parameters
+    ----------
+    data, model : arrays of shape (ny, nx)
+        The MUSE image and its model, both less the background.
+    valid : bool array of shape (ny, nx)
+        The pixels that can be used.
+
+    Returns
+    -------
+    int array of shape (ny, nx)
+        0 on the sky, 1 and more on objects that are in either image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.fitting.sources import segment_objects
+    >>> image = np.random.default_rng(1).normal(0, 0.01, (50, 50))
+    >>> image[20:25, 30:35] += 1
+    >>> int(segment_objects(image, np.zeros(image.shape), np.ones(image.shape, bool)).max())
+    1
+    """
+    noise = mad_std((data - model)[valid])
+    brighter = np.where(valid, np.maximum(data, model), 0)
+    labels = detected_objects(brighter, DETECTION_SIGMA * noise, DETECTION_PIXELS)
+    return np.where(valid, _widened(labels), 0)
+
+
+def are_compact(template, x, y):
+    """
+    Tell which objects HST may have seen as point sources.
+
+    Parameters
+    ----------
+    template : `~astropy_imphot.HstTemplate`
+        What HST saw.
+    x, y : arrays of shape (n,)
+        Where the objects are in the HST image, in MUSE pixels.
+
+    Returns
+    -------
+    bool array of shape (n,)
+        True for stars, QSOs and very compact galaxies; False for all if the template's
+        samples are too coarse to tell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.fitting.sources import are_compact
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> field = simulate_field(seed=3, size=10.0, n_stars=0)
+    >>> template = make_template(field.hst, field.muse[0])
+    >>> are_compact(template, np.array([10.0]), np.array([10.0]))
+    array([False])
+    """
+    height, width = (scale / template.oversample for scale in template.pixel_scale)
+    compact = np.zeros(len(x), dtype=bool)
+    if max(height, width) > COMPACT_RADII[0] / 2:
+        return compact
+    reach = int(np.ceil(COMPACT_RADII[1] / min(height, width)))
+    up, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    away = np.hypot(up * height, right * width)
+    # A tenth of the samples tells the sky's level.
+    padded = np.pad(template.data - np.median(template.data[::3, ::3]), 2 * reach)
+    rows = template.oversample * (np.asarray(y) + template.margin[0]) + 2 * reach
+    columns = template.oversample * (np.asarray(x) + template.margin[1]) + 2 * reach
+    for index, place in enumerate(zip(rows.round().astype(int), columns.round().astype(int), strict=True)):
+        near = _stamp(padded, place, reach)
+        if min(place) < reach or near.shape != away.shape:
+            continue
+        peak = np.unravel_index(near.argmax(), near.shape)
+        stamp = _stamp(padded, np.add(place, peak) - reach, reach)
+        inner, outer = (np.sum(stamp[away <= radius]) for radius in COMPACT_RADII)
+        compact[index] = inner > COMPACT_FRACTION * outer > 0
+    return compact
+
+
+def _stamp(image, place, reach):
+    row, column = place
+    return image[row - reach : row + reach + 1, column - reach : column + reach + 1]
+
+
+def object_pixels(labels, label):
+    """
+    Return the pixels that an object's change matters to: its own, and sky around them.
+
+    Parameters
+    ----------
+    labels : int array of shape (ny, nx)
+        From `segment_objects`.
+    label : int
+        The object.
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True on the object and, as the wings of a bright one reach far, on the sky around it
+        up to 0.7 times the radius of a circle of its area.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.fitting.sources import object_pixels
+    >>> labels = np.zeros((40, 40), int)
+    >>> labels[10:20, 10:20] = 1
+    >>> pixels = object_pixels(labels, 1)
+    >>> int(pixels.sum()), bool(pixels[15, 22]), bool(pixels[15, 25])
+    (252, True, False)
+    """
+    own = labels == label
+    if not own.any():
+        return own
+    reach = WINGS * np.sqrt(own.sum() / np.pi)
+    # What is farther than the reach needs no distance.
+    near = tuple(
+        slice(max(one.start - int(reach) - 1, 0), one.stop + int(reach) + 1)
+        for one in ndimage.find_objects(own.astype(int))[0]
+    )
+    pixels = own.copy()
+    pixels[near] |= (ndimage.distance_transform_edt(~own[near]) <= reach) & (labels[near] == 0)
+    return pixels
+
+
+def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
+    """
+    Let the objects of a field vote on its scale and offset.
+
+    Parameters
+    ----------
+    labels : int array of shape (ny, nx)
+        From `segment_objects`.
+    jacobian : array of shape (3, ny, nx)
+        Weighted derivatives of the model with respect to scale, dx and dy.
+    residual : array of shape (ny, nx)
+        Weighted residuals.
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel cannot be used.
+    scale : float
+        The fit's scale.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+    compact : callable
+        Takes the objects' x and y (pixels) and tells which are compact, see `are_compact`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        A row for each object: label, x, y (pixels), n_pixels; scale, dx and dy (arcsec)
+        less the consensus, scale as a fraction, with their errors (``_err``; NaN where HST
+        saw nothing); ``compact``; ``changed``, whether the object differs significantly and by
+        more than 10 mas or 3 %, and the ``reason``: moved, varied, appeared; and
+        ``left_out``, False for those that changed but are too many, see the notes. In a fit's table it is
+        also True, for the reason ``earlier round``, for objects that differed then and do not any more.
+
+    Notes
+    -----
+    An object's own values are the linear estimate A^-1 J^T r on its pixels, with A = J^T J
+    and the covariance A^-1 J^T C J A^-1, where C is the autocorrelation of the residuals
+    on the sky, and r the residuals less a plane through the sky. The consensus is the median of
+    the objects, weighted by 1/(error^2 + trust^2), where the trust is 10 mas and 3 % for
+    galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
+    taken off. The estimate is one step of a fit, which is a fifth short of 0.25 arcsec, and whose
+    scale means nothing then. A consensus that is not known to 15 mas or 5 % condemns nobody. An
+    object appeared if half of its light is not in the HST image, which needs no vote. The most
+    significant ones are left out, as long as they cover less than two fifths of the pixels.
+
+    Examples
+    --------
+    See `~astropy_imphot.fit_image_photometry`, whose result holds the table.
+    """
+    valid = weights > 0
+    sky = valid & (labels == 0)
+    residual = _less_plane(residual, weights, sky)
+    correlation = autocorrelation(np.where(sky, residual, 0), sky) if sky.any() else np.ones((1, 1))
+    rows, covariances = [], []
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        inside = (labels[box] == index) & valid[box]
+        if not inside.any():
+            continue
+        own_jacobian, own_residual = jacobian[:, *box] * inside, residual[box] * inside
+        values, covariance = _own_estimate(own_jacobian, own_residual, correlation)
+        y, x = np.nonzero(inside)
+        place = x.mean() + box[1].start, y.mean() + box[0].start
+        new_light = _new_light(own_residual, scale * own_jacobian[0], inside, correlation)
+        rows.append((index, *place, len(x), *values, new_light))
+        covariances.append(covariance)
+    names = ("scale", "dx", "dy")
+    table = QTable(
+        rows=rows or None,
+        names=["label", "x", "y", "n_pixels", *names, "new_light"],
+        dtype=[int, float, float, int, float, float, float, float],
+    )
+    to_fraction = np.array([1 / scale if scale != 0 else np.nan, 1, 1])
+    covariances = np.reshape(covariances, (-1, 3, 3)) * np.outer(to_fraction, to_fraction)
+    values = np.reshape([table[key] for key in names], (3, -1)) * to_fraction[:, np.newaxis]
+    table["compact"] = compact(table["x"], table["y"])
+    places = [table[key] - (size - 1) / 2 for key, size in zip("xy", labels.shape[::-1], strict=True)]
+    places = np.reshape(places, (2, -1)) * np.reshape(pixel_scale[::-1], (2, 1))
+    errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
+    values, doubt = _less_consensus(values, errors, table["compact"], places)
+    _judge(table, values, covariances, doubt)
+    for key, value, error in zip(names, values, errors, strict=True):
+        unit = u.dimensionless_unscaled if key == "scale" else u.arcsec
+        table[key] = value * unit
+        table[f"{key}_err"] = error * unit
+    table["x"].unit = table["y"].unit = u.pix
+    table["left_out"] = _left_out(table, labels, LARGEST_PART * valid.sum())
+    del table["new_light"], table["significance"]
+    return table
+
+
+def _less_plane(residual, weights, sky):
+    """Subtract a background that slopes, which would else be laid on the objects."""
+    if sky.sum() < LEAST_SKY:
+        return residual
+    y, x = np.indices(residual.shape) - np.reshape(residual.shape, (2, 1, 1)) / 2
+    columns = np.array([weights, x * weights, y * weights])
+    solution = np.linalg.lstsq(columns[:, sky].T, residual[sky])[0]
+    return residual - np.tensordot(solution, columns, axes=1)
+
+
+def _new_light(residual, light, inside, correlation):
+    """Return how significant an object's surplus is, in standard deviations, if it is most of its light."""
+    surplus = residual.sum()
+    if surplus <= NEW_LIGHT * (surplus + light.sum()):
+        return 0.0
+    ((variance,),) = score_covariance(inside[np.newaxis].astype(float), correlation)
+    return float(surplus / np.sqrt(max(variance, 1e-300)))
+
+
+def _less_consensus(values, errors, compact, places):
+    """Return the objects' values less what they agree on, and how well that is known."""
+    asked = np.isfinite(errors).all(axis=0)
+    if asked.sum() < LEAST_VOTERS:
+        return values, np.full(3, np.inf)
+    trust = np.where(
+        compact,
+        np.reshape([COMPACT_SCALE, COMPACT_OFFSET, COMPACT_OFFSET], (3, 1)),
+        np.reshape([SCALE_TOLERANCE, OFFSET_TOLERANCE, OFFSET_TOLERANCE], (3, 1)),
+    )
+    weights = 1 / (errors**2 + trust**2)
+    consensus, doubt = _consensus(values[:, asked], weights[:, asked])
+    x, y = places
+    square = np.maximum(x**2 + y**2, 1e-6)
+    angles = (x * (values[2] - consensus[2]) - y * (values[1] - consensus[1])) / square
+    (angle,), (angle_doubt,) = _consensus(
+        angles[np.newaxis, asked], (weights[1:].mean(axis=0) * square)[np.newaxis, asked]
+    )
+    if abs(angle) > SIGNIFICANCE * angle_doubt:
+        values = values - angle * np.array([np.zeros_like(x), -y, x])
+        consensus, doubt = _consensus(values[:, asked], weights[:, asked])
+    return values - consensus[:, np.newaxis], doubt
+
+
+def _consensus(values, weights):
+    """Return weighted medians, and their standard deviations."""
+    medians = np.array([_weighted_median(*one) for one in zip(values, weights, strict=True)])
+    # A median's variance is pi/2 times a mean's.
+    return medians, np.sqrt(0.5 * np.pi / weights.sum(axis=1))
+
+
+def _judge(table, values, covariances, doubt):
+    """Add the columns changed, reason and significance."""
+    known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
+    seen = np.isfinite(values).all(axis=0)
+    values, covariances = (
+        np.where(seen, values, 0),
+        np.where(seen[:, np.newaxis, np.newaxis], covariances, np.eye(3)),
+    )
+    distance = np.hypot(*values[1:])
+    scale_sigma = np.abs(values[0]) / np.sqrt(covariances[:, 0, 0])
+    offsets = values[1:].T
+    offset_sigma = np.sqrt(
+        np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
+    )
+    least = OF_DOUBT * np.where(known, doubt, np.inf)
+    appeared = np.asarray(table["new_light"]) > SIGNIFICANCE
+    moved = (distance > max(OFFSET_TOLERANCE, *least[1:])) & (offset_sigma > SIGNIFICANCE)
+    varied = (np.abs(values[0]) > max(SCALE_TOLERANCE, least[0])) & (scale_sigma > SIGNIFICANCE)
+    varied &= ~(moved & (distance > LINEAR_OFFSET))
+    found = {"moved": moved & ~appeared, "varied": varied & ~appeared, "appeared": appeared}
+    table["changed"] = np.any(list(found.values()), axis=0)
+    table["reason"] = np.array(
+        [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
+        # Wide enough for EARLIER.
+        dtype="U16",
+    )
+    table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)
+
+
+def _left_out(table, labels, most_pixels):
+    """Return which objects to leave out: those that changed, the most significant ones first."""
+    left_out = np.zeros(len(table), dtype=bool)
+    total = 0
+    for row in np.argsort(table["significance"])[::-1]:
+        if table["changed"][row]:
+            pixels = object_pixels(labels, table["label"][row]).sum()
+            left_out[row] = total + pixels <= most_pixels
+            total += pixels * left_out[row]
+    return left_out
+
+
+def _own_estimate(jacobian, residual, correlation):
+    """Return an object's linear estimate of scale, dx and dy and its covariance; NaN if it has none."""
+    flat = jacobian.reshape(3, -1)
+    normal = flat @ flat.T
+    nothing = np.full(3, np.nan), np.full((3, 3), np.nan)
+    if not np.linalg.cond(normal) < 1e10:
+        return nothing
+    inverse = np.linalg.inv(normal)
+    covariance = inverse @ score_covariance(jacobian, correlation) @ inverse
+    if np.diag(covariance).min() <= 0:
+        return nothing
+    return inverse @ flat @ residual.ravel(), covariance
+
+
+def _weighted_median(values, weights):
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return values[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])]
+
+
+def _widened(labels):
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    return np.where(distance <= WIDENING, labels[tuple(nearest)], 0)

@@ -1,0 +1,375 @@
+"""Fit of one star, in the MUSE image and in the HST image."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
+
+from astropy_imphot.calibration.units import flux_factor, read_muse_image
+from astropy_imphot.fitting.image import fit_image_photometry, fixed_values, option_files
+from astropy_imphot.fitting.statistics import (
+    fit_pixels,
+    has_converged,
+    pixel_coordinates,
+    pixel_weights,
+    statistics,
+)
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import naming, short_name, source_name
+from astropy_imphot.io.grid import image_grids_aligned, read_grid
+from astropy_imphot.io.images import read_image
+from astropy_imphot.masking.masks import exclusion_mask, star_mask
+from astropy_imphot.models.star import MoffatStar2D
+from astropy_imphot.reference.image import HstReference
+from astropy_imphot.reference.template import HstTemplate
+from astropy_imphot.results.flags import at_bound, basic_flags
+from astropy_imphot.results.offsets import sky_offsets
+from astropy_imphot.results.star import FittedStarPhotometry, StarFit
+from astropy_imphot.results.values import FittedValue, fitted_values
+
+__all__ = ["fit_image_and_star_photometry", "fit_star_photometry"]
+
+# Where the fits start: FWHM in arcsec, and beta.
+MUSE_START = (0.7, 2.5)
+HST_START = (0.1, 1.6)
+
+# A Moffat has six parameters, and needs more pixels than that.
+LEAST_PIXELS = 12
+
+
+def fit_star_photometry(
+    hst,
+    muse,
+    star,
+    *,
+    regions=None,
+    segment=False,
+    extramask=None,
+    fix_scale=None,
+    fix_bg=None,
+    fix_dx=None,
+    fix_dy=None,
+    fix_fwhm=None,
+    fix_beta=None,
+    taper=0,
+    fitter=None,
+    name=None,
+):
+    """
+    Fit the PSF, flux scale, background and offset of a MUSE image to one star.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
+        The HST image at its own pixels. Of a regridded one the image on the MUSE grid is
+        used, with a warning: its filter leaves no Moffat function, and the scale is
+        several percent off.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, of shape (ny, nx).
+    star : (float, float, float)
+        Right ascension and declination (degrees) and the radius (arcsec) within which
+        pixels are fitted. The star may have moved between the images by half of it.
+    regions : str, path, sequence of str, or `~regions.Regions`, optional
+        ds9 regions of the MUSE image to fit or, with a leading minus, to leave out. By default
+        (None) all pixels around the star are fitted, and with ``"star"`` and ``"notstar"`` as well.
+    segment : bool
+        Fit only the detected objects and their surroundings in the MUSE image (default: False).
+    extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
+        Not 0 where a pixel of the MUSE image is to be left out. By default (None) there is no such mask.
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
+        Values at which parameters are held, as for `fit_image_photometry`. By default
+        (None) all are fitted.
+    taper : float
+        Reduce the weights of pixels that are closer than this to a masked one, pixels of either
+        image (default: 0, none).
+    fitter : `~astropy.modeling.fitting.Fitter`, optional
+        By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
+    name : str, optional
+        What the result calls the image. By default (None) the stem of its file.
+
+    Returns
+    -------
+    FittedStarPhotometry
+        PSF: the MUSE image's; scale: ratio of the fluxes; bg: difference of the
+        backgrounds; dx and dy: difference of the positions, MUSE - HST.
+
+    Raises
+    ------
+    UserError
+        If an image cannot be read, the star is outside of it or has too few valid pixels,
+        or an option has an impossible value.
+
+    Notes
+    -----
+    `MoffatStar2D` is fitted to both images at their own pixels. In both it is the
+    effective PSF, the response of the pixels included. The errors are those of both fits,
+    with the noise's correlation, see `~astropy_imphot.noise.covariance.sandwich_covariance`.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_star_photometry
+    >>> from astropy_imphot.simulation import CENTER, Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1)], central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> fit = fit_star_photometry(field.hst, field.muse[0], star)
+    >>> bool(abs(fit.dx.value - 0.1) < 4 * fit.dx.stdev)
+    True
+    """
+    options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
+    with naming(muse, hst, *option_files(options)):
+        fixed = fixed_values(options)
+        image = read_muse_image(muse)
+        area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
+        mask = exclusion_mask(image, regions=area, segment=segment, extramask=extramask)
+        mask |= ~star_mask(star, image.wcs, image.shape)
+        hst_image = _hst_around_star(hst, star, image)
+        hst_mask = ~star_mask(star, hst_image.wcs, hst_image.shape, source_name(hst, "the HST image"))
+        if hst_image.mask is not None:
+            hst_mask |= hst_image.mask
+        with naming(hst):
+            hst_fit = _fit_one(hst_image, hst_mask, HST_START, {}, taper, fitter)
+        held = _held(hst_fit, image, fixed)
+        muse_fit = _fit_one(image, mask, MUSE_START, held, taper, fitter)
+        return _result(hst_fit, muse_fit, fixed, name or short_name(muse), options)
+
+
+def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
+    """
+    Fit a MUSE image by the whole HST image, and by one star.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
+        The HST image, as for `fit_image_photometry`; at its own pixels, for the star's sake.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, of shape (ny, nx).
+    star : (float, float, float)
+        Right ascension and declination (degrees) of the star, and the radius (arcsec) within which
+        pixels are fitted.
+    name : str, optional
+        What the results call the image. By default (None) the stem of its file.
+    **options
+        For `fit_image_photometry` and, where it takes them too, `fit_star_photometry`.
+
+    Returns
+    -------
+    image_fit : FittedImagePhotometry
+        What `fit_image_photometry` finds.
+    star_fit : FittedStarPhotometry
+        What `fit_star_photometry` finds.
+
+    Raises
+    ------
+    UserError
+        If one of the fits raises it: an image cannot be read, no pixels are left to fit, or an option
+        has an impossible value.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_and_star_photometry
+    >>> from astropy_imphot.simulation import CENTER, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    >>> star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    >>> fits = fit_image_and_star_photometry(field.hst, field.muse[0], star, regions="notstar")
+    >>> [fit.method for fit in fits]
+    ['image', 'stars']
+    """
+    reference = HstReference.of(hst)
+    image_fit = fit_image_photometry(reference, muse, star=star, name=name, **options)
+    common = {key: options[key] for key in fit_star_photometry.__kwdefaults__ if key in options}
+    return image_fit, fit_star_photometry(reference.source, muse, star, name=name, **common)
+
+
+def _hst_around_star(hst, star, muse):
+    """Return the HST image around the star, in fluxes per its own pixels."""
+    name, unit = source_name(hst, "the HST image"), muse.unit
+    if isinstance(hst, HstTemplate):
+        _warn_of_filter(name)
+        return hst.in_unit(unit).image()
+    ra, dec, radius = (float(number) for number in star)
+    center = SkyCoord(ra, dec, unit="deg")
+    around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * radius * u.arcsec)
+    grid = read_grid(hst)
+    if image_grids_aligned(grid, muse):
+        _warn_of_filter(name)
+    image = read_image(hst, footprint=around)
+    factor = flux_factor(grid.unit, grid.meta, unit, name)
+    if image.uncertainty is not None:
+        image.uncertainty = VarianceUncertainty(image.uncertainty.array * factor**2)
+    return CCDData(
+        image.data * factor, mask=image.mask, uncertainty=image.uncertainty, unit=unit, wcs=image.wcs
+    )
+
+
+def _warn_of_filter(name):
+    warnings.warn(
+        f"{name} was filtered for the MUSE grid, so that a star in it is no Moffat function: its scale is "
+        "several percent off; give the HST image at its own pixels.",
+        AstropyUserWarning,
+        stacklevel=5,
+    )
+
+
+def _fit_one(image, mask, start, held, taper, fitter):
+    if int((~mask).sum()) < LEAST_PIXELS:
+        raise UserError(
+            f"fewer than {LEAST_PIXELS} valid pixels around the star: give a larger radius or another star."
+        )
+    weights = pixel_weights(image, mask, taper)
+    model = _start(image, mask, start)
+    for key, value in held.items():
+        setattr(model, key, value)
+        model.fixed[key] = True
+    model, info = fit_pixels(model, image, mask, weights, fitter)
+    quality = statistics(model, image, mask, weights)
+    units = {"flux": image.unit, "bg": image.unit, "x_0": u.pix, "y_0": u.pix, "fwhm": u.pix}
+    y, x = pixel_coordinates(image.shape)
+    light = model(x, y)
+    rows, columns = (slice(used.min(), used.max() + 1) for used in np.nonzero(~mask))
+    return StarFit(
+        pixel_scale=float(np.mean(read_grid(image).pixel_scale)),
+        values=fitted_values(model, quality, units),
+        fitted_model=model,
+        data=CCDData(image.data, mask=mask, unit=image.unit, wcs=image.wcs)[rows, columns],
+        model=CCDData(light, mask=mask, unit=image.unit, wcs=image.wcs)[rows, columns],
+        weights=weights[rows, columns],
+        quality=quality,
+        n_evaluations=int(info.get("nfev", 0)),
+        converged=has_converged(info),
+        origin=(columns.start, rows.start),
+        wcs=image.wcs,
+        shape=image.shape,
+    )
+
+
+def _start(image, mask, start):
+    """Start at the brightest place, with the flux above the faintest pixels."""
+    from scipy.ndimage import uniform_filter
+
+    scale = float(np.mean(read_grid(image).pixel_scale))
+    values = image.data[~mask]
+    background = np.percentile(values, 20)
+    light = np.where(mask, 0, image.data - background)
+    y, x = np.unravel_index(uniform_filter(light, 3).argmax(), light.shape)
+    fwhm, beta = start
+    model = MoffatStar2D(
+        flux=max(light.sum(), np.ptp(values)), x_0=x, y_0=y, fwhm=fwhm / scale, beta=beta, bg=background
+    )
+    # The star is within its circle, and wider than nothing.
+    rows, columns = np.nonzero(~mask)
+    model.x_0.bounds = (columns.min(), columns.max())
+    model.y_0.bounds = (rows.min(), rows.max())
+    model.fwhm.bounds = (0.3, 2 * np.sqrt(len(rows) / np.pi))
+    return model
+
+
+def _held(hst_fit, image, fixed):
+    """Return the values of the MUSE star's parameters that fixed ones of the fit imply."""
+    grid = read_grid(image)
+    height, width = grid.pixel_scale
+    star = {key: value.value for key, value in hst_fit.values.items()}
+    x, y = grid.wcs.world_to_pixel(hst_fit.wcs.pixel_to_world(star["x_0"], star["y_0"]))
+    per_muse_pixel = height * width / hst_fit.pixel_scale**2
+    implied = {
+        "scale": ("flux", lambda value: value * star["flux"]),
+        "bg": ("bg", lambda value: value + star["bg"] * per_muse_pixel),
+        "dx": ("x_0", lambda value: float(x) + value / width),
+        "dy": ("y_0", lambda value: float(y) + value / height),
+        "fwhm": ("fwhm", lambda value: value / np.sqrt(height * width)),
+        "beta": ("beta", lambda value: value),
+    }
+    return {implied[key][0]: implied[key][1](value) for key, value in fixed.items()}
+
+
+def _result(hst_fit, muse_fit, fixed, name, options):
+    unit = muse_fit.data.unit
+    hst, muse = ({key: value.value for key, value in one.values.items()} for one in (hst_fit, muse_fit))
+    size = muse_fit.pixel_scale
+    area = (size / hst_fit.pixel_scale) ** 2
+    x, y = muse_fit.wcs.world_to_pixel(hst_fit.wcs.pixel_to_world(hst["x_0"], hst["y_0"]))
+    found = {
+        "scale": (muse["flux"] / hst["flux"], u.dimensionless_unscaled),
+        "bg": (muse["bg"] - hst["bg"] * area, unit),
+        "dx": ((muse["x_0"] - float(x)) * size, u.arcsec),
+        "dy": ((muse["y_0"] - float(y)) * size, u.arcsec),
+        "fwhm": (muse["fwhm"] * size, u.arcsec),
+        "beta": (muse["beta"], u.dimensionless_unscaled),
+    }
+    free = tuple(key for key in found if key not in fixed)
+    covariances = {
+        kind: _propagated(hst_fit, muse_fit, found["scale"][0], hst["flux"], area, kind)
+        for kind in ("covariance", "naive_covariance")
+    }
+    used = np.array([key in free for key in found])
+    errors = dict(zip(found, np.sqrt(np.diag(covariances["covariance"])), strict=True))
+    values = {
+        key: FittedValue(float(value), float(errors[key]) if key in free else 0.0, key in fixed, unit)
+        for key, (value, unit) in found.items()
+    }
+    offsets = np.where(np.outer(used, used), covariances["covariance"], 0)[2:4, 2:4]
+    values |= sky_offsets(values["dx"], values["dy"], offsets, muse_fit.wcs, muse_fit.shape)
+    for instrument, fit in (("muse", muse_fit), ("hst", hst_fit)):
+        values |= fit.sky_values(instrument)
+    quality = muse_fit.quality
+    covariance = covariances["covariance"][np.ix_(used, used)]
+    converged = muse_fit.converged and hst_fit.converged
+    flags = basic_flags(
+        values,
+        free,
+        covariance,
+        converged=converged,
+        bounded=at_bound(muse_fit.fitted_model) or at_bound(hst_fit.fitted_model),
+        n_pixels=muse_fit.quality.n_pixels,
+    )
+    return FittedStarPhotometry(
+        name=name,
+        method="stars",
+        values=values,
+        covariance=covariance,
+        naive_covariance=covariances["naive_covariance"][np.ix_(used, used)],
+        free=free,
+        rms_error=quality.rms_error,
+        rchi=quality.rchi,
+        n_pixels=quality.n_pixels,
+        n_evaluations=muse_fit.n_evaluations + hst_fit.n_evaluations,
+        converged=converged,
+        flags=flags,
+        options=options,
+        hst_fit=hst_fit,
+        muse_fit=muse_fit,
+    )
+
+
+def _propagated(hst_fit, muse_fit, scale, hst_flux, area, kind):
+    """Return the covariance of scale, bg, dx, dy, fwhm and beta from those of the two fits."""
+    size = muse_fit.pixel_scale
+    keys = ("flux", "x_0", "y_0", "fwhm", "beta", "bg")
+    per_muse = np.zeros((6, 6))
+    for row, column, derivative in (
+        (0, "flux", 1 / hst_flux),
+        (1, "bg", 1),
+        (2, "x_0", size),
+        (3, "y_0", size),
+        (4, "fwhm", size),
+        (5, "beta", 1),
+    ):
+        per_muse[row, keys.index(column)] = derivative
+    per_hst = np.zeros((6, 6))
+    per_hst[0, 0] = -scale / hst_flux
+    per_hst[1, 5] = -area
+    per_hst[2:4, 1:3] = -size * _pixels_per_pixel(hst_fit, muse_fit.wcs)
+    return sum(
+        matrix @ fit.full_covariance(keys, kind) @ matrix.T
+        for matrix, fit in ((per_muse, muse_fit), (per_hst, hst_fit))
+    )
+
+
+def _pixels_per_pixel(hst_fit, wcs):
+    """Return how MUSE's pixel coordinates x and y change with HST's, at the star."""
+    x, y = hst_fit.values["x_0"].value, hst_fit.values["y_0"].value
+    sky = hst_fit.wcs.pixel_to_world(x + np.array([0.5, -0.5, 0, 0]), y + np.array([0, 0, 0.5, -0.5]))
+    there = np.array(wcs.world_to_pixel(sky))
+    return np.column_stack([there[:, 0] - there[:, 1], there[:, 2] - there[:, 3]])

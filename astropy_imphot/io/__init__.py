@@ -1,0 +1,1 @@
+"""Files: FITS layouts, headers, grids, and errors."""

@@ -1,0 +1,349 @@
+"""Files opened with clear errors, and written whole or not at all."""
+
+import gzip
+import mmap
+import shutil
+import warnings
+import zlib
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from astropy.io import fits
+
+from astropy_imphot.io.errors import UserError
+
+__all__ = [
+    "atomic_folder",
+    "atomic_write",
+    "drop_pages",
+    "naming",
+    "opened",
+    "refuse_existing",
+    "short_name",
+    "source_name",
+]
+
+
+READ_BYTES = 1 << 24
+
+
+def source_name(source, default="the image"):
+    """
+    Return what messages and tables call an input.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        What a function was given.
+    default : str
+        The name of an input that has none.
+
+    Returns
+    -------
+    str
+        A path as it was given, the path of the file behind an HDUList, or ``default``.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.files import source_name
+    >>> source_name("exposures/E1.fits")
+    'exposures/E1.fits'
+    """
+    if isinstance(source, (str, Path)):
+        return str(source)
+    if isinstance(source, fits.HDUList):
+        return source.filename() or default
+    return default
+
+
+def short_name(source):
+    """
+    Return what results call an input.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        What a function was given.
+
+    Returns
+    -------
+    str
+        The stem of the file's name.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.files import short_name
+    >>> short_name("exposures/E1.fits")
+    'E1'
+    """
+    name = Path(source_name(source, "MUSE image")).name
+    return Path(name.removesuffix(".gz")).stem
+
+
+@contextmanager
+def naming(*sources):
+    """
+    Make sure that an error names one of the inputs that it is about.
+
+    Parameters
+    ----------
+    *sources
+        What a function was given; an error that names none of them is put down to the
+        first.
+
+    Raises
+    ------
+    UserError
+        Any that is raised within, with a name.
+
+    Examples
+    --------
+    >>> from astropy_imphot import UserError
+    >>> from astropy_imphot.io.files import naming
+    >>> with naming("E1.fits"):
+    ...     raise UserError("every pixel is masked.")
+    Traceback (most recent call last):
+        ...
+    astropy_imphot.io.errors.UserError: E1.fits: every pixel is masked.
+    """
+    try:
+        yield
+    except UserError as error:
+        names = [source_name(source, "") for source in sources]
+        if not names[0] or any(name and name in str(error) for name in names):
+            raise
+        raise UserError(f"{names[0]}: {error}") from error
+
+
+def drop_pages(array):
+    """
+    Let go of the memory of a mapped file, which keeps all that was read of it.
+
+    Parameters
+    ----------
+    array : array
+        An array that is mapped from a file, and was not changed: it is read again from there.
+        Nothing is done if it is not mapped, or the system cannot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.files import drop_pages
+    >>> fits.writeto("ones.fits", np.ones((5, 7)))
+    >>> with fits.open("ones.fits") as hdus:
+    ...     total = hdus[0].data.sum()
+    ...     drop_pages(hdus[0].data)
+    ...     bool(hdus[0].data.sum() == total)
+    True
+    """
+    owner = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def opened(source):
+    """
+    Open an input as an HDUList.
+
+    Parameters
+    ----------
+    source : str, path, HDU or HDUList
+        What a public function was given.
+
+    Yields
+    ------
+    `~astropy.io.fits.HDUList`
+        Closed afterwards where it was opened here.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is not a whole FITS file.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.files import opened
+    >>> with opened(fits.PrimaryHDU()) as hdus:
+    ...     len(hdus)
+    1
+    """
+    if isinstance(source, fits.HDUList):
+        context = nullcontext(source)
+    elif isinstance(source, (str, Path)):
+        context = _open_file(source)
+    elif isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        context = nullcontext([source])
+    else:
+        raise UserError(
+            f"an image can be given as a path, HDU, HDUList or CCDData, not as a {type(source).__name__}."
+        )
+    with context as hdus:
+        try:
+            yield hdus
+        except (EOFError, zlib.error) as error:
+            raise UserError(_truncated(source)) from error
+        except (OSError, TypeError, ValueError) as error:
+            if any(word in str(error) for word in ("mmap length", "buffer is too small", "truncated")):
+                raise UserError(_truncated(source)) from error
+            raise
+
+
+def _open_file(path):
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist: check the name.")
+    try:
+        if str(path).endswith(".gz"):
+            # astropy leaves out, silently, the extensions behind a break.
+            with gzip.open(path) as stream:
+                while stream.read(READ_BYTES):
+                    pass
+        # Not made errors, which would leave the file open.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            hdus = fits.open(path)
+            # A file that ends early is found here, not in the middle of a long run.
+            place = hdus[len(hdus) - 1].fileinfo()
+    except (EOFError, zlib.error) as error:
+        raise UserError(_truncated(path)) from error
+    except OSError as error:
+        raise UserError(f"{path} is not a FITS file that can be read: check or download it again.") from error
+    told = [str(warning.message) for warning in caught]
+    if any("truncated" in text for text in told) or _breaks_off(place):
+        hdus.close()
+        raise UserError(_truncated(path))
+    for warning, text in zip(caught, told, strict=True):
+        if "extra bytes after the last HDU" not in text:
+            warnings.warn(warning.message, stacklevel=5)
+    return hdus
+
+
+def _breaks_off(place):
+    """Tell whether another extension's header, which is not whole, follows the last HDU."""
+    place["file"].seek(place["datLoc"] + place["datSpan"])
+    return place["file"].read(8) == b"XTENSION"
+
+
+def _truncated(source):
+    return f"{source_name(source)} ends before its data do: copy or download the file again."
+
+
+def refuse_existing(path, overwrite):
+    """
+    Raise a `UserError` if a file to be written exists and may not be replaced.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+    overwrite : bool
+        Whether it may be replaced.
+
+    Raises
+    ------
+    UserError
+        If it exists and ``overwrite`` is False.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.files import refuse_existing
+    >>> refuse_existing("no_such_file.fits", overwrite=False)
+    """
+    if Path(path).exists() and not overwrite:
+        raise UserError(f"{path} exists: use --overwrite (overwrite=True) to replace it.")
+
+
+@contextmanager
+def atomic_write(path, overwrite=False):
+    """
+    Give a temporary name that becomes ``path`` if all goes well.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+    overwrite : bool
+        Replace an existing file (default: False).
+
+    Yields
+    ------
+    `~pathlib.Path`
+        A name in the same folder with the same suffix, to be written by the caller.
+
+    Raises
+    ------
+    UserError
+        If the file exists and ``overwrite`` is False, or it cannot be written.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.files import atomic_write
+    >>> with atomic_write("notes.txt", overwrite=True) as temporary:
+    ...     _ = temporary.write_text("whole or not at all")
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}.")
+    temporary = path.with_name(f".partial-{path.name}")
+    try:
+        # What a killed run may have left.
+        temporary.unlink(missing_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path):
+    """
+    Give a temporary folder that becomes ``path``, with all that is in it, if all goes well.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder to be written; one of that name is replaced.
+
+    Yields
+    ------
+    `~pathlib.Path`
+        A new folder beside it, for the caller to fill.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astropy_imphot.io.files import atomic_folder
+    >>> with atomic_folder("E1") as folder:
+    ...     _ = (folder / "notes.txt").write_text("whole or not at all")
+    >>> Path("E1", "notes.txt").read_text()
+    'whole or not at all'
+    """
+    path = Path(path)
+    # Two processes may write it at a time, where one was thought to be dead.
+    temporary = path.with_name(f".partial-{path.name}-{uuid4().hex}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            old = temporary.with_name(temporary.name + "-old")
+            path.replace(old)
+            shutil.rmtree(old, ignore_errors=True)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

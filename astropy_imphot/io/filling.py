@@ -1,0 +1,31 @@
+"""Images without holes, for what needs a number in every pixel."""
+
+import numpy as np
+
+__all__ = ["filled"]
+
+
+def filled(data, valid):
+    """
+    Return an image with the sky's level where it is not valid.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image.
+    valid : bool array of that shape
+        Some of its pixels at least.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        The image, with the median of the valid pixels in the others; itself if all are valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.io.filling import filled
+    >>> filled(np.array([[1.0, 2.0, 3.0, np.nan]]), np.array([[True, True, True, False]]))
+    array([[1., 2., 3., 2.]])
+    """
+    return data if valid.all() else np.where(valid, data, np.median(data[valid]))

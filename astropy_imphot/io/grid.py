@@ -1,0 +1,140 @@
+"""The pixels of an image on the sky, without their values."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import NDData
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.io.headers import header_wcs, merged_header, parse_unit
+from astropy_imphot.io.layout import science_hdu
+
+__all__ = ["Grid", "image_grids_aligned", "read_grid"]
+
+# Two grids are the same if no pixel is further off than this, in pixels.
+GRID_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """
+    The pixels of an image or of a cube's planes, without their values.
+
+    Attributes
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial, of two axes.
+    shape : (int, int)
+        (ny, nx).
+    unit : `~astropy.units.UnitBase`
+        The unit of the values, dimensionless where it is not known.
+    meta : `~astropy.io.fits.Header` or dict
+        The header.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.grid import read_grid
+    >>> hdu = fits.ImageHDU(np.ones((5, 7)))
+    >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=-5e-5, CDELT2=5e-5)
+    >>> [round(size, 3) for size in read_grid(hdu).pixel_scale]
+    [0.18, 0.18]
+    """
+
+    wcs: WCS
+    shape: tuple
+    unit: u.UnitBase
+    meta: object
+
+    @property
+    def pixel_scale(self):
+        """Height and width of a pixel, arcsec."""
+        width, height = proj_plane_pixel_scales(self.wcs) * u.deg.to(u.arcsec)
+        return float(height), float(width)
+
+
+def read_grid(source):
+    """
+    Read where the pixels of an image, or of a cube's planes, are on the sky.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        An image or a cube, of which only the header is read.
+
+    Returns
+    -------
+    Grid
+        Its pixels.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated, not FITS, or has no image or cube with a
+        celestial WCS.
+
+    Examples
+    --------
+    See `~astropy_imphot.io.grid.Grid`.
+    """
+    if isinstance(source, Grid):
+        return source
+    if isinstance(source, NDData):
+        unit = source.unit if source.unit is not None else u.dimensionless_unscaled
+        if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
+            raise UserError("the image has no celestial WCS: set its wcs attribute.")
+        return Grid(source.wcs.celestial, source.data.shape[-2:], unit, source.meta)
+    with opened(source) as hdus:
+        name = source_name(source)
+        science = science_hdu(hdus, name)
+        return Grid(
+            header_wcs(science.header, hdus, name).celestial,
+            science.shape[-2:],
+            parse_unit(science.header.get("BUNIT"), name),
+            merged_header(hdus, science),
+        )
+
+
+def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
+    """
+    Tell whether two images have the same pixels on the sky.
+
+    Parameters
+    ----------
+    image_1, image_2 : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        Images or cubes, of which only the headers are read.
+    tolerance : float
+        How far pixels may be apart (default: 0.01 pixel).
+
+    Returns
+    -------
+    bool
+        True if they have the same shape (ny, nx) and their corners are at the same
+        places on the sky.
+
+    Raises
+    ------
+    UserError
+        If either cannot be read or has no celestial WCS.
+
+    Examples
+    --------
+    >>> from astropy_imphot import image_grids_aligned
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> image_grids_aligned(sky_grid((50, 60)), sky_grid((50, 60)))
+    True
+    >>> image_grids_aligned(sky_grid((50, 60)), sky_grid((50, 60), rotation=1.0))
+    False
+    """
+    grid_1, grid_2 = read_grid(image_1), read_grid(image_2)
+    if grid_1.shape != grid_2.shape:
+        return False
+    ny, nx = grid_1.shape
+    x, y = np.array([0, nx - 1, 0, nx - 1]), np.array([0, 0, ny - 1, ny - 1])
+    x_2, y_2 = grid_2.wcs.world_to_pixel(grid_1.wcs.pixel_to_world(x, y))
+    return bool(np.all(np.hypot(x_2 - x, y_2 - y) < tolerance))

@@ -1,0 +1,181 @@
+"""What FITS headers say about an image: its unit, its WCS and the observation."""
+
+import re
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS, FITSFixedWarning
+
+from astropy_imphot.io.errors import UserError
+
+__all__ = [
+    "NO_OVERLAP",
+    "enclosing_slices",
+    "header_wcs",
+    "merged_header",
+    "parse_unit",
+    "unit_string",
+    "without_structure",
+]
+
+NO_OVERLAP = "{name} does not overlap the MUSE field on the sky: give an image that does."
+
+# Spellings that HST's calibration software and mission archives write into BUNIT, which
+# are not FITS units.
+UNIT_WORDS = {
+    "electron": "electron",
+    "electrons": "electron",
+    "adu": "adu",
+    "counts": "ct",
+    "count": "ct",
+    "cps": "ct/s",
+    "dn": "DN",
+    "sec": "s",
+    "s": "s",
+}
+
+# Keywords of the observation, which extensions may have in a form of their own.
+PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
+
+# Keywords that describe the array they came with, and are made anew with every array.
+STRUCTURE_KEYWORDS = re.compile(
+    r"SIMPLE|BITPIX|NAXIS\d*|EXTEND|XTENSION|PCOUNT|GCOUNT|EXTNAME|EXTVER|BSCALE|BZERO"
+    r"|BUNIT|CHECKSUM|DATASUM|INHERIT|SCIDATA|ERRDATA|HDUCLAS\d|HDUCLASS|HDUDOC|HDUVERS|QUALDATA"
+    r"|WCSAXES|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC)\d_\d|LONPOLE|LATPOLE|RADESYS|END"
+)
+
+
+def unit_string(unit):
+    """
+    Return a unit as BUNIT holds it.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.UnitBase`
+        The unit.
+
+    Returns
+    -------
+    str
+        In the FITS standard's form where it has one.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.io.headers import unit_string
+    >>> unit_string(1e-20 * u.erg)
+    '10**-20 erg'
+    """
+    unit = u.Unit(unit)
+    try:
+        return unit.to_string("fits")
+    except ValueError:
+        return unit.to_string()
+
+
+def parse_unit(text, name="the image"):
+    """Return the unit of a BUNIT, dimensionless if there is none that can be understood."""
+    if text is None:
+        return u.dimensionless_unscaled
+    words = re.sub(
+        r"[A-Za-z]+",
+        lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
+        re.sub(r"/A(ng)?$", "/Angstrom", str(text).strip()).replace("e-/", "electron/"),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        unit = u.Unit(words, parse_strict="silent")
+    if isinstance(unit, u.UnrecognizedUnit):
+        warnings.warn(
+            f"{name} has the unit {text!r}, which is not understood and ignored.",
+            AstropyUserWarning,
+            stacklevel=4,
+        )
+        return u.dimensionless_unscaled
+    return unit
+
+
+def merged_header(hdus, science):
+    """Return the science image's header with the cards that only the primary header has."""
+    header = science.header.copy()
+    primary = hdus[0].header
+    if primary is not science.header:
+        header.extend(primary.cards, unique=True, strip=False)
+        # The observation's keywords, where both have them, are the primary header's.
+        header.update({key: primary[key] for key in PRIMARY_KEYWORDS if key in primary})
+    return header
+
+
+def header_wcs(header, hdus, name):
+    """Return a header's WCS, or raise a `UserError` that names the file if it is not celestial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+    if not wcs.has_celestial:
+        raise UserError(f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
+    return wcs
+
+
+def without_structure(meta):
+    """Return the cards of a header that do not describe its array: what a new file may keep."""
+    header = fits.Header()
+    cards = meta.cards if isinstance(meta, fits.Header) else meta.items()
+    for card in cards:
+        if STRUCTURE_KEYWORDS.fullmatch(str(card[0])):
+            continue
+        try:
+            header.append(card, end=True)
+        except ValueError:
+            # What a dict may hold, and a header cannot.
+            continue
+    return header
+
+
+def enclosing_slices(footprint, wcs, shape, name):
+    """
+    Return the rectangle of pixels that encloses positions on the sky.
+
+    Parameters
+    ----------
+    footprint : `~astropy.coordinates.SkyCoord`
+        The positions.
+    wcs : `~astropy.wcs.WCS`
+        The image's.
+    shape : (int, int)
+        Its (ny, nx).
+    name : str
+        What an error calls it.
+
+    Returns
+    -------
+    (slice, slice)
+        Of its rows and columns.
+
+    Raises
+    ------
+    UserError
+        If fewer than 2 x 2 pixels are left.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.headers import enclosing_slices
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> grid = sky_grid((50, 60))
+    >>> enclosing_slices(grid.wcs.pixel_to_world([10.2, 19.9], [4.5, 7.1]), grid.wcs, grid.shape, "h.fits")
+    (slice(4, 9, None), slice(10, 21, None))
+    """
+    x, y = wcs.world_to_pixel(footprint)
+    slices = []
+    for pixels, size in ((y, shape[0]), (x, shape[1])):
+        if not np.all(np.isfinite(pixels)):
+            size = 0
+            pixels = np.zeros(1)
+        start = max(0, int(np.floor(pixels.min())))
+        stop = min(size, int(np.ceil(pixels.max())) + 1)
+        if stop - start < 2:
+            raise UserError(NO_OVERLAP.format(name=name))
+        slices.append(slice(start, stop))
+    return tuple(slices)

@@ -1,0 +1,278 @@
+"""
+FITS files to CCDData and cubes, and back.
+
+This is the only module that reads and writes images and cubes, so the file layouts of
+MUSE (DATA, STAT, DQ), of HST (SCI, WHT or ERR, DQ) and of plain images are known here
+and nowhere else.
+"""
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData, NDData, VarianceUncertainty
+
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write, opened, source_name
+from astropy_imphot.io.headers import (
+    enclosing_slices,
+    header_wcs,
+    merged_header,
+    parse_unit,
+    unit_string,
+    without_structure,
+)
+from astropy_imphot.io.layout import companion_hdus, science_hdu
+
+__all__ = ["read_cube", "read_header", "read_image", "write_image"]
+
+
+def read_image(source, *, footprint=None):
+    """
+    Read an image with its unit, variance, mask, WCS and header.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The image. In a file, the extension DATA or SCI is read, or else the first
+        image. STAT (variances), ERR (standard deviations), DQ (not 0 where a pixel is
+        bad) and WHT (0 where a pixel was not observed; without STAT and ERR, 1/WHT are the
+        variances, up to a factor) are used where they are present.
+    footprint : `~astropy.coordinates.SkyCoord`, optional
+        Read only the rectangle of pixels that encloses these positions. By default
+        (None) the whole image is read.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        ``data`` of shape (ny, nx); ``mask``, a bool array of that shape or None; ``uncertainty``, a
+        `~astropy.nddata.VarianceUncertainty` or None; ``unit`` (dimensionless where the
+        header has none that can be understood); ``wcs``, celestial; ``meta``, the primary header and the
+        image's in one.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated, not FITS, or has no image with a celestial
+        WCS, or if ``footprint`` does not touch the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot import read_image
+    >>> hdu = fits.ImageHDU(np.ones((5, 7), dtype="f4"))
+    >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=-5e-5, CDELT2=5e-5,
+    ...                   BUNIT="ELECTRONS/S")
+    >>> image = read_image(hdu)
+    >>> image.shape, str(image.unit)
+    ((5, 7), 'electron / s')
+    """
+    if isinstance(source, NDData):
+        return _from_nddata(source, footprint)
+    with opened(source) as hdus:
+        name = source_name(source)
+        science = science_hdu(hdus, name, naxis=2)
+        header = merged_header(hdus, science)
+        wcs = header_wcs(science.header, hdus, name).celestial
+        cut = (slice(None), slice(None))
+        if footprint is not None:
+            cut = enclosing_slices(footprint, wcs, science.shape, name)
+            wcs = wcs[cut]
+        data = _pixels(science, cut)
+        mask = ~np.isfinite(data)
+        variance = weight = None
+        for extension in companion_hdus(hdus, science):
+            pixels = _pixels(extension, cut)
+            if extension.name == "STAT":
+                variance = pixels
+            elif extension.name == "ERR":
+                variance = pixels**2
+            elif extension.name == "DQ":
+                mask |= pixels != 0
+            elif extension.name == "WHT":
+                mask |= ~(pixels > 0)
+                weight = pixels
+    if variance is None and weight is not None:
+        variance = np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
+    return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT"), name), wcs, header)
+
+
+def read_header(source):
+    """
+    Read the primary header and the image's in one.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        An image or a cube.
+
+    Returns
+    -------
+    `~astropy.io.fits.Header` or dict
+        The image's header with the cards that only the primary header has.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated, not FITS, or has no image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.images import read_header
+    >>> hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((5, 7)))])
+    >>> hdus[0].header["FILTER"] = "F606W"
+    >>> read_header(hdus)["FILTER"]
+    'F606W'
+    """
+    if isinstance(source, NDData):
+        return source.meta
+    with opened(source) as hdus:
+        return merged_header(hdus, science_hdu(hdus, source_name(source)))
+
+
+def read_cube(source):
+    """
+    Open a cube without reading its voxels.
+
+    Parameters
+    ----------
+    source : str, path, HDUList or `~astropy.nddata.NDData`
+        The cube; in a file, its extension DATA or the first image, with STAT and DQ
+        where they are present.
+
+    Returns
+    -------
+    `~astropy.nddata.NDData`
+        ``data`` of shape (nz, ny, nx), mapped from the file, as are ``uncertainty``
+        (variances) and ``mask`` (not 0 where a voxel is bad), which are None if the
+        file has none; ``unit``, ``wcs`` (three axes) and ``meta`` as for `read_image`.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated, not FITS, or has no cube with a WCS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot import read_cube
+    >>> hdu = fits.ImageHDU(np.ones((4, 5, 7), dtype="f4"), name="DATA")
+    >>> hdu.header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CTYPE3="AWAV",
+    ...                   CUNIT3="Angstrom", CRVAL3=4750.0, CD3_3=1.25)
+    >>> read_cube(fits.HDUList([fits.PrimaryHDU(), hdu])).data.shape
+    (4, 5, 7)
+    """
+    if isinstance(source, NDData):
+        if np.ndim(source.data) != 3 or source.wcs is None:
+            raise UserError("a cube needs three axes and a WCS; this input has not both.")
+        return source
+    with opened(source) as hdus:
+        name = source_name(source)
+        science = science_hdu(hdus, name, naxis=3)
+        wcs = header_wcs(science.header, hdus, name)
+        if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
+            raise UserError(f"{name} has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+        companions = {hdu.name: hdu.data for hdu in companion_hdus(hdus, science)}
+        variance = companions.get("STAT")
+        return NDData(
+            science.data,
+            # Not every cube's STAT has the square of DATA's unit in its header, though
+            # it always has it in its pixels.
+            uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
+            mask=companions.get("DQ"),
+            unit=parse_unit(science.header.get("BUNIT"), name),
+            wcs=wcs,
+            meta=merged_header(hdus, science),
+        )
+
+
+def write_image(image, path, *, overwrite=False, extensions=()):
+    """
+    Write an image in MUSE's layout: a header, then DATA, STAT and DQ.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx). STAT and DQ are written if it has variances and
+        masked pixels.
+    path : str or path
+        The file to write.
+    overwrite : bool
+        Replace an existing file (default: False).
+    extensions : sequence of HDUs
+        Written after the image's own (default: none).
+
+    Raises
+    ------
+    UserError
+        If the file exists and ``overwrite`` is False, or it cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData
+    >>> from astropy_imphot import write_image
+    >>> write_image(CCDData(np.ones((5, 7)), unit="ct"), "/no/such/folder/image.fits")
+    Traceback (most recent call last):
+        ...
+    astropy_imphot.io.errors.UserError: /no/such/folder/image.fits cannot be written: there is no folder /no/such/folder.
+    """  # noqa: E501
+    hdus = fits.HDUList([fits.PrimaryHDU(header=without_structure(image.meta))])
+    wcs_header = fits.Header() if image.wcs is None else image.wcs.to_header()
+    for key in ("MJD-OBS", "DATE-OBS", "MJDREF"):
+        wcs_header.remove(key, ignore_missing=True)
+    hdus.append(fits.ImageHDU(image.data, header=wcs_header, name="DATA"))
+    hdus["DATA"].header["BUNIT"] = unit_string(image.unit)
+    if image.uncertainty is not None:
+        variance = image.uncertainty.represent_as(VarianceUncertainty)
+        hdus.append(fits.ImageHDU(variance.array, header=wcs_header, name="STAT"))
+        hdus["STAT"].header["BUNIT"] = unit_string(image.unit**2)
+    if image.mask is not None and np.any(image.mask):
+        hdus.append(fits.ImageHDU(image.mask.astype(np.uint8), header=wcs_header, name="DQ"))
+    hdus.extend(extensions)
+    with atomic_write(path, overwrite) as temporary:
+        hdus.writeto(temporary)
+
+
+def _pixels(hdu, cut):
+    # Of a file that is mapped into memory, only what the cut touches is read.
+    pixels = np.asarray(hdu.data[cut])
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _ccddata(data, mask, variance, unit, wcs, header):
+    if variance is not None:
+        # A variance of 0, or none at all, would be an infinite weight.
+        mask |= ~(np.isfinite(variance) & (variance > 0))
+    return CCDData(
+        data,
+        mask=mask if mask.any() else None,
+        uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
+        unit=unit,
+        wcs=wcs,
+        meta=header,
+    )
+
+
+def _from_nddata(image, footprint):
+    if np.ndim(image.data) != 2:
+        raise UserError(f"an image needs two axes, not {np.ndim(image.data)}.")
+    wcs = image.wcs
+    if wcs is None or not getattr(wcs, "has_celestial", False):
+        raise UserError("the image has no celestial WCS: set its wcs attribute.")
+    cut = (slice(None), slice(None))
+    if footprint is not None:
+        cut = enclosing_slices(footprint, wcs, image.data.shape, "the image")
+        wcs = wcs[cut]
+    data = image.data[cut]
+    mask = ~np.isfinite(data)
+    if image.mask is not None:
+        mask |= np.broadcast_to(image.mask, image.data.shape)[cut] != 0
+    variance = None
+    if image.uncertainty is not None:
+        variance = image.uncertainty.represent_as(VarianceUncertainty).array[cut]
+    unit = image.unit if image.unit is not None else u.dimensionless_unscaled
+    return _ccddata(data, mask, variance, unit, wcs, image.meta)

@@ -1,0 +1,67 @@
+"""Which extensions of a FITS file are the image, its variance and its mask."""
+
+from astropy_imphot.io.errors import UserError
+
+__all__ = ["companion_hdus", "science_hdu"]
+
+SCIENCE_NAMES = ("DATA", "SCI")
+
+
+def science_hdu(hdus, name, naxis=None):
+    """
+    Return the extension that holds the image or the cube.
+
+    Parameters
+    ----------
+    hdus : sequence of HDU
+        Of one file.
+    name : str
+        What errors call the file.
+    naxis : int, optional
+        How many axes the array has to have. By default (None) any number.
+
+    Returns
+    -------
+    HDU
+        DATA or SCI, or else the first that is an image.
+
+    Raises
+    ------
+    UserError
+        If there is no image, or it has another number of axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.layout import science_hdu
+    >>> hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.ones((2, 3)), name="SCI")]
+    >>> science_hdu(hdus, "X.fits").name
+    'SCI'
+    """
+    images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) > 0]
+    if not images:
+        raise UserError(f"{name} holds no image: give a file with an image in DATA, SCI or first.")
+    named = [hdu for hdu in images if hdu.name in SCIENCE_NAMES]
+    science = (named or images)[0]
+    found = science.header["NAXIS"]
+    if (naxis, found) == (2, 3):
+        raise UserError(
+            f"{name} holds a cube where an image is due: make an image of it with make_wideband_image."
+        )
+    if naxis not in (None, found):
+        raise UserError(f"{name} holds an array of {found} axes where {naxis} are due.")
+    return science
+
+
+def companion_hdus(hdus, science):
+    """Return the extensions that describe the same pixels as the science image."""
+    return [
+        hdu
+        for hdu in hdus
+        if hdu is not science
+        and hdu.is_image
+        and hdu.shape == science.shape
+        and hdu.ver == science.ver
+        and hdu.name in ("STAT", "ERR", "DQ", "WHT")
+    ]

@@ -1,0 +1,1 @@
+"""Masks and regions: which pixels are fitted."""

@@ -1,0 +1,157 @@
+"""Region files of ds9, by the regions package: what they include and exclude."""
+
+import re
+import warnings
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from astropy_imphot.io.errors import UserError
+
+__all__ = ["read_regions", "regions_mask"]
+
+# Coordinate frames that a ds9 region file can name; without any it is in pixels. The
+# regions package does not know ds9's "physical", which is "image" in images that were not cut.
+DS9_FRAMES = "image|physical|fk4|fk5|b1950|j2000|icrs|galactic|ecliptic"
+ANY_FRAME = rf"(?im)(^|;)\s*({DS9_FRAMES})\s*(;|#|$)"
+PHYSICAL_FRAME = r"(?im)((?:^|;)\s*)physical(?=\s*(?:;|#|$))"
+
+
+def read_regions(source):
+    """
+    Read regions in ds9's format.
+
+    Parameters
+    ----------
+    source : str, path, sequence of str, or `~regions.Regions`
+        A file's name, or its lines.
+
+    Returns
+    -------
+    `~regions.Regions`
+        The regions; those with a leading minus have ``meta["include"]`` 0. Coordinates
+        of a file that names no frame are pixels. ``physical`` is the same as ``image``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, or nothing in it can be used.
+
+    Warns
+    -----
+    AstropyUserWarning
+        For every shape that cannot be used, by its name.
+
+    Examples
+    --------
+    >>> from astropy_imphot.masking.ds9regions import read_regions
+    >>> regions = read_regions(["image", "circle(10, 20, 3)", "-box(5, 6, 2, 2, 30)"])
+    >>> [region.meta["include"] for region in regions]
+    [1, 0]
+    """
+    from regions import Regions
+
+    if isinstance(source, Regions):
+        return source
+    name = _regions_name(source)
+    lines = source
+    if isinstance(source, (str, Path)):
+        if not Path(source).is_file():
+            raise UserError(f"{name} does not exist: check the name.")
+        try:
+            lines = Path(source).read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{name} cannot be read as text: save the regions again in ds9.") from error
+    text = re.sub(PHYSICAL_FRAME, r"\1image", "\n".join(lines))
+    if not re.search(ANY_FRAME, text):
+        text = "image\n" + text
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            regions = Regions.parse(text, format="ds9")
+        except (ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "a number is missing"
+            raise UserError(
+                f"{name} is not in ds9's region format ({reason}): correct or save it again."
+            ) from error
+    # What the parser leaves out, it says in warnings, which are passed on by name.
+    for warning in caught:
+        warnings.warn(f"{name}: {warning.message}", AstropyUserWarning, stacklevel=2)
+    if not len(regions):
+        raise UserError(f"{name} holds no usable region: give circles, ellipses, boxes or polygons.")
+    return regions
+
+
+def _regions_name(source):
+    return str(source) if isinstance(source, (str, Path)) else "the list of regions"
+
+
+def regions_mask(regions, wcs, shape):
+    """
+    Return what ds9 regions leave out.
+
+    Parameters
+    ----------
+    regions : str, path, sequence of str, or `~regions.Regions`
+        As for `read_regions`.
+    wcs : `~astropy.wcs.WCS`
+        Of the image.
+    shape : (int, int)
+        Its (ny, nx).
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True within every excluded region and, if there are included ones, outside all
+        of them. A pixel is within a region if its centre is.
+
+    Raises
+    ------
+    UserError
+        If no region can be used.
+
+    Examples
+    --------
+    >>> from astropy_imphot.masking.ds9regions import regions_mask
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> grid = sky_grid((50, 60))
+    >>> mask = regions_mask(["image", "-circle(10, 20, 3)"], grid.wcs, grid.shape)
+    >>> bool(mask[19, 9]), int(mask.sum())
+    (True, 25)
+    """
+    from regions import SkyRegion
+
+    usable = {True: [], False: []}
+    name = _regions_name(regions)
+    for region in read_regions(regions):
+        try:
+            # On the far side of the sky there are no pixels.
+            with np.errstate(invalid="ignore"):
+                pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
+            inside = pixel_region.to_mask(mode="center").to_image(shape)
+        except (NotImplementedError, ValueError):
+            warnings.warn(
+                f"{name}: a {type(region).__name__} encloses no pixels and is ignored.",
+                AstropyUserWarning,
+                stacklevel=2,
+            )
+            continue
+        inside = np.zeros(shape, dtype=bool) if inside is None else inside > 0
+        usable[bool(int(region.meta.get("include", True)))].append(inside)
+    if not any(usable.values()):
+        raise UserError(f"{name} encloses no area: give circles, ellipses, boxes or polygons.")
+    mask = np.any(usable[False], axis=0) if usable[False] else np.zeros(shape, dtype=bool)
+    return mask | ~np.any(usable[True], axis=0) if usable[True] else mask
+
+
+def _turned(region, wcs):
+    """Return a region in the image's frame, from whose axes its angle counts then."""
+    if not hasattr(region, "angle"):
+        return region
+    frame = wcs_to_celestial_frame(wcs)
+    north = region.center.directional_offset_by(0 * u.deg, 1 * u.arcsec).transform_to(frame)
+    center = region.center.transform_to(frame)
+    return region.copy(center=center, angle=region.angle + center.position_angle(north))

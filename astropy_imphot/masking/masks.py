@@ -1,0 +1,233 @@
+"""Stars, segments, regions and mask images: one boolean mask, True where a pixel is left out."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.nddata import NDData
+
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.masking.ds9regions import regions_mask
+
+__all__ = ["detected_objects", "exclusion_mask", "star_mask", "taper_weights"]
+
+# Detection of objects: standard deviations above the background, and connected pixels.
+SEGMENT_SIGMA = 2.0
+SEGMENT_PIXELS = 5
+
+# Objects are fitted with the light of their wings, this many pixels around them.
+SEGMENT_WIDENING = 5
+
+
+def star_mask(star, wcs, shape, name="the MUSE image"):
+    """
+    Return the pixels around a star.
+
+    Parameters
+    ----------
+    star : (float, float, float)
+        Right ascension and declination (degrees) and radius (arcsec).
+    wcs : `~astropy.wcs.WCS`
+        Of the image.
+    shape : (int, int)
+        Its (ny, nx).
+    name : str
+        What errors call the image (default: the MUSE image).
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True within the radius.
+
+    Raises
+    ------
+    UserError
+        If the star is outside the image, or its radius is not above 0.
+
+    Examples
+    --------
+    >>> from astropy_imphot.masking.masks import star_mask
+    >>> from astropy_imphot.simulation import CENTER, sky_grid
+    >>> grid = sky_grid((51, 61))
+    >>> inside = star_mask((CENTER.ra.deg, CENTER.dec.deg, 0.3), grid.wcs, grid.shape)
+    >>> int(inside.sum())
+    9
+    """
+    from regions import CircleSkyRegion
+
+    try:
+        ra, dec, radius = (float(number) for number in star)
+        position = SkyCoord(ra, dec, unit="deg")
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"star is {star}: give right ascension and declination (degrees) and radius (arcsec)."
+        ) from error
+    if not radius > 0:
+        raise UserError(f"the star's radius is {radius}: give more than 0 arcsec.")
+    x, y = wcs.world_to_pixel(position)
+    if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
+        raise UserError(f"the star at {ra}, {dec} is outside {name}: check its coordinates.")
+    inside = CircleSkyRegion(position, radius * u.arcsec).to_pixel(wcs).to_mask(mode="center").to_image(shape)
+    return inside > 0
+
+
+def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=None):
+    """
+    Combine all reasons to leave out a pixel.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx), with its own mask.
+    regions : str, path, sequence of str, or `~regions.Regions`, optional
+        ds9 regions; or ``"star"`` to keep only the pixels around the star, or
+        ``"notstar"`` to leave them out. By default (None) all of the image is kept.
+    star : (float, float, float), optional
+        As for `star_mask`. By default (None) there is no star.
+    segment : bool
+        Keep only the detected objects and their surroundings (default: False).
+    extramask : bool array of shape (ny, nx), str, path, HDU, HDUList or NDData, optional
+        A mask, or an image that is not 0 where a pixel is to be left out. By default (None) there is none.
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True where a pixel is left out.
+
+    Raises
+    ------
+    UserError
+        If no pixel remains, the star is missing or outside the image, or the mask has
+        another shape.
+
+    Examples
+    --------
+    >>> from astropy_imphot.masking.masks import exclusion_mask
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> muse = simulate_field(seed=1, size=10.0).muse[0]
+    >>> int(exclusion_mask(muse, regions=["image", "-circle(10, 20, 3)"]).sum())
+    25
+    """
+    mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask.copy()
+    if mask.all():
+        raise UserError("every pixel of the MUSE image is masked or not a number: check its mask.")
+    if isinstance(regions, str) and regions in ("star", "notstar"):
+        if star is None:
+            raise UserError(f"regions is {regions!r}, but there is no star: give star (--star).")
+        inside = star_mask(star, image.wcs, image.shape)
+        mask |= ~inside if regions == "star" else inside
+    elif regions is not None:
+        mask |= regions_mask(regions, image.wcs, image.shape)
+    if extramask is not None:
+        mask |= _extra_mask(extramask, image.shape)
+    if segment:
+        mask |= ~_objects(image, mask)
+    if mask.all():
+        raise UserError("no pixel of the MUSE image is left to fit: check the regions and masks.")
+    return mask
+
+
+def taper_weights(mask, taper):
+    """
+    Return weights that fall smoothly to 0 towards masked pixels.
+
+    Parameters
+    ----------
+    mask : bool array of shape (ny, nx)
+        True where a pixel is left out.
+    taper : float
+        Width of the transition, pixels; 0 for none.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        0 where masked, 1 from ``taper`` pixels on, half a cosine between.
+
+    Raises
+    ------
+    UserError
+        If ``taper`` is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.masking.masks import taper_weights
+    >>> taper_weights(np.array([[True, False, False, False]]), 2).round(2)
+    array([[0. , 0.5, 1. , 1. ]])
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if not taper >= 0:
+        raise UserError(f"taper is {taper}: give 0 or more pixels.")
+    if taper == 0 or not mask.any():
+        return np.where(mask, 0.0, 1.0)
+    distance = np.minimum(distance_transform_edt(~mask) / taper, 1)
+    return 0.5 - 0.5 * np.cos(np.pi * distance)
+
+
+def detected_objects(image, threshold, n_pixels):
+    """
+    Label the groups of pixels that are brighter than a threshold.
+
+    Parameters
+    ----------
+    image : array of shape (ny, nx)
+        The image, less its background.
+    threshold : float
+        Least value of a pixel, in the image's unit.
+    n_pixels : int
+        Least number of connected pixels.
+
+    Returns
+    -------
+    int array of shape (ny, nx)
+        0 where there is no object, 1 and more on the objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.masking.masks import detected_objects
+    >>> image = np.zeros((20, 20))
+    >>> image[3:6, 4:8] = image[10:13, 9:12] = 1
+    >>> int(detected_objects(image, 0.5, 5).max())
+    2
+    """
+    # Importing photutils.segmentation takes long, and not every fit needs it.
+    from photutils.segmentation import detect_sources
+    from photutils.utils.exceptions import NoDetectionsWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        found = detect_sources(image, threshold, n_pixels)
+    return np.zeros(image.shape, dtype=int) if found is None else found.data
+
+
+def _extra_mask(extramask, shape):
+    name = source_name(extramask, "the extra mask")
+    if isinstance(extramask, np.ndarray):
+        values = extramask
+    elif isinstance(extramask, NDData):
+        values = extramask.data
+    else:
+        with opened(extramask) as hdus:
+            values = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
+        if values is None:
+            raise UserError(f"{name} holds no image: give an image of the MUSE image's shape.")
+    if values.shape != shape:
+        raise UserError(f"{name} has the shape {values.shape}: it needs the MUSE image's, {shape}.")
+    return values != 0
+
+
+def _objects(image, mask):
+    """Return the pixels of detected objects and their surroundings."""
+    from astropy.stats import sigma_clipped_stats
+    from scipy.ndimage import binary_dilation
+
+    _, median, noise = sigma_clipped_stats(image.data, mask=mask)
+    light = np.where(mask, 0, image.data - median)
+    labels = detected_objects(light, SEGMENT_SIGMA * noise, SEGMENT_PIXELS)
+    if not labels.any():
+        raise UserError("no object was detected in the MUSE image: do not use segment (--segment).")
+    return binary_dilation(labels > 0, iterations=SEGMENT_WIDENING)

@@ -1,0 +1,1 @@
+"""Models of astropy.modeling: a convolved template, and a star."""

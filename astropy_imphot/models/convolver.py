@@ -1,0 +1,363 @@
+"""A template as MUSE sees it: convolved light, and its derivatives."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import fft, ndimage, special
+
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.models.places import Places
+from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies
+from astropy_imphot.psf.moffat import moffat_otf, moffat_otf_and_derivatives, moffat_wings
+from astropy_imphot.psf.spectra import refine_spectrum
+
+__all__ = ["NoiseProducts", "TemplateConvolver"]
+
+# Frequencies at which HST and a decimation window left less than this cannot be restored.
+LEAST_RESPONSE = 0.01
+
+# Samples per MUSE pixel and axis, and degree of the splines, for values between the pixels; and
+# what samples of such a B-spline are, at 0, 1 and 2 (Unser 1999, IEEE Signal Process. Mag. 16, 22).
+FINE = 5
+DEGREE = 5
+B_SPLINE = (66 / 120, 26 / 120, 1 / 120)
+
+# What is folded together, and kept, for fitters ask for all of it at the same parameters.
+FOLDED = (None, "dx", "dy")
+
+# What lies beyond the template is sky as a rule: it counts so much less than pixels
+# within it that were not observed.
+BEYOND_WEIGHT = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseProducts:
+    """
+    What white noise in a template, of variance 1 in the sum over a MUSE pixel, becomes.
+
+    Attributes
+    ----------
+    gram : array of shape (3, 3)
+        Mean products of the noise in the convolved light and its derivatives with respect to
+        fwhm and beta.
+    gradient : float
+        Mean square of its derivative with respect to dx, and to dy.
+    frequencies, power : arrays of shape (n,)
+        Its power spectrum: the part that each radial frequency (cycles/arcsec) has in the
+        variance.
+    pixel_scale : (float, float)
+        Height and width of a MUSE pixel, arcsec.
+    """
+
+    gram: np.ndarray
+    gradient: float
+    frequencies: np.ndarray
+    power: np.ndarray
+    pixel_scale: tuple
+
+    def autocorrelation(self, max_lag):
+        """Return the mean products of values up to max_lag pixels apart along each axis."""
+        lags = np.arange(-max_lag, max_lag + 1)
+        away = np.hypot(lags[:, np.newaxis] * self.pixel_scale[0], lags * self.pixel_scale[1])
+        return special.j0(2 * np.pi * away[..., np.newaxis] * self.frequencies) @ self.power
+
+
+class TemplateConvolver:
+    """
+    Convolves a template with a Moffat PSF, less the PSF of HST.
+
+    Parameters
+    ----------
+    template : `HstTemplate`
+        What HST saw.
+    hst_fwhm, hst_beta : float
+        The Moffat PSF of the HST image, fwhm in arcsec.
+    hst_psf : `HstPsf`, optional
+        The PSF of the HST image as an image, in the place of the Moffat function. By default (None)
+        it is the Moffat function.
+
+    Raises
+    ------
+    UserError
+        If ``hst_fwhm`` is negative or ``hst_beta`` is 1 or less.
+
+    Notes
+    -----
+    With F the Fourier transform, the light is F^-1[F[template] / window * OTF_muse /
+    OTF_hst * phase] at the centres of the MUSE pixels. Frequencies above MUSE's Nyquist
+    frequency appear at lower ones, as they do in MUSE images of a narrow PSF. The last
+    result is kept, for fitters ask for the model and then for its derivatives at the
+    same parameters.
+
+    Examples
+    --------
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.models.convolver import TemplateConvolver
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), 0.085, 1.6)
+    >>> convolver.light(convolver.places(5.0, 7.0), fwhm=0.7, beta=2.5).shape
+    ()
+    """
+
+    def __init__(self, template, hst_fwhm, hst_beta, hst_psf=None):
+        if not (hst_fwhm > 0 and 1 < hst_beta <= 100):
+            raise UserError(
+                f"the HST PSF has FWHM {hst_fwhm} and beta {hst_beta}: give hst_fwhm (arcsec) above "
+                "0 and hst_beta above 1 and up to 100."
+            )
+        self.template = template
+        self.hst_fwhm = hst_fwhm
+        self.hst_beta = hst_beta
+        self.hst_psf = hst_psf
+        self._last_images = (None, {})
+        self._last_places = (None, None, None)
+
+    def __deepcopy__(self, memo):
+        # Results depend on the arguments alone, so that copies of a model can share it.
+        return self
+
+    def __reduce__(self):
+        return type(self), (self.template, self.hst_fwhm, self.hst_beta, self.hst_psf)
+
+    def without_results(self):
+        """Return a convolver of the same arrays, from which nothing was computed yet."""
+        return type(self)(replace(self.template), self.hst_fwhm, self.hst_beta, self.hst_psf)
+
+    @property
+    def _aliases(self):
+        return self.template.aliases
+
+    @cached_property
+    def _window(self):
+        radius = np.hypot(self._aliases.fy, self._aliases.fx)
+        return decimation_window(self.template.window, radius, self.template.nyquist)
+
+    @cached_property
+    def _response(self):
+        """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
+        aliases = self._aliases
+        if self.hst_psf is None:
+            otf = aliases.radial(moffat_otf(aliases.table.nodes, self.hst_fwhm, self.hst_beta))
+        else:
+            otf = self.hst_psf.otf(aliases.fy, aliases.fx, self.template.hst_axes)
+        response = self._window * otf
+        return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
+
+    @cached_property
+    def _deconvolved(self):
+        """The template's spectrum without what HST and a decimation filter did to it."""
+        return self._aliases.split(self.template.spectrum) / self._response
+
+    def places(self, x, y):
+        """
+        Return where pixel coordinates are in the template.
+
+        Parameters
+        ----------
+        x, y : arrays
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+
+        Returns
+        -------
+        `~astropy_imphot.models.places.Places`
+            For `light`, which is then asked for several derivatives at the same places.
+        """
+        last_x, last_y, places = self._last_places
+        if not (np.array_equal(x, last_x) and np.array_equal(y, last_y)):
+            x, y = np.array(x, dtype=float), np.array(y, dtype=float)
+            places = Places.within(self.template, x, y)
+            self._last_places = (x, y, places)
+        return places
+
+    def light(self, places, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
+        """
+        Return the template as MUSE sees it, or a derivative of that.
+
+        Parameters
+        ----------
+        places : `~astropy_imphot.models.places.Places`
+            Where, from `places`.
+        derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
+            With respect to which parameter. By default (None) the light itself.
+        fwhm, beta : float
+            The MUSE PSF, fwhm in arcsec.
+        dx, dy : float
+            Shift along the pixel axes, arcsec (default: 0).
+        e1, e2 : float
+            Ellipticity of the MUSE PSF, as for `~astropy_imphot.psf.fourier.elliptical_radius` (default: 0).
+
+        Returns
+        -------
+        array
+            Flux per MUSE pixel, per arcsec for the derivatives in fwhm, dx and dy; 0
+            outside the template.
+        """
+        optics = (fwhm, beta, dx, dy, e1, e2)
+        if places.index is not None:
+            values = np.take(self._on_pixels(derivative, optics), places.index)
+        else:
+            # Band-limited images are interpolated to about 1e-6 of their range this way.
+            values = ndimage.map_coordinates(
+                self._spline(derivative, optics),
+                [FINE * places.y, FINE * places.x],
+                order=DEGREE,
+                prefilter=False,
+                mode="grid-wrap",
+            )
+        return values if places.inside is None else np.where(places.inside, values, 0)
+
+    def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+        """
+        Return the fraction of the kernel that lies on pixels that HST did not observe.
+
+        Parameters
+        ----------
+        fwhm, beta, dx, dy
+            As for `light`.
+
+        Returns
+        -------
+        array of shape ``template.grid_shape``
+            Fractions; sky beyond the template counts a fifth.
+        """
+        spectrum, radius, (fy, fx) = self._missing_spectrum
+        nodes = self._aliases.table.nodes
+        # A mask needs no more than linear interpolation.
+        otf = np.interp(radius, nodes, moffat_otf(nodes, fwhm, beta))
+        ny, nx = self.template.grid_shape
+        shifted = spectrum * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
+        return fft.irfft2(shifted, s=(2 * ny, 2 * nx))[:ny, :nx]
+
+    @cached_property
+    def _missing_spectrum(self):
+        """The transform of what was not observed in and around the template, and its frequencies."""
+        ny, nx = self.template.grid_shape
+        missing = self.template.missing_on_grid()
+        if missing is None:
+            missing = np.zeros((ny, nx))
+        padded = np.pad(missing, ((0, ny), (0, nx)), constant_values=BEYOND_WEIGHT)
+        both = frequencies(padded.shape, self.template.pixel_scale)
+        return fft.rfft2(padded), np.hypot(*both), both
+
+    def most_missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+        """
+        Return a limit of `missing` at the MUSE pixels, which takes no time.
+
+        Parameters
+        ----------
+        fwhm, beta, dx, dy
+            As for `light`.
+
+        Returns
+        -------
+        float
+            The limit; 1 if the template has unobserved samples.
+        """
+        if self.template.missing is not None:
+            return 1.0
+        edges = [
+            min(before, length - size - before) * scale - abs(shift)
+            for before, length, size, scale, shift in zip(
+                self.template.margin,
+                self.template.grid_shape,
+                self.template.muse_shape,
+                self.template.pixel_scale,
+                (dy, dx),
+                strict=True,
+            )
+        ]
+        return BEYOND_WEIGHT * moffat_wings(max(min(edges), 0), fwhm, beta)
+
+    def noise_products(self, *, fwhm, beta):
+        """
+        Return mean products of what white noise in the template becomes in the light.
+
+        Parameters
+        ----------
+        fwhm, beta : float
+            The MUSE PSF, fwhm in arcsec.
+
+        Returns
+        -------
+        NoiseProducts
+            For noise of variance 1 in the sum over a MUSE pixel.
+        """
+        nodes = self._aliases.table.nodes
+        terms = moffat_otf_and_derivatives(nodes, fwhm, beta)
+        squares = self._noise_weights * terms[0] ** 2
+        return NoiseProducts(
+            gram=(self._noise_weights * terms) @ terms.T,
+            # Half of it is along each axis.
+            gradient=float(np.sum(squares * (2 * np.pi * nodes) ** 2) / 2),
+            frequencies=nodes,
+            power=squares,
+            pixel_scale=self.template.pixel_scale,
+        )
+
+    @cached_property
+    def _noise_weights(self):
+        """The sums over all frequencies, as sums over the nodes of the radial table."""
+        # The noise went through the window, too.
+        modes = np.abs(self._window / self._response) ** 2
+        return self._aliases.node_sums(modes * self.template.oversample**2 / self.template.data.size)
+
+    def _on_pixels(self, derivative, optics):
+        key, images = self._last_images
+        if key != optics:
+            images = {}
+            self._last_images = (optics, images)
+        if derivative not in images:
+            _, _, dx, dy, _, _ = optics
+            fold = self._aliases.fold
+            if derivative in FOLDED:
+                if FOLDED not in images:
+                    images[FOLDED] = fold(self._deconvolved, self._otf(None, optics), dx, dy, gradient=True)
+                folded = images[FOLDED][FOLDED.index(derivative)]
+            else:
+                folded = fold(self._deconvolved, self._otf(derivative, optics), dx, dy)[0]
+            images[derivative] = fft.irfft2(folded, s=self.template.grid_shape)
+        return images[derivative]
+
+    def _spline(self, derivative, optics):
+        """Return the coefficients of a spline through finer samples, periodic as these are."""
+        _, _, dx, dy, _, _ = optics
+        fy, fx = self._aliases.fy, self._aliases.fx
+        if derivative in FOLDED[1:]:
+            factor = self._otf(None, optics) * (-2j * np.pi * (fx if derivative == "dx" else fy))
+        else:
+            factor = self._otf(derivative, optics)
+        blocks = self._deconvolved * factor * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
+        shape = tuple(FINE * size for size in self.template.grid_shape)
+        spectrum = refine_spectrum(self._aliases.join(blocks), self.template.data.shape, shape)
+        # What the B-spline does to each frequency is undone here, where it costs nothing.
+        middle, *around = B_SPLINE
+        for axis in frequencies(shape, (1, 1)):
+            terms = (2 * one * np.cos(2 * np.pi * lag * axis) for lag, one in enumerate(around, start=1))
+            spectrum = spectrum / (middle + sum(terms))
+        return fft.irfft2(spectrum, s=shape)
+
+    def _otf(self, derivative, optics):
+        """Return the MUSE transfer function, or a derivative of it, in blocks."""
+        fwhm, beta, _, _, e1, e2 = optics
+
+        nodes = self._aliases.table.nodes
+        if derivative is None:
+            values = moffat_otf(nodes, fwhm, beta)
+        else:
+            with_beta = derivative == "beta"
+            _, d_fwhm, d_beta = moffat_otf_and_derivatives(nodes, fwhm, beta, with_beta)
+            values = d_beta if with_beta else d_fwhm
+        fy, fx = self._aliases.fy, self._aliases.fx
+        if e1 == 0 and e2 == 0:
+            values = self._aliases.radial(values)
+        else:
+            values = self._aliases.table.at(values, elliptical_radius(fy, fx, e1, e2))
+        if derivative in ("e1", "e2"):
+            # The transfer function depends on fwhm times radius only.
+            square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2
+            square[0, 0] = 1
+            slope, ellipticity = {"e1": (fx**2 - fy**2, e1), "e2": (2 * fx * fy, e2)}[derivative]
+            values = values * fwhm * 0.5 * (slope / square + ellipticity / (1 - e1**2 - e2**2))
+        return values

@@ -1,0 +1,1 @@
+"""Correlated noise: autocorrelation, covariance, and the noise of the reference image."""

@@ -1,0 +1,267 @@
+"""Noise as it is: its level and its correlation, measured on images."""
+
+import numpy as np
+from astropy.nddata import block_reduce
+from astropy.stats import mad_std
+from scipy import fft, ndimage
+
+from astropy_imphot.io.filling import filled
+from astropy_imphot.psf.fourier import frequencies
+
+__all__ = [
+    "autocorrelation",
+    "cross_correlation",
+    "excess_on_objects",
+    "padded_shape",
+    "sky_variance",
+]
+
+# Resampling correlates the noise of a few neighbouring pixels.
+MAX_LAG = 6
+
+# Where the noise of an HST image is measured: frequencies (cycles/arcsec, and fractions of the
+# Nyquist frequency) at which galaxies have little power left.
+BAND = (4.0, 8.0)
+BAND_OF_NYQUIST = (0.4, 0.8)
+BAND_STEPS = 8
+
+# Light is kept out by subtracting means of this radius, arcsec, and by masking what exceeds so many
+# standard deviations in means of blocks of so many pixels, and as much around it.
+SMOOTH_RADIUS = 0.15
+SOURCE_SIGMA = 3.5
+BLOCK = 2
+
+# Residuals on an object are larger than on the sky if so many standard deviations tell so.
+EXCESS_SIGMA = 4.0
+
+# Less sky than this, in pixels, tells nothing; more than this, along an axis, tells nothing new.
+LEAST_SKY = 1000
+TILE = 768
+
+
+def autocorrelation(residual, valid, max_lag=MAX_LAG):
+    """
+    Return the mean product of residuals that are some pixels apart.
+
+    Parameters
+    ----------
+    residual : array of shape (ny, nx)
+        Weighted residuals, 0 where not valid.
+    valid : bool array of shape (ny, nx)
+        The pixels that count.
+    max_lag : int
+        The largest distance along each axis, pixels (default: 6).
+
+    Returns
+    -------
+    array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        The autocorrelation; the variance is in its middle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise.autocorrelation import autocorrelation
+    >>> noise = np.random.default_rng(1).normal(size=(200, 200))
+    >>> correlation = autocorrelation(noise, np.ones(noise.shape, bool), max_lag=1)
+    >>> bool(abs(correlation[1, 1] - 1) < 0.03), bool(abs(correlation[0, 0]) < 0.03)
+    (True, True)
+    """
+    return cross_correlation(residual, residual, valid, max_lag)
+
+
+def cross_correlation(one, other, valid, max_lag=MAX_LAG):
+    """
+    Return the mean product of the residuals of two images that are some pixels apart.
+
+    Parameters
+    ----------
+    one, other : arrays of shape (ny, nx)
+        Weighted residuals.
+    valid : bool array of shape (ny, nx)
+        The pixels that count in both.
+    max_lag : int
+        As for `autocorrelation`.
+
+    Returns
+    -------
+    array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        The correlation, that of opposite directions taken together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise.autocorrelation import cross_correlation
+    >>> noise = np.random.default_rng(1).normal(size=(2, 200, 200))
+    >>> found = cross_correlation(noise[0], noise[0] + noise[1], np.ones((200, 200), bool), max_lag=1)
+    >>> bool(abs(found[1, 1] - 1) < 0.03)
+    True
+    """
+    shape = padded_shape(one.shape, max_lag)
+    lags = np.arange(-max_lag, max_lag + 1)
+
+    def products(*images):
+        first, last = (fft.rfft2(images[place], s=shape) for place in (0, -1))
+        return fft.irfft2((np.conj(first) * last).real, s=shape)[np.ix_(lags, lags)]
+
+    pairs = np.maximum(products(valid.astype(float)).round(), 1)
+    both = (one,) if one is other else (one, other)
+    return products(*(np.where(valid, image, 0) for image in both)) / pairs
+
+
+def padded_shape(shape, max_lag):
+    """
+    Return the shape of a transform in which noise does not meet itself.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        The image's (ny, nx).
+    max_lag : int
+        How far the noise is correlated, pixels.
+
+    Returns
+    -------
+    list of int
+        The shape.
+
+    Examples
+    --------
+    >>> from astropy_imphot.noise.autocorrelation import padded_shape
+    >>> padded_shape((95, 300), 6)
+    [108, 320]
+    """
+    return [fft.next_fast_len(size + max_lag, real=True) for size in shape]
+
+
+def excess_on_objects(residual, valid, labels):
+    """
+    Return by how much residuals are larger on objects than on the sky.
+
+    Parameters
+    ----------
+    residual : array of shape (ny, nx)
+        Weighted residuals, 0 where not valid.
+    valid : bool array of shape (ny, nx)
+        The pixels that count.
+    labels : int array of shape (ny, nx)
+        0 on the sky, 1 and more on the objects.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        Ratio of the rms residual on an object to that on the sky, where it is
+        significantly more than 1, and 1 elsewhere.
+
+    Notes
+    -----
+    No model is perfect: colours that change over a galaxy, distortions, and the shot noise of bright
+    objects that variances leave out, make the errors larger than the sky's noise tells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise.autocorrelation import excess_on_objects
+    >>> residual = np.random.default_rng(1).normal(size=(100, 100))
+    >>> labels = np.zeros((100, 100), int)
+    >>> labels[40:50, 40:50], labels[70:80, 70:80] = 1, 2
+    >>> residual[labels == 2] *= 3
+    >>> excess_on_objects(residual, labels >= 0, labels)[[10, 45, 75], [10, 45, 75]].round()
+    array([1., 1., 3.])
+    """
+    excess = np.ones(residual.shape)
+    sky = valid & (labels == 0)
+    if sky.sum() < LEAST_SKY or not labels.any():
+        return excess
+    correlation = autocorrelation(np.where(sky, residual, 0), sky)
+    variance = correlation[MAX_LAG, MAX_LAG]
+    if variance <= 0:
+        return excess
+    # Of so many correlated pixels one is independent.
+    correlated = np.sum((correlation / variance) ** 2)
+    numbers = np.arange(1, labels.max() + 1)
+    counts = np.maximum(ndimage.sum_labels(valid, labels, numbers), 1)
+    ratios = ndimage.sum_labels(residual**2, labels, numbers) / counts / variance
+    significant = ratios > 1 + EXCESS_SIGMA * np.sqrt(2 * correlated / counts)
+    return np.concatenate([[1.0], np.sqrt(np.where(significant, ratios, 1))])[labels]
+
+
+def sky_variance(image, valid, pixel_scale, spread=1.0):
+    """
+    Return the variance of an image's noise, as large structures see it.
+
+    Parameters
+    ----------
+    image : array of shape (ny, nx)
+        An HST image.
+    valid : bool array of shape (ny, nx)
+        The pixels that were observed.
+    pixel_scale : (float, float)
+        Height and width of its pixels, arcsec.
+    spread : array of shape (ny, nx) or float
+        What the noise of each pixel is a multiple of, and the image is divided by (default: 1).
+
+    Returns
+    -------
+    float or None
+        Variance per pixel of white noise that has the power of the image's noise at low
+        frequencies; None if there is too little sky to tell.
+
+    Notes
+    -----
+    Drizzling and other resampling correlate noise, so that it is larger, averaged over many
+    pixels, than the scatter of the pixels tells (Casertano et al. 2000, AJ 120, 2747). Hence the
+    power spectrum of the sky is measured where galaxies have no power left, from 4 to 8
+    cycles/arcsec, and carried on to frequency 0 as a Gaussian. Of large images the middle is used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.noise.autocorrelation import sky_variance
+    >>> noise = np.random.default_rng(1).normal(0, 2, (300, 300))
+    >>> bool(abs(sky_variance(noise, np.ones(noise.shape, bool), (0.03, 0.03)) - 4) < 0.2)
+    True
+    """
+    # Whole blocks, of the middle.
+    lengths = [min(size, TILE) // BLOCK * BLOCK for size in image.shape]
+    middle = tuple(
+        slice((size - length) // 2, (size + length) // 2)
+        for size, length in zip(image.shape, lengths, strict=True)
+    )
+    valid = valid[middle]
+    if valid.sum() < LEAST_SKY:
+        return None
+    image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
+    size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
+    image = filled(image, valid)
+    # Images are in single precision as a rule, which a pedestal would use up.
+    image = image - np.median(image[::8, ::8])
+    sky = ~ndimage.maximum_filter(_sources(image, valid, size) | ~valid, size)
+    if sky.sum() < LEAST_SKY:
+        return None
+    fine = image - ndimage.uniform_filter(image, size)
+    nyquist = 0.5 / max(pixel_scale)
+    low, high = (min(one, part * nyquist) for one, part in zip(BAND, BAND_OF_NYQUIST, strict=True))
+    fy, fx = frequencies(image.shape, pixel_scale)
+    # Only the frequencies within the band are needed.
+    rows, columns = abs(fy[:, 0]) < high, fx[0] < high
+    fy, fx = fy[rows], fx[:, columns]
+    # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
+    spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
+    power = np.abs(spectrum) ** 2 / sky.sum()
+    width = size * np.mean(pixel_scale)
+    power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2
+    edges = np.linspace(low, high, BAND_STEPS + 1)
+    step = np.digitize(np.hypot(fy, fx), edges)
+    means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
+    if not np.all(means > 0):
+        return 0.0
+    _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
+    return float(np.exp(level))
+
+
+def _sources(image, valid, size):
+    """Return the pixels of an image with light on scales below 4 times a size, in whole blocks."""
+    coarse = block_reduce(image, BLOCK, func=np.mean)
+    smooth = coarse - ndimage.uniform_filter(coarse, 4 * size // BLOCK + 1)
+    sources = np.abs(smooth) > SOURCE_SIGMA * mad_std(smooth[valid[::BLOCK, ::BLOCK]])
+    return sources.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)

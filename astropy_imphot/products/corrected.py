@@ -1,0 +1,152 @@
+"""MUSE images corrected by what a fit found."""
+
+import numpy as np
+from astropy.nddata import CCDData, VarianceUncertainty
+from scipy import fft, ndimage
+
+from astropy_imphot.calibration.units import muse_unit
+from astropy_imphot.fitting.statistics import pixel_coordinates
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.grid import read_grid
+from astropy_imphot.io.images import read_image
+
+__all__ = ["apply_corrections"]
+
+CORRECTIONS = ("xy", "scale", "zero")
+
+# Pixels around an image into which it is continued before it is shifted, lest its edges ring.
+CONTINUATION = 32
+
+
+def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
+    """
+    Correct a MUSE image by the offset, flux scale and background of a fit.
+
+    Parameters
+    ----------
+    image : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image, of shape (ny, nx), with or without variances.
+    fit : `FittedPhotometry`
+        What `fit_image_photometry` or `fit_star_photometry` found for it.
+    corrections : str
+        Any of xy (the offset), scale and zero (the background), separated by commas
+        (default: all).
+    resample : bool
+        Correct the offset by shifting the pixels, so that the WCS stays as it is; pixels
+        that came from outside or next to masked ones are masked. By default (False) the
+        WCS is corrected and the pixels stay as they are.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The corrected image, of the same shape.
+
+    Raises
+    ------
+    UserError
+        If a correction is not known, the image cannot be read, or the scale is not
+        above 0.
+
+    Notes
+    -----
+    The shift is exact for an image whose frequencies are below the Nyquist frequency: a
+    phase in the Fourier plane. Variances are carried over by linear interpolation.
+
+    Examples
+    --------
+    >>> from astropy_imphot import apply_corrections, fit_image_photometry
+    >>> from astropy_imphot.simulation import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.2, bg=1.0)])
+    >>> fit = fit_image_photometry(field.hst, field.muse[0])
+    >>> corrected = apply_corrections(field.muse[0], fit)
+    >>> again = fit_image_photometry(field.hst, corrected)
+    >>> bool(abs(again.dx.value) < again.dx.stdev)
+    True
+    """
+    wanted = [word.strip() for word in corrections.split(",") if word.strip()]
+    for word in wanted:
+        if word not in CORRECTIONS:
+            raise UserError(f"there is no correction {word!r}: choose from {', '.join(CORRECTIONS)}.")
+    image = read_image(image)
+    unit = muse_unit(image)
+    data = image.data.astype(float)
+    variance = None if image.uncertainty is None else image.uncertainty.array
+    mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask
+    if "zero" in wanted:
+        data = data - _background(fit, image) * fit.bg.unit.to(unit)
+    if "scale" in wanted:
+        if not fit.scale.value > 0:
+            raise UserError(f"the scale is {fit.scale.value}: images can be divided by one above 0 only.")
+        data = data / fit.scale.value
+        variance = None if variance is None else variance / fit.scale.value**2
+    wcs = image.wcs
+    if "xy" in wanted:
+        height, width = read_grid(image).pixel_scale
+        x, y = fit.dx.value / width, fit.dy.value / height
+        rotation = fit.values["rotation"].value if "rotation" in fit.values else 0.0
+        if resample:
+            if rotation != 0:
+                raise UserError("pixels are shifted, not turned: correct a rotation without resample.")
+            data, variance, mask = _shifted(data, variance, mask, -x, -y)
+        else:
+            wcs = _turned(wcs, rotation, image.shape)
+            wcs.wcs.crpix += [x, y]
+            wcs.wcs.set()
+    return CCDData(
+        data.astype(np.float32),
+        mask=mask if mask.any() else None,
+        uncertainty=None if variance is None else VarianceUncertainty(variance.astype(np.float32)),
+        unit=unit,
+        wcs=wcs,
+        meta=image.meta,
+    )
+
+
+def _background(fit, image):
+    """Return the background that a fit found at each pixel."""
+    slopes = [fit.values[key].value if key in fit.values else 0.0 for key in ("bg_x", "bg_y")]
+    y, x = pixel_coordinates(image.shape)
+    height, width = read_grid(image).pixel_scale
+    right, up = (x - (image.shape[1] - 1) / 2) * width, (y - (image.shape[0] - 1) / 2) * height
+    return fit.bg.value + slopes[0] * right + slopes[1] * up
+
+
+def _turned(wcs, rotation, shape):
+    """Return the WCS of an image that is turned about its centre, from x towards y, by degrees."""
+    wcs = wcs.deepcopy()
+    if rotation == 0:
+        return wcs
+    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
+    turn = np.array([[cos, -sin], [sin, cos]])
+    center = (np.array(shape[::-1]) + 1) / 2
+    wcs.wcs.crpix = turn @ (wcs.wcs.crpix - center) + center
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd @ turn.T
+    else:
+        wcs.wcs.pc = wcs.wcs.get_pc() @ turn.T
+    return wcs
+
+
+def _shifted(data, variance, mask, x, y):
+    """Return an image moved by (x, y) pixels, and masked where pixels are missing for that."""
+    bad = mask | ~np.isfinite(data)
+    filled = np.where(bad, _nearest(data, bad), data)
+    around = CONTINUATION + int(np.ceil(max(abs(x), abs(y))))
+    padded = np.pad(filled, around, mode="reflect" if min(data.shape) > around else "edge")
+    spectrum = ndimage.fourier_shift(fft.rfft2(padded), (y, x), n=padded.shape[1])
+    inside = tuple(slice(around, around + size) for size in data.shape)
+    moved = fft.irfft2(spectrum, s=padded.shape)[inside]
+
+    def linear(values, beyond):
+        rows, columns = pixel_coordinates(data.shape)
+        return ndimage.map_coordinates(values, [rows - y, columns - x], order=1, cval=beyond)
+
+    outside = linear(bad.astype(float), 1.0) > 1e-6
+    if variance is not None:
+        variance = np.where(outside, np.nan, linear(np.where(bad, 0, variance), 0.0))
+    return np.where(outside, np.nan, moved), variance, outside
+
+
+def _nearest(data, bad):
+    rows, columns = ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True)
+    return data[rows, columns]

@@ -1,0 +1,66 @@
+"""Tables of results, in any format that astropy writes."""
+
+from astropy.io import registry
+from astropy.table import QTable, vstack
+
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import atomic_write
+
+__all__ = ["check_format", "write_table"]
+
+
+def check_format(path):
+    """
+    Raise a `UserError` if a table's format cannot be told from its file's suffix.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+
+    Raises
+    ------
+    UserError
+        If astropy knows no such format.
+
+    Examples
+    --------
+    >>> from astropy_imphot.products.tables import check_format
+    >>> check_format("results.ecsv")
+    """
+    if not registry.identify_format("write", QTable, str(path), None, [], {}):
+        raise UserError(f"{path} has no suffix of a table: use .ecsv, .fits or .csv.")
+
+
+def write_table(results, path, *, overwrite=False):
+    """
+    Write the values of several fits, a row each.
+
+    Parameters
+    ----------
+    results : sequence of `FittedPhotometry`
+        The fits.
+    path : str or path
+        The file; its suffix tells the format.
+    overwrite : bool
+        Replace an existing file (default: False).
+
+    Raises
+    ------
+    UserError
+        If the file exists and ``overwrite`` is False, its format is not known, or it
+        cannot be written.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> from astropy_imphot.products.tables import write_table
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> fit = fit_image_photometry(field.hst, field.muse[0], name="E1")
+    >>> write_table([fit], "results.ecsv", overwrite=True)
+    """
+    check_format(path)
+    table = vstack([result.to_table() for result in results], metadata_conflicts="silent")
+    with atomic_write(path, overwrite) as temporary:
+        table.write(temporary)

@@ -1,0 +1,1 @@
+"""Point-spread functions: shapes, transfer functions, and images of PSFs."""

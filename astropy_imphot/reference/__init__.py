@@ -1,0 +1,1 @@
+"""The reference image: templates on the MUSE grid."""

@@ -1,0 +1,149 @@
+"""An HST image, and the templates that were made of it, for exposures that share a grid."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from astropy_imphot.calibration.units import muse_unit
+from astropy_imphot.io.grid import read_grid
+from astropy_imphot.reference.regrid import coarse_template, make_template
+
+__all__ = ["HstReference"]
+
+
+class HstReference:
+    """
+    An HST image whose templates are kept, so that exposures on the same grid share them.
+
+    Parameters
+    ----------
+    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image, as for `make_template`.
+    n_kept : int
+        For how many grids templates are kept, the last ones that were used (default: 2).
+
+    Attributes
+    ----------
+    source
+        As it was given.
+
+    Examples
+    --------
+    >>> from astropy_imphot import fit_image_photometry
+    >>> from astropy_imphot.reference.image import HstReference
+    >>> from astropy_imphot.simulation import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=12.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> hst = HstReference(field.hst)
+    >>> [round(fit_image_photometry(hst, muse).dx.value, 1) for muse in field.muse]
+    [0.1, -0.1]
+    """
+
+    def __init__(self, source, n_kept=2):
+        self.source = source
+        # For each grid there are two, one to find the offset with.
+        self._n_kept = 2 * n_kept
+        self._kept = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self):
+        # Templates are made faster than they travel.
+        return type(self), (self.source, self._n_kept // 2)
+
+    @classmethod
+    def of(cls, hst):
+        """
+        Return an HST image as a reference.
+
+        Parameters
+        ----------
+        hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
+            The HST image, or a reference, whose templates are then shared.
+
+        Returns
+        -------
+        HstReference
+            A new one, or the one that was given.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> hst = HstReference.of("hst.fits")
+        >>> hst.source, HstReference.of(hst) is hst
+        ('hst.fits', True)
+        """
+        return hst if isinstance(hst, cls) else cls(hst)
+
+    def template(self, muse, **options):
+        """
+        Return the template for a MUSE image, made now or kept since its grid was asked for.
+
+        Parameters
+        ----------
+        muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+            The MUSE image or cube, of which only the header is read.
+        **options
+            ``margin`` and ``hst_window``, for `~astropy_imphot.make_template`.
+
+        Returns
+        -------
+        `~astropy_imphot.HstTemplate`
+            The template, the same object for the same grid and options.
+
+        Raises
+        ------
+        UserError
+            As `~astropy_imphot.make_template` does.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> hst = HstReference(field.hst)
+        >>> hst.template(field.muse[0]) is hst.template(field.muse[0])
+        True
+        """
+        return self._get(make_template, muse, options)
+
+    def coarse_template(self, muse, **options):
+        """
+        Return a template that is just good enough to find an offset with, made now or kept.
+
+        Parameters
+        ----------
+        muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+            The MUSE image or cube, of which only the header is read.
+        **options
+            ``margin``, for `~astropy_imphot.reference.regrid.coarse_template`.
+
+        Returns
+        -------
+        `~astropy_imphot.HstTemplate`
+            The template, of one sample per MUSE pixel, the same object for the same grid and margin.
+
+        Raises
+        ------
+        UserError
+            If an image cannot be read, or they do not overlap.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> HstReference(field.hst).coarse_template(field.muse[0], margin=12.0).grid_shape
+        (176, 176)
+        """
+        return self._get(coarse_template, muse, options)
+
+    def _get(self, make, muse, options):
+        grid = read_grid(muse)
+        header = grid.wcs.to_header_string(relax=True)
+        key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
+        # Threads that need the same template wait for the one that makes it.
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make(self.source, muse, **options)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._n_kept:
+                self._kept.popitem(last=False)
+            return self._kept[key]

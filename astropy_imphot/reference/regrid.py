@@ -1,0 +1,340 @@
+"""HST images made ready for a MUSE image: cut out, filtered, interpolated, in MUSE units."""
+
+from dataclasses import replace
+
+import numpy as np
+from astropy.nddata import block_reduce
+from astropy.wcs.utils import pixel_to_pixel
+from scipy import ndimage
+
+from astropy_imphot.calibration.units import flux_factor, muse_unit
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import source_name
+from astropy_imphot.io.filling import filled
+from astropy_imphot.io.grid import image_grids_aligned, read_grid
+from astropy_imphot.io.headers import NO_OVERLAP
+from astropy_imphot.io.images import read_image
+from astropy_imphot.noise.autocorrelation import sky_variance
+from astropy_imphot.psf.fourier import WINDOWS, window_noise
+from astropy_imphot.reference.resample import (
+    border,
+    coarser_wcs,
+    finer_wcs,
+    interpolate,
+    lowpassed,
+    padded_grid,
+    stretched_wcs,
+)
+from astropy_imphot.reference.template import WINDOW_KEYWORD, HstTemplate, recorded_axes
+
+__all__ = ["coarse_template", "make_template", "regrid_hst_like_muse"]
+
+# Samples of the template per MUSE pixel and axis: aliasing of what is above the MUSE
+# Nyquist frequency stays outside the MUSE band.
+OVERSAMPLE = 2
+
+# The fraction of pixels that are fainter than the sky for certain.
+SKY_FRACTION = 0.01
+
+# Areas of exact zeros that were not observed are larger than this, in HST pixels; smaller
+# ones occur in images of integers or after a lossy compression.
+ZERO_SIZE = 9
+
+NOTHING_VALID = "{name} has no valid pixel within the MUSE field: check its mask and weights."
+
+
+def make_template(hst, muse, *, margin=3.0, hst_window=None):
+    """
+    Make the template of an HST image for a MUSE image.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image: at its own pixels; or on the MUSE grid; or a file that
+        ``regrid_hst_to_muse`` wrote, which holds a template.
+    muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        The MUSE image or cube, of which only the header is read.
+    margin : float
+        How far the template reaches over the MUSE image on every side, arcsec
+        (default: 3).
+    hst_window : str, optional
+        The decimation filter that an HST image on the MUSE grid went through:
+        ``"blackman"`` for files of the classic imphot, ``"none"`` for no filter. By
+        default (None) what its header records.
+
+    Returns
+    -------
+    HstTemplate
+        The template.
+
+    Raises
+    ------
+    UserError
+        If either cannot be read, they do not overlap, ``margin`` is negative, the
+        fluxes cannot be converted, or the decimation filter is not known.
+
+    Examples
+    --------
+    See `HstTemplate`.
+    """
+    if not margin >= 0:
+        raise UserError(f"margin is {margin}: give 0 or more arcsec.")
+    if hst_window is not None and hst_window not in WINDOWS:
+        raise UserError(f"hst_window is {hst_window!r}: choose from {', '.join(WINDOWS)}.")
+    grid = read_grid(muse)
+    muse = replace(grid, unit=muse_unit(grid, source_name(muse, "the MUSE image")))
+    name = source_name(hst, "the HST image")
+    hst_grid = read_grid(hst)
+    if image_grids_aligned(hst_grid, muse):
+        stored = HstTemplate.read(hst, muse)
+        if stored is not None and hst_window is None:
+            return stored
+        window = hst_window or hst_grid.meta.get(WINDOW_KEYWORD)
+        if window is None:
+            raise UserError(
+                f"{name} is on the MUSE grid but does not record how it was filtered: "
+                "give hst_window (--hst_window) 'blackman' for a file of the classic "
+                "imphot or MPDAF, or 'none'."
+            )
+        return _from_aligned(read_image(hst), muse, margin, window, name)
+    if WINDOW_KEYWORD in hst_grid.meta:
+        raise UserError(
+            f"{name} was regridded for another MUSE image: run regrid_hst_to_muse for this "
+            "one, or give the HST image at its own pixels."
+        )
+    return _from_hst_pixels(hst, hst_grid, muse, margin, name)
+
+
+def coarse_template(hst, muse, *, margin):
+    """
+    Make a template that is just good enough to find an offset with.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image at its own pixels.
+    muse : `~astropy_imphot.io.grid.Grid`
+        The MUSE image.
+    margin : float
+        How far the template reaches over the MUSE image on every side, arcsec.
+
+    Returns
+    -------
+    HstTemplate
+        One sample per MUSE pixel, means of HST pixels, in the HST image's unit.
+
+    Raises
+    ------
+    UserError
+        If the HST image cannot be read, or does not overlap the MUSE field.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.grid import read_grid
+    >>> from astropy_imphot.reference.regrid import coarse_template
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> coarse_template(field.hst, read_grid(field.muse[0]), margin=12.0).grid_shape
+    (176, 176)
+    """
+    grid = read_grid(muse)
+    before, shape = padded_grid(grid, margin)
+    image = read_image(hst, footprint=border(grid.wcs, before, shape))
+    name = source_name(hst, "the HST image")
+    observed = ~_unobserved(image)
+    if not observed.any():
+        raise UserError(NOTHING_VALID.format(name=name))
+    size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
+    layers = [filled(image.data, observed), *([] if observed.all() else [observed.astype(np.float32)])]
+    # Along one axis after the other, which is faster.
+    means = np.array(
+        [block_reduce(block_reduce(layer, (size, 1), np.mean), (1, size), np.mean) for layer in layers]
+    )
+    (data, *seen), reached = interpolate(
+        means, coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
+    )
+    missing = np.where(reached, 1 - seen[0] if seen else 0, 1)
+    field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
+    if missing[field].min() == 1:
+        raise UserError(NO_OVERLAP.format(name=name))
+    return HstTemplate(
+        data=data,
+        missing=missing,
+        grid=grid,
+        oversample=1,
+        margin=before,
+        window="none",
+        meta=image.meta,
+    )
+
+
+def regrid_hst_like_muse(hst, muse, *, margin=3.0):
+    """
+    Resample an HST image onto the pixels of a MUSE image, in its unit.
+
+    Parameters
+    ----------
+    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The HST image at its own pixels.
+    muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The MUSE image or cube, of which only the header is read.
+    margin : float
+        How much of the sky around the MUSE image is used, arcsec (default: 3).
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The HST image on the MUSE grid, (ny, nx), low-passed by a Blackman window that
+        its header records (keyword DECIMWIN), with its variance if the HST image has
+        one, and masked where HST did not observe. A fit to it loses the pixels next to
+        its edges, which `HstTemplate` and the script ``regrid_hst_to_muse`` keep.
+
+    Raises
+    ------
+    UserError
+        As for `make_template`.
+
+    Examples
+    --------
+    >>> from astropy_imphot import image_grids_aligned, regrid_hst_like_muse
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> image_grids_aligned(regrid_hst_like_muse(field.hst, field.muse[0]), field.muse[0])
+    True
+    """
+    return make_template(hst, muse, margin=margin).image()
+
+
+def _from_hst_pixels(hst, hst_grid, muse, margin, name):
+    before, shape = padded_grid(muse, margin)
+    image = read_image(hst, footprint=border(muse.wcs, before, shape))
+    # Fluxes per HST pixel become fluxes per MUSE pixel area.
+    area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
+    factor = flux_factor(image.unit, image.meta, muse.unit, name) * area_ratio
+    layers = _layers(image, name)
+    uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
+    stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
+    flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
+    # Tables and polynomials of a distortion belong to the pixels.
+    keep_pixels = image.wcs.has_distortion
+    filtering = {"flat": flat, "stop": stop, "keep_pixels": keep_pixels}
+    smooth = [lowpassed(layer, hst_grid.pixel_scale, **filtering) for layer in layers.values()]
+    smooth_wcs = image.wcs if keep_pixels else stretched_wcs(image.wcs, smooth[0][1])
+    finer = finer_wcs(muse.wcs, OVERSAMPLE, before)
+    finer_shape = tuple(OVERSAMPLE * size for size in shape)
+    resampled, reached = interpolate(np.array([layer for layer, _ in smooth]), smooth_wcs, finer, finer_shape)
+    layers = dict(zip(layers, resampled, strict=True))
+    if uniform is not None:
+        layers["variance"] = np.full((1, 1), uniform)
+    if not reached.any():
+        raise UserError(NO_OVERLAP.format(name=name))
+    if not reached.all():
+        layers["data"] = np.where(reached, layers["data"], np.median(layers["data"][reached]))
+        layers["missing"] = np.where(reached, layers.get("missing", 0), 1)
+    for key, most in (("missing", 1), ("variance", None)):
+        if key in layers:
+            layers[key] = np.clip(layers[key], 0, most)
+    _multiply(layers, factor, factor**2 / area_ratio)
+    return HstTemplate(
+        **layers,
+        grid=muse,
+        oversample=OVERSAMPLE,
+        margin=before,
+        window="none",
+        meta=image.meta,
+        hst_axes=_hst_axes(image.wcs, hst_grid.pixel_scale, muse),
+    )
+
+
+def _from_aligned(image, muse, margin, window, name):
+    """Return the template of an image that is on the MUSE grid, unobserved around it."""
+    before, shape = padded_grid(muse, margin)
+    widths = [
+        (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
+    ]
+    factor = flux_factor(image.unit, image.meta, muse.unit, name)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(image, name)
+    _multiply(layers, factor, factor**2 / window_noise(window))
+    around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
+    layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
+    return HstTemplate(
+        **layers,
+        grid=muse,
+        oversample=1,
+        margin=before,
+        window=window,
+        meta=image.meta,
+        hst_axes=recorded_axes(image.meta),
+    )
+
+
+def _calibrate_variance(layers, pixel_scale):
+    """
+    Set the level of the variances by the noise of the image itself, if it has enough sky.
+
+    Variances of drizzled images do not include its correlation, and weights are relative.
+    Returns the variance if it is the same everywhere.
+    """
+    valid = layers["missing"] == 0 if "missing" in layers else np.ones(layers["data"].shape, dtype=bool)
+    relative = 1.0
+    if "variance" in layers:
+        given = layers["variance"]
+        known = given[valid & (given > 0)]
+        typical = np.median(known) if known.size else 1.0
+        relative = np.where(given > 0, given, typical) / typical
+    level = sky_variance(layers["data"], valid, pixel_scale, np.sqrt(relative))
+    if level is None:
+        return None
+    if "variance" not in layers:
+        return level
+    layers["variance"] = relative * level
+    return None
+
+
+def _hst_axes(hst_wcs, hst_pixel_scale, muse):
+    """Return the rotation (and reflection) from the MUSE pixel axes to those of the HST image."""
+    x, y = (muse.shape[1] - 1) / 2, (muse.shape[0] - 1) / 2
+    steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+    there = pixel_to_pixel(muse.wcs, hst_wcs, x + steps[:, 0], y + steps[:, 1])
+    matrix = np.array([[one[0] - one[1], one[2] - one[3]] for one in there])
+    matrix *= np.reshape(hst_pixel_scale[::-1], (2, 1)) / np.array(muse.pixel_scale[::-1])
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
+
+
+def _layers(image, name):
+    """Return the arrays of an image that a template is made of, in the image's unit."""
+    unobserved = _unobserved(image)
+    if unobserved.all():
+        raise UserError(NOTHING_VALID.format(name=name))
+    layers = {"data": filled(image.data, ~unobserved)}
+    if unobserved.any():
+        layers["missing"] = unobserved.astype(np.float32)
+    if image.uncertainty is not None:
+        layers["variance"] = np.where(unobserved, 0, image.uncertainty.array)
+    return layers
+
+
+def _multiply(layers, factor, variance_factor):
+    """Change the unit of a template's arrays."""
+    layers["data"] = layers["data"] * factor
+    if "variance" in layers:
+        layers["variance"] = layers["variance"] * variance_factor
+
+
+def _unobserved(image):
+    """Return the pixels that were masked, or are the exact zeros outside a footprint."""
+    bad = ~np.isfinite(image.data)
+    if image.mask is not None:
+        bad |= image.mask
+    zero = image.data == 0
+    if not zero.any():
+        return bad
+    light = image.data[~zero & ~bad]
+    if light.size:
+        # In an image that was drawn without noise, 0 is what the sky is. In a real one
+        # it is within the noise, or well below a sky that was not subtracted.
+        faintest = np.percentile(light, 100 * SKY_FRACTION)
+        if faintest < 0 or faintest > 0.5 * np.median(light):
+            bad |= ndimage.binary_opening(zero, np.ones((ZERO_SIZE, ZERO_SIZE)))
+    return bad

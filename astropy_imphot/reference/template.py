@@ -1,0 +1,378 @@
+"""
+The HST template: what HST saw in and around a MUSE field, ready for the model.
+
+Its grid has a whole number of samples per MUSE pixel, one of them at the centre of each.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData, VarianceUncertainty
+from scipy import fft
+
+from astropy_imphot.io.files import opened
+from astropy_imphot.io.grid import Grid, read_grid
+from astropy_imphot.io.images import write_image
+from astropy_imphot.psf.fourier import decimation_window, frequencies, window_noise
+from astropy_imphot.psf.spectra import AliasedFrequencies, crop_spectrum
+from astropy_imphot.reference.resample import finer_wcs
+
+__all__ = ["HstTemplate", "recorded_axes"]
+
+# The keyword that records the decimation filter of an HST image on a MUSE grid.
+WINDOW_KEYWORD = "DECIMWIN"
+
+# The keywords that record how the HST image was turned.
+AXES_KEYWORDS = ("HSTAX1_1", "HSTAX1_2", "HSTAX2_1", "HSTAX2_2")
+
+# The extensions of a file that hold a template's arrays.
+EXTENSIONS = {"data": "TEMPLATE", "variance": "TEMPLATE_STAT", "missing": "TEMPLATE_MISSING"}
+
+# A pixel of which more than this fraction is unobserved is not usable.
+MISSING_LIMIT = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class HstTemplate:
+    """
+    An HST image, in MUSE units, sampled for a MUSE grid and wider than it.
+
+    Made by `make_template`, or read from a file of ``regrid_hst_to_muse`` by `read`.
+
+    Attributes
+    ----------
+    data : array of shape (k * grid_ny, k * grid_nx)
+        Flux per MUSE pixel area, where k is ``oversample``; the sample (k * j, k * i) is
+        at the centre of MUSE pixel (j, i) - ``margin``.
+    missing : array of the same shape, or None
+        Fraction of each sample that HST did not observe; None where all was observed.
+    variance : array of the same shape or of shape (1, 1), or None
+        Variance of the HST noise summed over the area of a MUSE pixel, as large structures see
+        it; a single one if it is the same everywhere, None if it is not known.
+    grid : `~astropy_imphot.io.grid.Grid`
+        The MUSE image's, with the unit of ``data``.
+    oversample : int
+        Samples per MUSE pixel and axis.
+    margin : (int, int)
+        MUSE pixels before the first of the MUSE image, along y and x.
+    window : str
+        The decimation filter that is still to be divided out.
+    meta : `~astropy.io.fits.Header` or dict
+        The HST image's header.
+    hst_axes : array of shape (2, 2) or None
+        What turns an offset (x, y) along the MUSE pixel axes to one along those of the HST
+        image; None if they are not known or the same.
+
+    Examples
+    --------
+    >>> from astropy_imphot import make_template
+    >>> from astropy_imphot.simulation import simulate_field
+    >>> field = simulate_field(seed=1, size=10.0)
+    >>> template = make_template(field.hst, field.muse[0], margin=2.0)
+    >>> template.muse_shape, template.grid_shape
+    ((50, 50), (70, 70))
+    """
+
+    data: np.ndarray
+    grid: Grid
+    oversample: int
+    margin: tuple
+    window: str
+    meta: object
+    missing: np.ndarray | None = None
+    variance: np.ndarray | None = None
+    hst_axes: np.ndarray | None = None
+
+    def __deepcopy__(self, memo):
+        # Nothing in here changes, so that copies of a model can share it.
+        return self
+
+    def __getstate__(self):
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def muse_shape(self):
+        """The MUSE image's (ny, nx)."""
+        return self.grid.shape
+
+    @property
+    def pixel_scale(self):
+        """Height and width of a MUSE pixel, arcsec."""
+        return self.grid.pixel_scale
+
+    @property
+    def wcs(self):
+        """The WCS of ``data``."""
+        return finer_wcs(self.grid.wcs, self.oversample, self.margin)
+
+    @cached_property
+    def grid_shape(self):
+        """Height and width of the template, in MUSE pixels."""
+        return tuple(size // self.oversample for size in self.data.shape)
+
+    @cached_property
+    def field(self):
+        """The slices of the MUSE image out of an array of shape ``grid_shape``."""
+        return tuple(
+            slice(start, start + size) for start, size in zip(self.margin, self.muse_shape, strict=True)
+        )
+
+    @cached_property
+    def spectrum(self):
+        """The transform (`scipy.fft.rfft2`) of ``data``."""
+        return fft.rfft2(self.data.astype(float))
+
+    @cached_property
+    def aliases(self):
+        """The frequencies of ``spectrum``, as the MUSE pixels see them."""
+        return AliasedFrequencies(self.grid_shape, self.oversample, self.pixel_scale)
+
+    @cached_property
+    def nyquist(self):
+        """The MUSE Nyquist frequency, cycles/arcsec."""
+        return 0.5 / max(self.pixel_scale)
+
+    def in_unit(self, unit):
+        """
+        Return the template in another unit.
+
+        Parameters
+        ----------
+        unit : `~astropy.units.UnitBase`
+            A flux density per Angstrom.
+
+        Returns
+        -------
+        HstTemplate
+            This one if the unit is the same.
+
+        Examples
+        --------
+        >>> import astropy.units as u
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> other = template.in_unit(1e-18 * template.grid.unit / 1e-20)
+        >>> round(float(template.data.max() / other.data.max()))
+        100
+        """
+        factor = self.grid.unit.to(unit)
+        if factor == 1:
+            return self
+        return replace(
+            self,
+            data=self.data * factor,
+            variance=None if self.variance is None else self.variance * factor**2,
+            grid=replace(self.grid, unit=u.Unit(unit)),
+        )
+
+    def missing_on_grid(self):
+        """
+        Return the unobserved fraction at the centres of the MUSE pixels.
+
+        Returns
+        -------
+        array of shape ``grid_shape`` or None
+            ``missing`` at one sample per MUSE pixel, not averaged; None where all was observed.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0, hst_margin=1.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> float(template.missing_on_grid()[0, 0]), float(template.missing_on_grid()[40, 40])
+        (1.0, 0.0)
+        """
+        if self.missing is None:
+            return None
+        return self.missing[:: self.oversample, :: self.oversample]
+
+    def variance_on_grid(self):
+        """
+        Return the variance at the centres of the MUSE pixels.
+
+        Returns
+        -------
+        array of shape ``grid_shape`` or None
+            ``variance`` at one sample per MUSE pixel, in the square of the template's unit; None if it is
+            not known.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.variance_on_grid().shape == template.grid_shape
+        True
+        """
+        if self.variance is None:
+            return None
+        return np.broadcast_to(self.variance[:: self.oversample, :: self.oversample], self.grid_shape)
+
+    def image(self, window="blackman"):
+        """
+        Return the template on exactly the MUSE pixels.
+
+        Parameters
+        ----------
+        window : str
+            The decimation filter, ``"blackman"`` (the default) or ``"none"``, recorded in the header.
+
+        Returns
+        -------
+        `~astropy.nddata.CCDData`
+            Of the MUSE image's shape (ny, nx), with its variance if it is known, and
+            masked where HST did not observe.
+
+        Raises
+        ------
+        UserError
+            If there is no decimation filter of that name.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> make_template(field.hst, field.muse[0]).image().shape
+        (50, 50)
+        """
+        response = decimation_window(
+            window, np.hypot(*frequencies(self.grid_shape, self.pixel_scale)), self.nyquist
+        )
+        data = self._filtered(self.data, response)
+        mask = variance = None
+        if self.missing is not None:
+            mask = self._filtered(self.missing, response) > MISSING_LIMIT
+        if self.variance is not None:
+            smooth = self._filtered(np.broadcast_to(self.variance, self.data.shape), response)
+            variance = VarianceUncertainty((smooth * window_noise(window)).astype(np.float32))
+        meta = fits.Header(self.meta) if not isinstance(self.meta, fits.Header) else self.meta.copy()
+        meta[WINDOW_KEYWORD] = (window, "decimation filter of this image")
+        self._record_axes(meta)
+        return CCDData(
+            data.astype(np.float32),
+            mask=mask,
+            uncertainty=variance,
+            unit=self.grid.unit,
+            wcs=self.grid.wcs,
+            meta=meta,
+        )
+
+    def _record_axes(self, header):
+        if self.hst_axes is not None:
+            for keyword, value in zip(AXES_KEYWORDS, np.ravel(self.hst_axes), strict=True):
+                header[keyword] = (value, "turns MUSE pixel axes to those of HST")
+
+    def _filtered(self, samples, response):
+        spectrum = crop_spectrum(fft.rfft2(samples.astype(float)), self.grid_shape)
+        image = fft.irfft2(spectrum * response / self.oversample**2, s=self.grid_shape)
+        return image[self.field]
+
+    def write(self, path, *, overwrite=False):
+        """
+        Write the image on the MUSE grid, and the template itself, in one file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file to write: DATA, STAT and DQ are `image`; the extensions TEMPLATE,
+            TEMPLATE_STAT and TEMPLATE_MISSING are the finer and wider template.
+        overwrite : bool
+            Replace an existing file (default: False).
+
+        Raises
+        ------
+        UserError
+            If the file exists and ``overwrite`` is False, or it cannot be written.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
+        """
+        header = self.wcs.to_header()
+        header["OVERSAMP"] = (self.oversample, "samples per MUSE pixel and axis")
+        header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
+        header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")
+        header[WINDOW_KEYWORD] = (self.window, "decimation filter to be divided out")
+        self._record_axes(header)
+        layers = {name: getattr(self, field) for field, name in EXTENSIONS.items()}
+        extensions = [
+            fits.ImageHDU(layer.astype(np.float32), header=header, name=name)
+            for name, layer in layers.items()
+            if layer is not None
+        ]
+        write_image(self.image(), path, overwrite=overwrite, extensions=extensions)
+
+    @classmethod
+    def read(cls, source, muse):
+        """
+        Return the template that a file of ``regrid_hst_to_muse`` holds.
+
+        Parameters
+        ----------
+        source : str, path or HDUList
+            The file.
+        muse : `~astropy_imphot.io.grid.Grid`
+            The MUSE image that it was made for.
+
+        Returns
+        -------
+        HstTemplate or None
+            None if the input is not such a file.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or not a whole FITS file, or the image in it has no celestial WCS.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstTemplate, make_template
+        >>> from astropy_imphot.io.grid import read_grid
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
+        >>> HstTemplate.read("hst_F775W_for_UDF.fits", read_grid(field.muse[0])).margin
+        (15, 15)
+        """
+        if hasattr(source, "data"):
+            return None
+        with opened(source) as hdus:
+            layers = {
+                field: hdu.data.astype(float)
+                for field, name in EXTENSIONS.items()
+                for hdu in hdus
+                if hdu.name == name
+            }
+            if not layers:
+                return None
+            header = hdus[EXTENSIONS["data"]].header
+            image = read_grid(hdus)
+            return cls(
+                **layers,
+                grid=replace(muse, unit=image.unit),
+                oversample=header["OVERSAMP"],
+                margin=(header["MARGINY"], header["MARGINX"]),
+                window=header[WINDOW_KEYWORD],
+                hst_axes=recorded_axes(header),
+                meta=image.meta,
+            )
+
+
+def recorded_axes(header):
+    """Return what turns MUSE's pixel axes to those of the HST image, or None if it is not recorded."""
+    if AXES_KEYWORDS[0] not in header:
+        return None
+    return np.reshape([float(header[key]) for key in AXES_KEYWORDS], (2, 2))

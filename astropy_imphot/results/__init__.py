@@ -1,0 +1,1 @@
+"""Values with errors, flags, and the results of fits."""

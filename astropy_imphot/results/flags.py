@@ -1,0 +1,241 @@
+"""The verdicts on fits and on exposures: one bit for each thing that their user should know."""
+
+from enum import IntFlag
+
+import numpy as np
+
+__all__ = ["ExposureFlags", "FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
+
+
+class _Flags(IntFlag):
+    """Bits that have a meaning in words."""
+
+    def __new__(cls, value, meaning=""):  # noqa: D102
+        flag = int.__new__(cls, value)
+        flag._value_ = value
+        flag.meaning = meaning
+        return flag
+
+
+class FitFlags(_Flags):
+    """
+    What is doubtful about a fit; 0 if nothing is.
+
+    Attributes
+    ----------
+    meaning : str
+        What a flag says, in words.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.flags import FitFlags
+    >>> flags = FitFlags.AT_BOUND | FitFlags.FEW_PIXELS
+    >>> int(flags), FitFlags.AT_BOUND in flags
+    (130, True)
+    >>> for flag in FitFlags:
+    ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
+      1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
+      2 AT_BOUND: a parameter ended at a bound
+      4 DEGENERATE: fwhm and beta are not determined separately: fix beta
+      8 FEW_SOURCES: too few or too faint sources: the errors are large, or none can outvote another
+     16 BEYOND_MARGIN: the offset is larger than the template's margin
+     32 RESIDUALS: significant residuals are left: see the report, and the plot
+     64 TEMPLATE_NOISE: the HST image's noise dominates the errors
+    128 FEW_PIXELS: few pixels were fitted
+    256 MANY_CHANGED: objects that changed cover so much that some of them were kept
+    """
+
+    NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
+    AT_BOUND = 2, "a parameter ended at a bound"
+    DEGENERATE = 4, "fwhm and beta are not determined separately: fix beta"
+    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or none can outvote another"
+    BEYOND_MARGIN = 16, "the offset is larger than the template's margin"
+    RESIDUALS = 32, "significant residuals are left: see the report, and the plot"
+    TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
+    FEW_PIXELS = 128, "few pixels were fitted"
+    MANY_CHANGED = 256, "objects that changed cover so much that some of them were kept"
+
+
+class ExposureFlags(_Flags):
+    """
+    What is doubtful about an exposure among others; 0 if nothing is.
+
+    Attributes
+    ----------
+    meaning : str
+        What a flag says, in words.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.flags import ExposureFlags
+    >>> for flag in ExposureFlags:
+    ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
+      1 FILTERS_DISAGREE: the filters disagree by more than their errors
+      2 OUTLYING_FILTER: one filter disagrees with the others
+      4 FILTER_MISSING: a filter failed or could not be used
+      8 DOUBTFUL_FIT: a filter's fit is flagged
+     16 BAD_SCALE: the flux scale is far from the field's median
+     32 OUTLYING_OFFSET: the offset is far from the field's median
+     64 HIGH_BACKGROUND: the background is far from the field's median
+    """
+
+    FILTERS_DISAGREE = 1, "the filters disagree by more than their errors"
+    OUTLYING_FILTER = 2, "one filter disagrees with the others"
+    FILTER_MISSING = 4, "a filter failed or could not be used"
+    DOUBTFUL_FIT = 8, "a filter's fit is flagged"
+    BAD_SCALE = 16, "the flux scale is far from the field's median"
+    OUTLYING_OFFSET = 32, "the offset is far from the field's median"
+    HIGH_BACKGROUND = 64, "the background is far from the field's median"
+
+
+# Fewer fitted pixels than this are few: 4 x 4 arcsec.
+FEW_PIXELS = 400
+
+# Errors above these are large: arcsec, and fractions of scale, fwhm and beta.
+LARGE_ERRORS = {"dx": 0.01, "dy": 0.01, "scale": 0.03, "fwhm": 0.05, "beta": 0.3}
+
+# fwhm and beta are degenerate if their errors are correlated more than this.
+LARGEST_CORRELATION = 0.98
+
+# A parameter is at a bound if it is closer than this, as a fraction of the bound.
+CLOSE = 1e-3
+
+
+def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
+    """
+    Return the flags that follow from a fit's values and errors.
+
+    Parameters
+    ----------
+    values : dict of str to `~astropy_imphot.FittedValue`
+        The parameters.
+    free : sequence of str
+        Names of the p free ones.
+    covariance : array of shape (p, p)
+        Theirs.
+    converged : bool
+        Whether the fit converged.
+    bounded : bool
+        Whether a parameter is at a bound, see `at_bound`.
+    n_pixels : int
+        How many pixels were fitted.
+
+    Returns
+    -------
+    FitFlags
+        The flags.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot import FittedValue
+    >>> from astropy_imphot.results.flags import basic_flags
+    >>> values = {"dx": FittedValue(0.3, 0.1, False, u.arcsec)}
+    >>> basic_flags(values, ["dx"], [[0.01]], converged=True, bounded=False, n_pixels=900).name
+    'FEW_SOURCES'
+    """
+    errors = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
+    raised = {
+        FitFlags.NOT_CONVERGED: not converged,
+        FitFlags.AT_BOUND: bounded,
+        FitFlags.DEGENERATE: _degenerate(values, errors, free, np.asarray(covariance)),
+        FitFlags.FEW_SOURCES: not all(0 < error < np.inf for error in errors.values())
+        or any(
+            errors.get(key, 0)
+            > (LARGE_ERRORS[key] * abs(values[key].value) if relative else LARGE_ERRORS[key])
+            for key, relative in (("dx", False), ("dy", False), ("scale", True), ("fwhm", True))
+        ),
+        FitFlags.FEW_PIXELS: n_pixels < FEW_PIXELS,
+    }
+    return combined(raised)
+
+
+def at_bound(model):
+    """
+    Tell whether a free parameter of a model is at one of its bounds.
+
+    Parameters
+    ----------
+    model : `~astropy.modeling.Model`
+        The model at the solution.
+
+    Returns
+    -------
+    bool
+        True if one is.
+
+    Examples
+    --------
+    >>> from astropy_imphot import MoffatStar2D
+    >>> from astropy_imphot.results.flags import at_bound
+    >>> at_bound(MoffatStar2D(beta=2.5)), at_bound(MoffatStar2D(beta=100.0))
+    (False, True)
+    """
+    parameters = (getattr(model, key) for key in model.param_names if not model.fixed[key])
+    return any(
+        bound is not None and abs(parameter.value - bound) <= CLOSE * max(abs(bound), CLOSE)
+        for parameter in parameters
+        for bound in parameter.bounds
+    )
+
+
+def combined(raised):
+    """
+    Return the flags of which a dictionary says that they are raised.
+
+    Parameters
+    ----------
+    raised : dict of FitFlags to bool
+        Whether each flag is raised.
+
+    Returns
+    -------
+    FitFlags
+        Those that are, together.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.flags import FitFlags, combined
+    >>> int(combined({FitFlags.AT_BOUND: True, FitFlags.FEW_PIXELS: False}))
+    2
+    """
+    flags = FitFlags(0)
+    for flag, is_raised in raised.items():
+        if is_raised:
+            flags |= flag
+    return flags
+
+
+def flag_names(flags, kind=FitFlags):
+    """
+    Return the names of the flags that are raised.
+
+    Parameters
+    ----------
+    flags : int
+        The flags, as in a table.
+    kind : type
+        What they are flags of: `FitFlags` (the default) or `ExposureFlags`.
+
+    Returns
+    -------
+    list of str
+        Their names.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.flags import ExposureFlags, flag_names
+    >>> flag_names(130)
+    ['AT_BOUND', 'FEW_PIXELS']
+    >>> flag_names(36, ExposureFlags)
+    ['FILTER_MISSING', 'OUTLYING_OFFSET']
+    """
+    return [flag.name for flag in kind if flag & flags]
+
+
+def _degenerate(values, errors, free, covariance):
+    if "fwhm" not in errors or "beta" not in errors:
+        return False
+    one, other = free.index("fwhm"), free.index("beta")
+    correlation = abs(covariance[one, other]) / max(errors["fwhm"] * errors["beta"], 1e-300)
+    return correlation > LARGEST_CORRELATION or errors["beta"] > LARGE_ERRORS["beta"] * values["beta"].value

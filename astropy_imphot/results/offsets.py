@@ -1,0 +1,93 @@
+"""Offsets in pixels carried over to the sky."""
+
+import astropy.units as u
+import numpy as np
+
+from astropy_imphot.results.values import FittedValue
+
+__all__ = ["sky_jacobian", "sky_offsets"]
+
+
+def sky_offsets(dx, dy, covariance, wcs, shape):
+    """
+    Return the offsets in right ascension and declination.
+
+    Parameters
+    ----------
+    dx, dy : `FittedValue`
+        Offsets of the MUSE image from the HST image along the pixel axes, arcsec.
+    covariance : array of shape (2, 2)
+        Covariance of dx and dy, arcsec^2.
+    wcs : `~astropy.wcs.WCS`
+        Of the MUSE image.
+    shape : (int, int)
+        Its (ny, nx).
+
+    Returns
+    -------
+    dict of str to `FittedValue`
+        ``dra`` and ``ddec``, differences of coordinates at the centre of the field in
+        arcsec, MUSE - HST, not multiplied by the cosine of the declination: subtracted
+        from CRVAL1 and CRVAL2 they correct the MUSE image.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy_imphot import FittedValue
+    >>> from astropy_imphot.results.offsets import sky_offsets
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> dx, dy = FittedValue(0.1, 0.01, False, u.arcsec), FittedValue(0.2, 0.01, False, u.arcsec)
+    >>> grid = sky_grid((50, 60))
+    >>> offsets = sky_offsets(dx, dy, np.diag([1e-4, 1e-4]), grid.wcs, grid.shape)
+    >>> print(offsets["dra"], "and", offsets["ddec"])
+    -0.11303 +- 0.011 arcsec and 0.2 +- 0.01 arcsec
+    """
+    jacobian = sky_jacobian(wcs, shape)
+    errors = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T))
+    values = jacobian @ [dx.value, dy.value]
+    fixed = dx.fixed and dy.fixed
+    return {
+        key: FittedValue(float(value), float(error), fixed, u.arcsec)
+        for key, value, error in zip(("dra", "ddec"), values, errors, strict=True)
+    }
+
+
+def sky_jacobian(wcs, shape):
+    """
+    Return what carries offsets along the pixel axes over to the sky.
+
+    Parameters
+    ----------
+    wcs, shape
+        As for `sky_offsets`.
+
+    Returns
+    -------
+    array of shape (2, 2)
+        Derivatives of right ascension and declination with respect to x and y, arcsec / arcsec.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.offsets import sky_jacobian
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> sky_jacobian(sky_grid((50, 60)).wcs, (50, 60)).round(2)
+    array([[-1.13,  0.  ],
+           [ 0.  ,  1.  ]])
+    """
+    return _degrees_per_pixel(wcs, shape) * 3600 / _arcsec_per_pixel(wcs)
+
+
+def _degrees_per_pixel(wcs, shape):
+    """Return d(ra, dec)/d(x, y) at the centre of an image, from central differences of a pixel."""
+    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+    places = wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1]).icrs
+    around = places.ra.wrap_at(places.ra[0] + 180 * u.deg).deg, places.dec.deg
+    return np.array([[one[0] - one[1], one[2] - one[3]] for one in around])
+
+
+def _arcsec_per_pixel(wcs):
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    return proj_plane_pixel_scales(wcs) * u.deg.to(u.arcsec)

@@ -1,0 +1,261 @@
+"""
+What instruments see of objects on the sky, drawn by GalSim.
+
+GalSim is not a dependency of the package, and imported only when something is drawn.
+"""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.time import Time
+from astropy.wcs import WCS
+
+from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.grid import Grid
+
+__all__ = [
+    "CENTER",
+    "STAR_RADIUS",
+    "draw",
+    "draw_exposure",
+    "draw_objects",
+    "draw_planes",
+    "exposure_header",
+    "sky_grid",
+]
+
+# The Hubble Ultra Deep Field.
+CENTER = SkyCoord(53.16, -27.78, unit="deg")
+
+# Objects per square arcsec brighter than magnitude 27, about the UDF's.
+DENSITY = 0.047
+
+# How far from its centre a star, and a galaxy that is brighter than a magnitude, is drawn, arcsec.
+STAR_RADIUS = 15.0
+STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
+
+# MUSE images are small, so that they can be drawn more exactly: the least radius, arcsec, and the
+# part of the light that GalSim's Fourier transforms may fold back.
+MUSE_RADIUS = 12.0
+MUSE_FOLDING, HST_FOLDING = 5e-4, 5e-3
+
+# Planes are drawn in the Fourier plane, where the field repeats itself: at twice the sampling, so that no
+# seeing that MUSE has is aliased, and with this rim, arcsec, so that no wing comes round.
+OVERSAMPLING = 2
+RIM = 15.0
+
+# The first exposure's start, and the days between starts.
+FIRST_START, CADENCE = 56925.175, 0.019
+
+
+def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
+    """
+    Return a grid of square pixels on the sky.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (ny, nx).
+    pixel_scale : float
+        Size of a pixel, arcsec (default: MUSE's 0.2).
+    rotation : float
+        How far the y axis is turned from north towards east, degrees (default: 0).
+    center : `~astropy.coordinates.SkyCoord`
+        Position of the grid's centre (default: the UDF).
+
+    Returns
+    -------
+    `~astropy_imphot.io.grid.Grid`
+        The grid, in the MUSE pipeline's unit.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> sky_grid((30, 40)).shape
+    (30, 40)
+    """
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [center.icrs.ra.deg, center.icrs.dec.deg]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
+    wcs.wcs.cd = np.array([[-cos, sin], [sin, cos]]) * pixel_scale / 3600
+    wcs.array_shape = shape
+    wcs.wcs.set()
+    return Grid(wcs, tuple(shape), PIPELINE_UNIT, {})
+
+
+def draw_objects(rng, height, width, count, limits, flux, n_stars):
+    """Return (x, y, radius of its stamp, all in arcsec, profile) of every object."""
+    import galsim
+
+    if count is None:
+        count = rng.poisson(DENSITY * height * width)
+    # Counts rise by a factor of two per magnitude.
+    low, high = (10 ** (0.3 * magnitude) for magnitude in limits)
+    magnitudes = np.log10(rng.uniform(low, high, count)) / 0.3
+    # Stars are bright.
+    n_stars = min(n_stars, count)
+    magnitudes[:n_stars] = rng.uniform(20.5, 23, n_stars)
+    objects = []
+    for index, magnitude in enumerate(magnitudes):
+        if index < n_stars:
+            profile = galsim.DeltaFunction(flux=flux(magnitude))
+        else:
+            profile = galsim.Sersic(
+                n=rng.choice([1.0, 1.5, 2.5]), half_light_radius=rng.uniform(0.12, 0.5), flux=flux(magnitude)
+            ).shear(q=rng.uniform(0.3, 1), beta=rng.uniform(0, 180) * galsim.degrees)
+        # East is towards lower x.
+        east, north = rng.uniform(-0.5, 0.5, 2) * (width, height)
+        radius = STAR_RADIUS
+        if index >= n_stars:
+            radius = next(radius for limit, radius in STAMP_RADII if magnitude < limit)
+        objects.append((-east, north, radius, profile))
+    return objects
+
+
+def draw_exposure(objects, truth, grid):
+    """Draw the objects as MUSE sees them, without noise."""
+    import galsim
+
+    # Angles from x to y run the other way round than those from east to north.
+    psf = galsim.Moffat(fwhm=truth.fwhm, beta=truth.beta).shear(e1=truth.e1, e2=-truth.e2)
+    cos, sin = np.cos(np.radians(truth.rotation)), np.sin(np.radians(truth.rotation))
+    angle = -truth.rotation * galsim.degrees
+    turned = [
+        (
+            cos * x - sin * y + truth.dx,
+            sin * x + cos * y + truth.dy,
+            radius,
+            profile if isinstance(profile, galsim.DeltaFunction) else profile.rotate(angle),
+        )
+        for x, y, radius, profile in objects
+    ]
+    right, up = (
+        0.2 * (axis - (size - 1) / 2)
+        for axis, size in zip(np.indices(grid.shape)[::-1], grid.shape[::-1], strict=True)
+    )
+    background = truth.bg + truth.bg_x * right + truth.bg_y * up
+    light = draw(turned, psf, grid, least_radius=MUSE_RADIUS, folding=MUSE_FOLDING)
+    return light * truth.scale + background
+
+
+def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
+    """
+    Yield what MUSE sees of the objects with one PSF after the other, without noise.
+
+    Parameters
+    ----------
+    objects : sequence of (float, float, float, `galsim.GSObject`)
+        As `draw_objects` returns them; they are drawn out to any radius.
+    psfs : iterable of (float, float)
+        FWHM (arcsec) and beta of a Moffat, pixel response included, for each plane.
+    grid : `~astropy_imphot.io.grid.Grid`
+        The pixels of the planes.
+    offset : (float, float)
+        How far the objects are moved along the pixel axes, arcsec (default: 0).
+
+    Yields
+    ------
+    array of shape (ny, nx)
+        In the unit of the objects' fluxes per pixel.
+
+    Examples
+    --------
+    >>> import galsim
+    >>> from astropy_imphot.simulation.drawing import draw_planes, sky_grid
+    >>> star = (0.0, 0.0, 15.0, galsim.DeltaFunction(flux=100.0))
+    >>> for plane in draw_planes([star], [(0.6, 2.5), (0.8, 2.5)], sky_grid((51, 51))):
+    ...     print(round(float(plane.max()), 2))
+    6.78
+    3.81
+    """
+    import galsim
+    from scipy.fft import irfft2, next_fast_len
+
+    pixel = grid.pixel_scale[0]
+    columns, rows = _pixel_positions(objects, grid) + np.reshape(offset, (2, 1)) / pixel
+    outermost = max([0, *-columns, *-rows, *(columns - grid.shape[1]), *(rows - grid.shape[0])])
+    length = next_fast_len(int(np.ceil(max(grid.shape) + 2 * outermost + RIM / pixel)), real=True)
+    n = length * OVERSAMPLING
+    half = galsim.BoundsI(0, n // 2, -(n // 2), (n - 1) // 2)
+    step = 2 * np.pi / length
+    sky = galsim.ImageCD(half, scale=step)
+    local = _local_wcs(grid)
+    for x, y, (_, _, _, profile) in zip(columns, rows, objects, strict=True):
+        local.profileToImage(profile).shift(x, y).drawKImage(sky, add_to_image=True, recenter=False)
+    otf = galsim.ImageCD(half, scale=step)
+    for fwhm, beta in psfs:
+        galsim.Moffat(fwhm=fwhm / pixel, beta=beta).drawKImage(otf, recenter=False)
+        plane = irfft2(np.fft.ifftshift(sky.array * otf.array, axes=0), s=(n, n)) * OVERSAMPLING**2
+        yield plane[::OVERSAMPLING, ::OVERSAMPLING][: grid.shape[0], : grid.shape[1]]
+
+
+def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
+    """Draw the objects as an instrument with this PSF and these pixels sees them."""
+    import galsim
+
+    accuracy = galsim.GSParams(folding_threshold=folding, maximum_fft_size=16384)
+    full = galsim.ImageF(grid.shape[1], grid.shape[0], xmin=0, ymin=0)
+    local = _local_wcs(grid)
+    scale = grid.pixel_scale[0]
+    columns, rows = _pixel_positions(objects, grid)
+    for x, y, (_, _, radius, profile) in zip(columns, rows, objects, strict=True):
+        half = int(max(radius, least_radius) / scale)
+        column, row = round(float(x)), round(float(y))
+        bounds = galsim.BoundsI(column - half, column + half, row - half, row + half)
+        overlap = bounds & full.bounds
+        if not overlap.isDefined():
+            continue
+        stamp = galsim.ImageF(bounds)
+        # The PSF includes the pixel's response: its values at pixel centres are the image.
+        star = isinstance(profile, galsim.DeltaFunction)
+        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf, gsparams=accuracy)
+        seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
+        full[overlap] += stamp[overlap]
+    return full.array
+
+
+def _local_wcs(grid):
+    import galsim
+
+    (dudx, dudy), (dvdx, dvdy) = grid.wcs.wcs.cd * 3600
+    return galsim.JacobianWCS(dudx, dudy, dvdx, dvdy)
+
+
+def _pixel_positions(objects, grid):
+    """Return the columns and rows of the objects, an array of shape (2, n)."""
+    offsets = np.reshape([(-x, y) for x, y, _, _ in objects], (-1, 2)).T * u.arcsec
+    return np.array(grid.wcs.world_to_pixel(CENTER.spherical_offsets_by(*offsets)))
+
+
+def exposure_header(number):
+    """
+    Return the keywords of an exposure that tell it from others.
+
+    Parameters
+    ----------
+    number : int
+        Its number, from 0.
+
+    Returns
+    -------
+    dict
+        What MUSE writes into primary headers.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation.drawing import exposure_header
+    >>> exposure_header(1)["DATE-OBS"]
+    '2014-09-25T04:39:21.600'
+    """
+    start = Time(FIRST_START + number * CADENCE, format="mjd", precision=3)
+    return {
+        "TELESCOP": "ESO-VLT-U4",
+        "INSTRUME": "MUSE",
+        "OBJECT": "UDF",
+        "EXPNAME": f"UDF-{number + 1:02d}",
+        "DATE-OBS": start.isot,
+        "MJD-OBS": start.mjd,
+    }

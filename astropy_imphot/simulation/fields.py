@@ -1,0 +1,344 @@
+"""
+Fields of known truth, drawn by GalSim, which shares no code with the rest of the package.
+
+GalSim is not a dependency of the package: ``pip install "astropy-imphot[all]"``.
+"""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData, VarianceUncertainty
+from scipy.ndimage import gaussian_filter
+
+from astropy_imphot.calibration.filters import HstFilterInfo
+from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.simulation.cubes import muse_cube
+from astropy_imphot.simulation.drawing import (
+    CENTER,
+    STAR_RADIUS,
+    draw,
+    draw_exposure,
+    draw_objects,
+    exposure_header,
+    sky_grid,
+)
+
+__all__ = [
+    "CENTER",
+    "SimulatedField",
+    "Star",
+    "Truth",
+    "muse_cube",
+    "random_truth",
+    "simulate_field",
+    "sky_grid",
+    "with_noise",
+]
+
+
+# How far from the edges a given number of objects is drawn, arcsec.
+EDGE = 2.0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """
+    What a MUSE exposure is drawn with.
+
+    Parameters
+    ----------
+    dx, dy : float
+        Offset of MUSE from HST along the pixel axes, arcsec (default: 0).
+    scale : float
+        Flux scale, MUSE/HST (default: 1).
+    bg : float
+        Background, 1e-20 erg/s/cm2/Angstrom per pixel (default: 0).
+    fwhm, beta : float
+        The Moffat PSF, pixel response included (default: 0.65 arcsec and 2.5).
+    bg_x, bg_y, rotation, e1, e2 : float
+        As for `~astropy_imphot.ConvolvedTemplate2D` (default: 0).
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import Truth
+    >>> Truth(dx=0.1).fwhm
+    0.65
+    """
+
+    dx: float = 0.0
+    dy: float = 0.0
+    scale: float = 1.0
+    bg: float = 0.0
+    fwhm: float = 0.65
+    beta: float = 2.5
+    bg_x: float = 0.0
+    bg_y: float = 0.0
+    rotation: float = 0.0
+    e1: float = 0.0
+    e2: float = 0.0
+
+
+def random_truth(seed):
+    """
+    Return a truth such as MUSE exposures have.
+
+    Parameters
+    ----------
+    seed : int, sequence of int or `~numpy.random.Generator`
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Truth
+        Offsets up to 0.4 arcsec, scale 0.85 to 1.15, bg -2 to 2, fwhm 0.5 to 0.9 arcsec and beta 2.2 to 3.5.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import random_truth
+    >>> abs(random_truth(1).dx) < 0.4
+    True
+    """
+    rng = np.random.default_rng(seed)
+    return Truth(
+        dx=rng.uniform(-0.4, 0.4),
+        dy=rng.uniform(-0.4, 0.4),
+        scale=rng.uniform(0.85, 1.15),
+        bg=rng.uniform(-2, 2),
+        fwhm=rng.uniform(0.5, 0.9),
+        beta=rng.uniform(2.2, 3.5),
+    )
+
+
+@dataclass(frozen=True)
+class Star:
+    """
+    A star that is drawn among the objects of a field.
+
+    Parameters
+    ----------
+    magnitude : float
+        AB magnitude in the HST image.
+    x, y : float
+        Where it is in the HST image, from the centre of the field along the axes of the MUSE
+        images, arcsec.
+    motion : (float, float)
+        How far it has moved when MUSE looks, along the same axes, arcsec (default: 0).
+    brightening : float
+        Its flux when MUSE looks over that when HST looked (default: 1).
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import Star
+    >>> Star(21.0, x=3.0, y=-4.0, motion=(0.25, 0.0)).brightening
+    1.0
+    """
+
+    magnitude: float
+    x: float
+    y: float
+    motion: tuple = (0.0, 0.0)
+    brightening: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedField:
+    """
+    An HST image, MUSE exposures of the same sky, and the truth.
+
+    Attributes
+    ----------
+    hst : `~astropy.nddata.CCDData`
+        In electrons per second, at HST's own pixels.
+    muse : list of `~astropy.nddata.CCDData`
+        The exposures, with variances.
+    truth : list of `Truth`
+        One for each exposure.
+
+    Examples
+    --------
+    See `simulate_field`.
+    """
+
+    hst: CCDData
+    muse: list
+    truth: list
+
+
+def simulate_field(
+    seed,
+    *,
+    size=60.0,
+    truth=(Truth(),),
+    noise=0.1,
+    filter_name="F775W",
+    hst_pixel=0.03,
+    hst_rotation=0.0,
+    hst_noise=2e-4,
+    hst_margin=5.0,
+    hst_psf=(0.085, 1.6),
+    n_objects=None,
+    magnitudes=(21.0, 27.0),
+    n_stars=3,
+    stars=(),
+    central_star=None,
+):
+    """
+    Draw a field of galaxies and stars as HST and as MUSE see it.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the random numbers; the same seed and arguments give the same field.
+    size : float or (float, float)
+        Height and width of the MUSE images, arcsec (default: 60).
+    truth : sequence of `Truth`
+        One MUSE exposure is drawn for each (default: one, with no offset).
+    noise : float
+        Standard deviation of the MUSE noise, 1e-20 erg/s/cm2/Angstrom (default: 0.1, a
+        deep exposure).
+    filter_name : str
+        An ACS filter, which calibrates the HST image (default: F775W).
+    hst_pixel : float
+        Size of the HST pixels, arcsec (default: 0.03).
+    hst_rotation : float
+        How far the HST image's y axis is turned from north to east, degrees (default: 0).
+    hst_noise : float
+        Standard deviation of the HST noise, electrons/s per pixel (default: 2e-4).
+    hst_margin : float
+        How far the HST image reaches over the MUSE images on every side, arcsec
+        (default: 5); less than 0 leaves a rim of the MUSE images uncovered.
+    hst_psf : (float, float) or `galsim.GSObject`
+        The HST PSF, pixel response included: FWHM and beta of a Moffat (default: 0.085 arcsec and
+        1.6), or any other.
+    n_objects : int, optional
+        Number of galaxies and stars, all within the MUSE images. By default (None) they are as many
+        as in the Ultra Deep Field, and around the images, too.
+    magnitudes : (float, float)
+        The AB magnitudes between which the galaxies are (default: 21 to 27).
+    n_stars : int
+        Number of point sources among the objects (default: 3).
+    stars : sequence of `Star`
+        More stars, which may move and vary (default: none).
+    central_star : float, optional
+        AB magnitude of one more star at the centre, with no other object within 4
+        arcsec. By default (None) there is none.
+
+    Returns
+    -------
+    SimulatedField
+        The images and the truth.
+
+    Raises
+    ------
+    UserError
+        If ``filter_name`` is not a filter of ACS.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import Truth, simulate_field
+    >>> field = simulate_field(seed=1, size=10.0, truth=[Truth(dx=0.1), Truth(dx=-0.1)])
+    >>> field.hst.shape, len(field.muse)
+    ((667, 667), 2)
+    """
+    import galsim
+
+    rng = np.random.default_rng(seed)
+    height, width = np.broadcast_to(size, 2)
+    muse_grid = sky_grid((round(height / 0.2), round(width / 0.2)))
+    # A turned HST image has to be larger to cover the field.
+    angle = np.radians(hst_rotation)
+    turned = [
+        abs(np.cos(angle)) * one + abs(np.sin(angle)) * other
+        for one, other in ((height, width), (width, height))
+    ]
+    hst_grid = sky_grid(
+        tuple(round((length + 2 * hst_margin) / hst_pixel) for length in turned), hst_pixel, hst_rotation
+    )
+    info = HstFilterInfo(filter_name)
+    zero_flux = (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
+
+    def flux(magnitude):
+        return zero_flux * 10 ** (-0.4 * (magnitude - info.abmag_zero))
+
+    around = max(hst_margin, 5) if n_objects is None else -EDGE
+    reach = [length + 2 * around for length in (height, width)]
+    objects = draw_objects(rng, *reach, n_objects, magnitudes, flux, n_stars)
+    if central_star is not None:
+        objects = [one for one in objects if np.hypot(one[0], one[1]) > 4]
+        stars = (*stars, Star(central_star, 0.0, 0.0))
+
+    def point(star, factor, moved):
+        place = star.x + moved * star.motion[0], star.y + moved * star.motion[1], STAR_RADIUS
+        return *place, galsim.DeltaFunction(flux=factor * flux(star.magnitude))
+
+    psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1]) if isinstance(hst_psf, tuple) else hst_psf
+    then = [point(star, 1, 0) for star in stars]
+    data = draw([*objects, *then], psf, hst_grid) / zero_flux
+    hst = CCDData(
+        data,
+        unit="electron/s",
+        wcs=hst_grid.wcs,
+        meta={"FILTER": filter_name, "TELESCOP": "HST", "INSTRUME": "ACS"},
+    )
+    now = [point(star, star.brightening, 1) for star in stars]
+    muse = [
+        CCDData(
+            draw_exposure([*objects, *now], exposure, muse_grid),
+            unit=PIPELINE_UNIT,
+            wcs=muse_grid.wcs,
+            meta=exposure_header(number),
+        )
+        for number, exposure in enumerate(truth)
+    ]
+    return with_noise(SimulatedField(hst, muse, list(truth)), rng, noise=noise, hst_noise=hst_noise)
+
+
+def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
+    """
+    Return a field with noise, or with more of it.
+
+    Parameters
+    ----------
+    field : SimulatedField
+        A field, such as one that was drawn with ``noise=0`` and ``hst_noise=0``.
+    seed : int or `~numpy.random.Generator`
+        Seed of the random numbers.
+    noise, hst_noise : float
+        As for `simulate_field`.
+    smoothing : float
+        Standard deviation of a Gaussian that the MUSE noise is smoothed by, which keeps the standard
+        deviation of a pixel, pixels (default: 0).
+
+    Returns
+    -------
+    SimulatedField
+        The field, its exposures with the variances of the noise that was added.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import simulate_field, with_noise
+    >>> field = simulate_field(seed=1, size=10.0, noise=0, hst_noise=0)
+    >>> noisy = with_noise(field, 1, noise=0.4, smoothing=0.7)
+    >>> round(float(noisy.muse[0].uncertainty.array[0, 0]), 2)
+    0.16
+    """
+    rng = np.random.default_rng(seed)
+    hst = field.hst.copy()
+    hst.data = (hst.data + rng.normal(0, 1, hst.shape) * hst_noise).astype(np.float32)
+    muse = []
+    for image in field.muse:
+        drawn = rng.normal(0, 1, image.shape)
+        if smoothing > 0:
+            drawn = gaussian_filter(drawn, smoothing, mode="wrap")
+            drawn /= drawn.std()
+        muse.append(
+            CCDData(
+                (image.data + noise * drawn).astype(np.float32),
+                uncertainty=VarianceUncertainty(np.full(image.shape, noise**2, dtype=np.float32)),
+                unit=image.unit,
+                wcs=image.wcs,
+                meta=image.meta,
+            )
+        )
+    return SimulatedField(hst, muse, field.truth)

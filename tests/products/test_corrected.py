@@ -1,0 +1,117 @@
+"""Corrected images: fitted again, nothing is left to correct."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from numpy.testing import assert_allclose
+
+from astropy_imphot import UserError, apply_corrections, fit_image_photometry, image_grids_aligned, read_image
+from astropy_imphot.simulation import Truth, simulate_field
+
+
+@pytest.fixture(scope="module")
+def pair():
+    field = simulate_field(12, size=30.0, truth=[Truth(dx=0.33, dy=-0.47, scale=0.9, bg=1.5)])
+    return field.hst, field.muse[0], fit_image_photometry(field.hst, field.muse[0])
+
+
+def check_nothing_left(again, sigmas=1.0):
+    for key, expected in {"dx": 0, "dy": 0, "bg": 0, "scale": 1}.items():
+        value = again.values[key]
+        assert abs(value.value - expected) < sigmas * value.stdev, f"{key} {value}"
+
+
+@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.parametrize("variance", [False, True])
+def test_apply_then_fit_again(pair, resample, variance):
+    hst, muse, fit = pair
+    if not variance:
+        muse = CCDData(muse.data, unit=muse.unit, wcs=muse.wcs)
+    corrected = apply_corrections(muse, fit, resample=resample)
+    check_nothing_left(fit_image_photometry(hst, corrected))
+    assert (corrected.uncertainty is not None) == variance
+    if variance:
+        inside = np.s_[10:-10, 10:-10]
+        assert_allclose(corrected.uncertainty.array[inside], 0.1**2 / fit.scale.value**2, rtol=1e-3)
+    if resample:
+        assert corrected.wcs.wcs.compare(muse.wcs.wcs)
+        assert corrected.mask[:, -2:].all()
+        assert corrected.mask[:2].all()
+        assert not corrected.mask[5:-5, 5:-5].any()
+
+
+@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.filterwarnings("ignore:.* has no unit")
+def test_hdfs(hdfs, resample):
+    fit = fit_image_photometry(*hdfs, fix_beta=2.8)
+    corrected = apply_corrections(hdfs[1], fit, resample=resample)
+    check_nothing_left(fit_image_photometry(hdfs[0], corrected, fix_beta=2.8))
+
+
+def test_crval_is_another_way(pair):
+    hst, muse, fit = pair
+    moved = read_image(muse)
+    moved.wcs = muse.wcs.deepcopy()
+    moved.wcs.wcs.crval -= [fit.dra.value / 3600, fit.ddec.value / 3600]
+    again = fit_image_photometry(hst, moved)
+    for key in ("dx", "dy", "dra", "ddec"):
+        assert abs(again.values[key].value) < again.values[key].stdev
+
+
+@pytest.mark.parametrize(("corrections", "changed"), [("zero", "bg"), ("scale", "scale"), ("xy", "dx")])
+def test_single_corrections(pair, corrections, changed):
+    hst, muse, fit = pair
+    again = fit_image_photometry(hst, apply_corrections(muse, fit, corrections))
+    for key in ("dx", "dy", "scale"):
+        expected = fit.values[key].value
+        if key == changed or (changed == "dx" and key == "dy"):
+            expected = 1 if key == "scale" else 0
+        assert abs(again.values[key].value - expected) < again.values[key].stdev, key
+    expected = {"zero": 0, "scale": fit.bg.value / fit.scale.value, "xy": fit.bg.value}[corrections]
+    assert abs(again.bg.value - expected) < again.bg.stdev
+
+
+def test_masks_are_carried(pair):
+    hst, muse, fit = pair
+    holes = read_image(muse)
+    holes.data = muse.data.copy()
+    holes.data[40:44, 60:63] = np.nan
+    holes.mask = np.zeros(muse.shape, bool)
+    holes.mask[80, 30] = True
+    corrected = apply_corrections(holes, fit, resample=True)
+    # (0.33, -0.47) arcsec are (1.65, -2.35) pixels.
+    assert corrected.mask[42:47, 58:62].sum() >= 12
+    assert corrected.mask[82:84, 28:30].all()
+    assert np.isnan(corrected.data[corrected.mask]).all()
+    assert np.isfinite(corrected.data[~corrected.mask]).all()
+    check_nothing_left(fit_image_photometry(hst, corrected), sigmas=1.5)
+
+
+def test_bad_corrections(pair):
+    _, muse, fit = pair
+    with pytest.raises(UserError, match="xy, scale, zero"):
+        apply_corrections(muse, fit, "xy,flux")
+
+
+def test_files_of_a_fit(pair, tmp_path):
+    from astropy_imphot.products.images import saved_paths, write_fit_images
+
+    _, muse, fit = pair
+    write_fit_images(fit, tmp_path / "E1.fits")
+    paths = saved_paths(tmp_path / "E1.fits")
+    # Nothing changed, so that there are no regions.
+    names = {path.name for path in paths.values()} - {"E1_changed.reg"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert_allclose(read_image(paths["residual"]).data, fit.residual.data, atol=1e-5)
+    assert image_grids_aligned(paths["model"], muse)
+    with fits.open(paths["data_fft"]) as hdus:
+        amplitude, phase, header = hdus["DATA"].data, hdus["PHASE"].data, hdus["DATA"].header
+    assert_allclose(amplitude[75, 75], abs(muse.data.sum(dtype=float)), rtol=1e-5)
+    assert_allclose(header["CDELT1"], 1 / 30.0)
+    assert header["CUNIT1"].strip() == "arcsec-1"
+    # The transform goes back to the image.
+    back = np.fft.ifft2(np.fft.ifftshift(amplitude * np.exp(1j * phase))).real
+    assert_allclose(back, muse.data, atol=1e-3)
+    with pytest.raises(UserError, match="exists"):
+        write_fit_images(fit, tmp_path / "E1.fits")

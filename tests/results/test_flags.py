@@ -1,0 +1,188 @@
+"""Every flag is raised by what it is for, and by nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.modeling.fitting import TRFLSQFitter
+from astropy.nddata import CCDData
+
+from astropy_imphot import fit_image_photometry, fit_star_photometry, make_template
+from astropy_imphot.fitting.diagnostics import significant
+from astropy_imphot.fitting.sources import object_pixels
+from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
+from astropy_imphot.simulation import CENTER, Star, Truth, simulate_field, with_noise
+
+GOOD = Truth(dx=0.31, dy=-0.1, scale=0.95, bg=1.0)
+WRONG = {
+    "rotation": replace(GOOD, rotation=0.5),
+    "e1": replace(GOOD, e1=0.1),
+    "bg_x": replace(GOOD, bg_x=0.01),
+}
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """A good exposure, and others that are turned, elliptical or sloping."""
+    return simulate_field(51, size=30.0, truth=[GOOD, *WRONG.values()])
+
+
+@pytest.fixture(scope="module")
+def template(deep):
+    return make_template(deep.hst, deep.muse[0])
+
+
+@pytest.fixture(scope="module")
+def good(deep, template):
+    return fit_image_photometry(template, deep.muse[0], name="E1")
+
+
+def check_written(fit):
+    """The table, the summary and the report say which flags there are."""
+    assert fit.to_table()["flags"][0] == int(fit.flags)
+    assert int(fit.summary(header=False).split()[-1]) == int(fit.flags)
+    report = fit.report()
+    for flag in FitFlags:
+        assert (flag.meaning in report) == (flag in fit.flags)
+        assert (f"flag {flag.value}, {flag.name}" in report) == (flag in fit.flags)
+
+
+@pytest.mark.parametrize("kind", [FitFlags, ExposureFlags])
+def test_each_has_a_bit_and_a_meaning(kind):
+    assert [flag.value for flag in kind] == [2**bit for bit in range(len(kind))]
+    assert len({flag.meaning for flag in kind}) == len(kind)
+    assert all(len(flag.meaning) > 10 for flag in kind)
+    assert flag_names(0, kind) == []
+    assert flag_names(sum(kind), kind) == [flag.name for flag in kind]
+    assert isinstance(kind(3), kind)
+
+
+def test_good_fit(good):
+    assert good.flags == 0
+    assert isinstance(good.flags, FitFlags)
+    check_written(good)
+    assert good.summary().splitlines()[0].split()[-1] == "flags"
+
+
+def test_at_bound(deep, template):
+    fit = fit_image_photometry(template, deep.muse[0], min_scale=1.1)
+    assert FitFlags.AT_BOUND in fit.flags
+    assert abs(fit.scale.value - 1.1) < 0.002
+    check_written(fit)
+    assert FitFlags.AT_BOUND not in fit_image_photometry(template, deep.muse[0], min_scale=0.5).flags
+
+
+def test_three_faint_galaxies():
+    field = simulate_field(55, size=16.0, truth=[GOOD], n_objects=3, n_stars=0, magnitudes=(24.0, 25.0))
+    fit = fit_image_photometry(field.hst, field.muse[0])
+    assert FitFlags.DEGENERATE | FitFlags.FEW_SOURCES in fit.flags
+    check_written(fit)
+    fixed = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5)
+    assert FitFlags.DEGENERATE not in fixed.flags
+
+
+def test_few_pixels(deep, template, good):
+    row, column = np.unravel_index(deep.muse[0].data.argmax(), deep.muse[0].shape)
+    for size, few in ((15, True), (25, False)):
+        region = ["image", f"box({column + 1}, {row + 1}, {size}, {size}, 0)"]
+        fit = fit_image_photometry(template, deep.muse[0], regions=region, init_dx=0.3, init_dy=-0.1)
+        assert (FitFlags.FEW_PIXELS in fit.flags) == few
+        assert (fit.n_pixels < 400) == few
+
+
+@pytest.mark.parametrize(("index", "key"), list(enumerate(WRONG, start=1)))
+def test_residuals_tell_what_should_be_freed(deep, template, index, key):
+    fit = fit_image_photometry(template, deep.muse[index])
+    assert FitFlags.RESIDUALS in fit.flags
+    would_be = fit.untried[key]
+    truth = getattr(deep.truth[index], key)
+    assert abs(would_be.value) > 5 * would_be.stdev
+    assert abs(would_be.value - truth) < 4 * would_be.stdev
+    check_written(fit)
+    freed = fit_image_photometry(template, deep.muse[index], free=[key])
+    assert freed.flags == 0
+    assert abs(freed.values[key].value - truth) < 4 * freed.values[key].stdev
+    # The first order is close to what a fit says.
+    assert abs(would_be.value - freed.values[key].value) < 0.1 * abs(truth)
+
+
+def test_objects_with_residuals(deep, template):
+    """A PSF that is no Moffat, but round, is seen only in the residuals on the objects."""
+    muse = deep.muse[0].copy()
+    light = muse.data - np.median(muse.data)
+    ring = [np.roll(light, shift, axis=axis) for axis in (0, 1) for shift in (-6, 6)]
+    muse.data = muse.data + 0.2 * np.sum(ring, axis=0)
+    options = {"keep_changed": True, "free": ("bg_x", "bg_y")}
+    fit = fit_image_photometry(template, muse, init_dx=0.3, init_dy=-0.1, **options)
+    assert significant(fit.untried, fit.rms_error, fit.fitted_model) == []
+    assert FitFlags.RESIDUALS in fit.flags
+
+
+def test_untried_of_a_good_fit(good):
+    assert list(good.untried) == ["bg_x", "bg_y", "rotation", "e1", "e2"]
+    for value in good.untried.values():
+        assert abs(value.value) < 4 * value.stdev
+        # Its error is told: nothing held it.
+        assert "+-" in str(value)
+
+
+def test_template_noise(deep):
+    noisy = with_noise(deep, 1, noise=0, hst_noise=0.02)
+    noisy.muse[0].uncertainty = None
+    fit = fit_image_photometry(noisy.hst, noisy.muse[0])
+    assert FitFlags.TEMPLATE_NOISE in fit.flags
+    check_written(fit)
+
+
+def test_not_converged(deep, template):
+    class GivesUp(TRFLSQFitter):
+        def __call__(self, *args, **kwargs):
+            fitted = super().__call__(*args, **kwargs)
+            self.fit_info["success"] = False
+            return fitted
+
+    fit = fit_image_photometry(template, deep.muse[0], fitter=GivesUp())
+    assert fit.flags == FitFlags.NOT_CONVERGED
+    assert not fit.converged
+    check_written(fit)
+
+
+def test_beyond_margin(deep):
+    narrow = make_template(deep.hst, deep.muse[0], margin=0.0)
+    muse = deep.muse[0]
+    moved = CCDData(
+        np.roll(muse.data, 12, axis=1), uncertainty=muse.uncertainty, unit=muse.unit, wcs=muse.wcs
+    )
+    fit = fit_image_photometry(narrow, moved)
+    assert abs(fit.dx.value - GOOD.dx - 2.4) < 0.02
+    assert FitFlags.BEYOND_MARGIN in fit.flags
+    check_written(fit)
+
+
+def test_many_changed(monkeypatch):
+    stars = [Star(20.5, 4.0, 4.0, motion=(0.3, 0.0)), Star(21.0, -4.0, -3.0, motion=(0.3, 0.0))]
+    field = simulate_field(53, size=20.0, stars=stars, n_stars=0)
+    fit = fit_image_photometry(field.hst, field.muse[0])
+    assert fit.objects["left_out"].sum() == 2
+    assert FitFlags.MANY_CHANGED not in fit.flags
+    left_out = fit.objects["label"][fit.objects["left_out"]]
+    pixels = max(object_pixels(fit.labels, label).sum() for label in left_out)
+    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_PART", (pixels + 1) / fit.data.data.size)
+    fit = fit_image_photometry(field.hst, field.muse[0])
+    assert FitFlags.MANY_CHANGED in fit.flags
+    assert fit.objects["left_out"].sum() == 1
+    assert fit.objects["changed"].sum() >= 2
+    assert fit.report().count("NOT LEFT OUT") == fit.objects["changed"].sum() - 1
+    check_written(fit)
+
+
+def test_stars_have_flags_too():
+    field = simulate_field(54, size=12.0, central_star=20.0)
+    star = CENTER.ra.deg, CENTER.dec.deg, 2.5
+    fit = fit_star_photometry(field.hst, field.muse[0], star)
+    assert fit.flags == 0
+    check_written(fit)
+    noisy = with_noise(field, 1, noise=100.0)
+    fit = fit_star_photometry(noisy.hst, noisy.muse[0], star)
+    assert FitFlags.FEW_SOURCES in fit.flags
+    check_written(fit)
