@@ -28,7 +28,7 @@ from tqdm import tqdm
 from astropy_imphot import __version__, fit_image_photometry, make_template
 from astropy_imphot.masking.masks import taper_weights
 from astropy_imphot.psf.fourier import frequencies
-from astropy_imphot.psf.moffat import moffat_otf
+from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.simulation import with_noise
 
 TAPER = 10  # pixels
@@ -84,13 +84,13 @@ def classic_fit(hst, muse, hst_psf):
     def transform(pixels):
         return fft.rfft2(pixels.astype(float) * taper, s=shape)
 
-    template = transform(hst) / moffat_otf(radius, *hst_psf)
+    template = transform(hst) / MOFFAT.otf(radius, *hst_psf)
     sky, data = transform(np.ones((ny, nx))), transform(muse)
     used = radius < NYQUIST
 
     def residual(parameters):
         scale, bg, dx, dy, fwhm, beta = parameters
-        kernel = moffat_otf(radius, fwhm, beta) * np.exp(-2j * np.pi * (fx * dx + fy * dy))
+        kernel = MOFFAT.otf(radius, fwhm, beta) * np.exp(-2j * np.pi * (fx * dx + fy * dy))
         return (data - scale * template * kernel - bg * sky)[used].view(float)
 
     fit = least_squares(residual, START, bounds=(LOW, HIGH), x_scale=STEP)

@@ -25,6 +25,7 @@ LAYERS = [
     ["calibration"],
     ["results"],
     ["psf"],
+    ["parameters"],
     ["io"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

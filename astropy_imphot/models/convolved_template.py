@@ -2,15 +2,330 @@
 
 from functools import cache
 
+import astropy.units as u
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
 
-from astropy_imphot.models.convolver import TemplateConvolver
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.quantities import to_value
+from astropy_imphot.models.convolver import Optics, TemplateConvolver
+from astropy_imphot.parameters import model_parameters
+from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.shape import CircularPsf
 
-__all__ = ["ConvolvedTemplate2D"]
+__all__ = ["ConvolvedTemplate2D", "template_model"]
 
 
-class ConvolvedTemplate2D(Fittable2DModel):
+def _declared(psf):
+    """Return the parameters of a model as astropy declares them."""
+    return {
+        name: Parameter(
+            default=info.default, bounds=info.bounds, fixed=info.on_demand, description=info.words
+        )
+        for name, info in model_parameters(psf).items()
+    }
+
+
+class TemplateModel(Fittable2DModel):
+    """A template convolved with a PSF of any shape: what `ConvolvedTemplate2D` and its like share."""
+
+    psf = None
+
+    def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
+        if hst_psf is None:
+            hst_psf = _moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
+        self._convolver = TemplateConvolver(template, self.psf, hst_psf)
+        super().__init__(**kwargs)
+
+    def __reduce__(self):
+        # Classes of other shapes have no name that they could be found by.
+        return _empty_model, (self.psf,), self.__dict__
+
+    @property
+    def template(self):
+        """The `HstTemplate` that the model was made with."""
+        return self._convolver.template
+
+    @property
+    def bounding_box(self):
+        """Where the template reaches: the limits of y and those of x, MUSE pixels."""
+        limits = [
+            (-margin - 0.5, size - margin - 0.5)
+            for margin, size in zip(self.template.margin, self.template.grid_shape, strict=True)
+        ]
+        return tuple(limits)
+
+    def without_results(self):
+        """
+        Return a copy that holds the template's arrays, and nothing that was computed from them.
+
+        Returns
+        -------
+        ConvolvedTemplate2D
+            The copy, which takes a third of the memory. Copies else share what was computed.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        model = self.copy()
+        model._convolver = self._convolver.without_results()
+        return model
+
+    def missing_fraction(self):
+        """
+        Return which part of the light of each MUSE pixel HST did not observe.
+
+        Returns
+        -------
+        array of shape ``template.muse_shape``
+            Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        return self._convolver.missing(self._optics())[self.template.field]
+
+    def most_missing(self):
+        """
+        Return a limit of `missing_fraction`, which takes no time.
+
+        Returns
+        -------
+        float
+            No pixel draws more of its light from what HST did not observe; 1 if that is not known.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        return self._convolver.most_missing(self._optics())
+
+    def noise_products(self):
+        """
+        Return what white noise in the template becomes in the model, less the scale.
+
+        Returns
+        -------
+        `~astropy_imphot.models.convolver.NoiseProducts`
+            For the model's PSF.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> model.noise_products().gram.shape
+        (3, 3)
+        """
+        return self._convolver.noise_products(self._optics())
+
+    def _optics(self):
+        """Return the PSF and the offset of the model, as if it were neither turned nor elongated."""
+        values = self._plain(self.parameters)
+        psf = tuple((name, values[name]) for name in self.psf.names)
+        return Optics(psf, dx=values["dx"], dy=values["dy"])
+
+    def evaluate(self, x, y, *parameters):
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        *parameters : float
+            In the order of ``param_names``, as for `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            Flux per MUSE pixel, in the template's unit.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]), bg=2.0)
+        >>> bool(model.evaluate(20.0, 25.0, *model.parameters) == model(20.0, 25.0))
+        True
+        """
+        has_unit = any(isinstance(one, u.Quantity) for one in parameters)
+        values, x, y = self._plain(parameters), _pixels(x, "x"), _pixels(y, "y")
+        optics, places = self._template_frame(x, y, values)
+        light = values["scale"] * self._convolver.light(self._convolver.places(*places), optics)
+        for name, basis in self._background.items():
+            # A constant has the same values everywhere.
+            if values[name] != 0:
+                light = light + values[name] * basis(*self._arcsec_from_center(x, y))
+        return u.Quantity(light, self.template.grid.unit, copy=False) if has_unit else light
+
+    def fit_deriv(self, x, y, *parameters):
+        """
+        Return the derivatives with respect to all parameters, as fitters ask for them.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        *parameters : float
+            In the order of ``param_names``, as for `ConvolvedTemplate2D`.
+
+        Returns
+        -------
+        list of arrays of the shape of x and y
+            The derivatives in the order of the parameters, in single precision; while a
+            fitter runs, 0 for fixed parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> x, y = np.array([10.0, 12.0]), np.array([20.0, 20.0])
+        >>> model.fit_deriv(x, y, *model.parameters)[1]
+        array([1., 1.], dtype=float32)
+        """
+        # Fitters switch sync_constraints off while they run, and then drop the
+        # derivatives of fixed parameters, which need not be computed for them.
+        keys = [name for name in self.param_names if self.sync_constraints or not self.fixed[name]]
+        # These copy them several times: in single precision that takes half as long, and moves the
+        # solution by less than 1e-6 of its errors.
+        found = (one.astype(np.float32) for one in self._derivatives(keys, x, y, *parameters))
+        derivatives = dict(zip(keys, found, strict=True))
+        nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)), dtype=np.float32)
+        return [derivatives.get(name, nothing) for name in self.param_names]
+
+    def derivatives(self, x, y, keys):
+        """
+        Return the derivatives with respect to some of the parameters.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the centre of the first pixel.
+        keys : sequence of str
+            Names of p parameters.
+
+        Returns
+        -------
+        list of p arrays of the shape of x and y
+            The derivatives, in the order of ``keys``.
+
+        Examples
+        --------
+        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
+        >>> model.derivatives([10.0, 12.0], [20.0, 20.0], ["bg"])
+        [array([1., 1.])]
+        """
+        return self._derivatives(keys, x, y, *self.parameters)
+
+    def _derivatives(self, keys, x, y, *parameters):
+        values = self._plain(parameters)
+        optics, turned = self._template_frame(x, y, values)
+        scale, (cos, sin) = values["scale"], _cos_sin(values["rotation"])
+        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
+        places = self._convolver.places(*turned)
+
+        @cache
+        def light(name):
+            return self._convolver.light(places, optics, derivative=name)
+
+        def turning():
+            # Turning moves the light along a circle, and turns the ellipse of the PSF.
+            right, up = self._arcsec_from_center(*turned)
+            moved = light("dy") * (right - optics.dx) - light("dx") * (up - optics.dy)
+            if optics.e1 != 0 or optics.e2 != 0:
+                moved = moved + 2 * (optics.e2 * light("e1") - optics.e1 * light("e2"))
+            return np.radians(scale * moved)
+
+        by_name = {
+            "scale": lambda: light(None),
+            "dx": lambda: scale * (cos * light("dx") - sin * light("dy")),
+            "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),
+            "rotation": turning,
+            "e1": lambda: scale * (cos_2 * light("e1") - sin_2 * light("e2")),
+            "e2": lambda: scale * (sin_2 * light("e1") + cos_2 * light("e2")),
+        }
+
+        def derivative(name):
+            if name in self._background:
+                return self._background[name](*self._arcsec_from_center(x, y)).astype(float)
+            return scale * light(name) if name in self.psf.names else by_name[name]()
+
+        return [derivative(name) for name in keys]
+
+    @property
+    def infos(self):
+        """The table of the parameters: a `~astropy_imphot.parameters.ParameterInfo` by each name."""
+        table = model_parameters(self.psf)
+        return {name: table[name] for name in self.param_names}
+
+    @property
+    def _background(self):
+        """The terms of the background: the shape of each, by its name."""
+        return {name: info.basis for name, info in self.infos.items() if info.basis is not None}
+
+    @property
+    def input_units(self):
+        """The units of x and y: pixels where the parameters have units."""
+        return None if self.dx.unit is None else dict.fromkeys(self.inputs, u.pix)
+
+    def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
+        unit = outputs_unit[self.outputs[0]]
+        if unit != self.template.grid.unit:
+            raise UserError(
+                f"the image is in {unit}, the template in {self.template.grid.unit}: convert one."
+            )
+        return {name: info.unit_for(unit) for name, info in self.infos.items() if info.unit}
+
+    def _plain(self, parameters):
+        """Return the parameters by name, as numbers in the units of the table."""
+        flux = self.template.grid.unit
+        return {
+            name: float(np.squeeze(to_value(value, info.unit_for(flux), name)))
+            for (name, info), value in zip(self.infos.items(), parameters, strict=True)
+        }
+
+    def _arcsec_from_center(self, x, y):
+        ny, nx = self.template.muse_shape
+        height, width = self.template.pixel_scale
+        x, y = np.broadcast_arrays(x, y)
+        return (x - (nx - 1) / 2) * width, (y - (ny - 1) / 2) * height
+
+    def _template_frame(self, x, y, values):
+        """
+        Return optics and coordinates as they are along the template's axes.
+
+        There nothing is turned but the coordinates.
+        """
+        cos, sin = _cos_sin(values["rotation"])
+        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
+        dx, dy, e1, e2 = (values[name] for name in ("dx", "dy", "e1", "e2"))
+        optics = Optics(
+            psf=tuple((name, values[name]) for name in self.psf.names),
+            dx=cos * dx + sin * dy,
+            dy=-sin * dx + cos * dy,
+            e1=cos_2 * e1 + sin_2 * e2,
+            e2=-sin_2 * e1 + cos_2 * e2,
+        )
+        if sin == 0:
+            return optics, np.broadcast_arrays(x, y)
+        right, up = self._arcsec_from_center(x, y)
+        height, width = self.template.pixel_scale
+        turned = x + ((cos - 1) * right + sin * up) / width, y + (-sin * right + (cos - 1) * up) / height
+        return optics, turned
+
+
+class ConvolvedTemplate2D(TemplateModel):
     r"""
     An HST image as MUSE sees it: convolved, shifted, scaled, on a background.
 
@@ -68,7 +383,7 @@ class ConvolvedTemplate2D(Fittable2DModel):
             \frac{\mathrm{OTF}_{\mathrm{MUSE}}(\mathrm{fwhm}, \beta)}{\mathrm{OTF}_{\mathrm{HST}}}
             \cdot e^{-2\pi i (f_x \, \mathrm{dx} + f_y \, \mathrm{dy})}
 
-    at the centres of the MUSE pixels; see `~astropy_imphot.psf.moffat.moffat_otf` for the
+    at the centres of the MUSE pixels; see `~astropy_imphot.psf.moffat.Moffat` for the
     transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the
     centre of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
@@ -93,270 +408,66 @@ class ConvolvedTemplate2D(Fittable2DModel):
     True
     """
 
-    scale = Parameter(default=1.0, description="flux scale, MUSE/HST")
-    bg = Parameter(default=0.0, description="background, MUSE - HST")
-    dx = Parameter(default=0.0, description="offset along x, arcsec")
-    dy = Parameter(default=0.0, description="offset along y, arcsec")
-    fwhm = Parameter(default=0.7, bounds=(0.1, 5.0), description="FWHM of the PSF, arcsec")
-    beta = Parameter(default=2.5, bounds=(1.05, 100.0), description="exponent of the PSF")
-    bg_x = Parameter(default=0.0, fixed=True, description="background gradient along x, per arcsec")
-    bg_y = Parameter(default=0.0, fixed=True, description="background gradient along y, per arcsec")
-    rotation = Parameter(default=0.0, fixed=True, description="rotation, degrees")
-    e1 = Parameter(default=0.0, fixed=True, bounds=(-0.7, 0.7), description="ellipticity along x")
-    e2 = Parameter(default=0.0, fixed=True, bounds=(-0.7, 0.7), description="ellipticity along x = y")
+    psf = MOFFAT
+    # astropy's metaclass looks for parameters in the class's namespace.
+    vars().update(_declared(MOFFAT))
 
-    def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
-        self._convolver = TemplateConvolver(template, hst_fwhm, hst_beta, hst_psf)
-        super().__init__(**kwargs)
+    # Else astropy makes one of the parameters alone.
+    __init__ = TemplateModel.__init__
 
-    @property
-    def template(self):
-        """The `HstTemplate` that the model was made with."""
-        return self._convolver.template
 
-    @property
-    def bounding_box(self):
-        """Where the template reaches: the limits of y and those of x, MUSE pixels."""
-        limits = [
-            (-margin - 0.5, size - margin - 0.5)
-            for margin, size in zip(self.template.margin, self.template.grid_shape, strict=True)
-        ]
-        return tuple(limits)
+def template_model(psf):
+    """
+    Return the class of models for a shape of the PSF.
 
-    def without_results(self):
-        """
-        Return a copy that holds the template's arrays, and nothing that was computed from them.
+    Parameters
+    ----------
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape.
 
-        Returns
-        -------
-        ConvolvedTemplate2D
-            The copy, which takes a third of the memory. Copies else share what was computed.
+    Returns
+    -------
+    type
+        `ConvolvedTemplate2D` for a Moffat function, or one like it with the shape's parameters.
 
-        Examples
-        --------
-        See `ConvolvedTemplate2D`.
-        """
-        model = self.copy()
-        model._convolver = self._convolver.without_results()
-        return model
+    Examples
+    --------
+    >>> from astropy_imphot.models.convolved_template import template_model
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> template_model(MOFFAT).param_names[:6]
+    ('scale', 'bg', 'dx', 'dy', 'fwhm', 'beta')
+    """
+    return _class_of(psf, tuple(model_parameters(psf)))
 
-    def missing_fraction(self):
-        """
-        Return which part of the light of each MUSE pixel HST did not observe.
 
-        Returns
-        -------
-        array of shape ``template.muse_shape``
-            Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
+@cache
+def _class_of(psf, names):
+    if (psf, names) == (ConvolvedTemplate2D.psf, ConvolvedTemplate2D.param_names):
+        return ConvolvedTemplate2D
+    members = {"psf": psf, "__init__": TemplateModel.__init__, "__doc__": ConvolvedTemplate2D.__doc__}
+    return type(ConvolvedTemplate2D)(
+        f"ConvolvedTemplate2D_{psf.name}", (TemplateModel,), members | _declared(psf)
+    )
 
-        Examples
-        --------
-        See `ConvolvedTemplate2D`.
-        """
-        missing = self._convolver.missing(
-            fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
+
+def _empty_model(psf):
+    kind = template_model(psf)
+    return kind.__new__(kind)
+
+
+def _moffat_of_hst(fwhm, beta):
+    if not (fwhm > 0 and 1 < beta <= 100):
+        raise UserError(
+            f"the HST PSF has FWHM {fwhm} and beta {beta}: give hst_fwhm (arcsec) above "
+            "0 and hst_beta above 1 and up to 100."
         )
-        return missing[self.template.field]
+    return CircularPsf(MOFFAT, {"fwhm": fwhm, "beta": beta})
 
-    def most_missing(self):
-        """
-        Return a limit of `missing_fraction`, which takes no time.
 
-        Returns
-        -------
-        float
-            No pixel draws more of its light from what HST did not observe; 1 if that is not known.
-
-        Examples
-        --------
-        See `ConvolvedTemplate2D`.
-        """
-        return self._convolver.most_missing(
-            fwhm=self.fwhm.value, beta=self.beta.value, dx=self.dx.value, dy=self.dy.value
-        )
-
-    def noise_products(self):
-        """
-        Return what white noise in the template becomes in the model, less the scale.
-
-        Returns
-        -------
-        `~astropy_imphot.models.convolver.NoiseProducts`
-            For the model's PSF.
-
-        Examples
-        --------
-        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
-        >>> model.noise_products().gram.shape
-        (3, 3)
-        """
-        return self._convolver.noise_products(fwhm=self.fwhm.value, beta=self.beta.value)
-
-    def evaluate(self, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
-        """
-        Return the model's values.
-
-        Parameters
-        ----------
-        x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
-        scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2 : float
-            The parameters, as for `ConvolvedTemplate2D`.
-
-        Returns
-        -------
-        float or array of the shape of x and y
-            Flux per MUSE pixel, in the template's unit.
-
-        Examples
-        --------
-        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]), bg=2.0)
-        >>> bool(model.evaluate(20.0, 25.0, *model.parameters) == model(20.0, 25.0))
-        True
-        """
-        optics, places = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
-        values = scale * self._convolver.light(self._convolver.places(*places), **optics) + bg
-        if np.any(bg_x != 0) or np.any(bg_y != 0):
-            right, up = self._arcsec_from_centre(x, y)
-            values += bg_x * right + bg_y * up
-        return values
-
-    def fit_deriv(self, x, y, *parameters):
-        """
-        Return the derivatives with respect to all parameters, as fitters ask for them.
-
-        Parameters
-        ----------
-        x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
-        *parameters : float
-            Scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1 and e2, as for
-            `ConvolvedTemplate2D`.
-
-        Returns
-        -------
-        list of 11 arrays of the shape of x and y
-            The derivatives in the order of the parameters, in single precision; while a
-            fitter runs, 0 for fixed parameters.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
-        >>> x, y = np.array([10.0, 12.0]), np.array([20.0, 20.0])
-        >>> model.fit_deriv(x, y, *model.parameters)[1]
-        array([1., 1.], dtype=float32)
-        """
-        # Fitters switch sync_constraints off while they run, and then drop the
-        # derivatives of fixed parameters, which need not be computed for them.
-        keys = [name for name in self.param_names if self.sync_constraints or not self.fixed[name]]
-        # These copy them several times: in single precision that takes half as long, and moves the
-        # solution by less than 1e-6 of its errors.
-        found = (one.astype(np.float32) for one in self._derivatives(keys, x, y, *parameters))
-        derivatives = dict(zip(keys, found, strict=True))
-        nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)), dtype=np.float32)
-        return [derivatives.get(name, nothing) for name in self.param_names]
-
-    def derivatives(self, x, y, keys):
-        """
-        Return the derivatives with respect to some of the parameters.
-
-        Parameters
-        ----------
-        x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
-        keys : sequence of str
-            Names of p parameters.
-
-        Returns
-        -------
-        list of p arrays of the shape of x and y
-            The derivatives, in the order of ``keys``.
-
-        Examples
-        --------
-        >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
-        >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
-        >>> model.derivatives([10.0, 12.0], [20.0, 20.0], ["bg"])
-        [array([1., 1.])]
-        """
-        return self._derivatives(keys, x, y, *self.parameters)
-
-    def _derivatives(self, keys, x, y, scale, bg, dx, dy, fwhm, beta, bg_x, bg_y, rotation, e1, e2):
-        optics, turned = self._template_frame(x, y, dx, dy, fwhm, beta, rotation, e1, e2)
-        cos, sin = _cos_sin(rotation)
-        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-        places = self._convolver.places(*turned)
-
-        @cache
-        def light(name):
-            return self._convolver.light(places, derivative=name, **optics)
-
-        def turning():
-            # Turning moves the light along a circle, and turns the ellipse of the PSF.
-            right, up = self._arcsec_from_centre(*turned)
-            moved = light("dy") * (right - optics["dx"]) - light("dx") * (up - optics["dy"])
-            if e1 != 0 or e2 != 0:
-                moved = moved + 2 * (optics["e2"] * light("e1") - optics["e1"] * light("e2"))
-            return np.radians(scale * moved)
-
-        derivatives = {
-            "scale": lambda: light(None),
-            "bg": lambda: np.ones(np.broadcast_shapes(np.shape(x), np.shape(y))),
-            "dx": lambda: scale * (cos * light("dx") - sin * light("dy")),
-            "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),
-            "fwhm": lambda: scale * light("fwhm"),
-            "beta": lambda: scale * light("beta"),
-            "bg_x": lambda: self._arcsec_from_centre(x, y)[0],
-            "bg_y": lambda: self._arcsec_from_centre(x, y)[1],
-            "rotation": turning,
-            "e1": lambda: scale * (cos_2 * light("e1") - sin_2 * light("e2")),
-            "e2": lambda: scale * (sin_2 * light("e1") + cos_2 * light("e2")),
-        }
-        return [derivatives[key]() for key in keys]
-
-    def _arcsec_from_centre(self, x, y):
-        ny, nx = self.template.muse_shape
-        height, width = self.template.pixel_scale
-        x, y = np.broadcast_arrays(x, y)
-        return (x - (nx - 1) / 2) * width, (y - (ny - 1) / 2) * height
-
-    def _template_frame(self, x, y, dx, dy, fwhm, beta, rotation, e1, e2):
-        """
-        Return the optics and the coordinates with a rotation carried over to them.
-
-        A circular PSF does not care whether it comes before or after the rotation, so
-        that places and the ellipse are turned back instead of the template.
-        """
-        cos, sin = _cos_sin(rotation)
-        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-        optics = {
-            "fwhm": float(np.squeeze(fwhm)),
-            "beta": float(np.squeeze(beta)),
-            "dx": float(np.squeeze(cos * dx + sin * dy)),
-            "dy": float(np.squeeze(-sin * dx + cos * dy)),
-            "e1": float(np.squeeze(cos_2 * e1 + sin_2 * e2)),
-            "e2": float(np.squeeze(-sin_2 * e1 + cos_2 * e2)),
-        }
-        if sin == 0:
-            return optics, np.broadcast_arrays(x, y)
-        right, up = self._arcsec_from_centre(x, y)
-        height, width = self.template.pixel_scale
-        turned = x + ((cos - 1) * right + sin * up) / width, y + (-sin * right + (cos - 1) * up) / height
-        return optics, turned
+def _pixels(values, name):
+    return to_value(values, u.pix, name)
 
 
 def _cos_sin(rotation):
-    angle = np.radians(float(np.squeeze(rotation)))
+    angle = np.radians(rotation)
     return np.cos(angle), np.sin(angle)

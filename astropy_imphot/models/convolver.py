@@ -6,13 +6,12 @@ from functools import cached_property
 import numpy as np
 from scipy import fft, ndimage, special
 
-from astropy_imphot.io.errors import UserError
 from astropy_imphot.models.places import Places
 from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies
-from astropy_imphot.psf.moffat import moffat_otf, moffat_otf_and_derivatives, moffat_wings
+from astropy_imphot.psf.shape import LOG_FREQUENCY
 from astropy_imphot.psf.spectra import refine_spectrum
 
-__all__ = ["NoiseProducts", "TemplateConvolver"]
+__all__ = ["NoiseProducts", "Optics", "TemplateConvolver"]
 
 # Frequencies at which HST and a decimation window left less than this cannot be restored.
 LEAST_RESPONSE = 0.01
@@ -26,9 +25,34 @@ B_SPLINE = (66 / 120, 26 / 120, 1 / 120)
 # What is folded together, and kept, for fitters ask for all of it at the same parameters.
 FOLDED = (None, "dx", "dy")
 
+# How the squared radius of the frequencies depends on the ellipticity.
+ELLIPTICITY = {"e1": lambda fx, fy: fx**2 - fy**2, "e2": lambda fx, fy: 2 * fx * fy}
+
 # What lies beyond the template is sky as a rule: it counts so much less than pixels
 # within it that were not observed.
 BEYOND_WEIGHT = 0.2
+
+
+@dataclass(frozen=True)
+class Optics:
+    """
+    What happens to the template's light on its way to a MUSE image.
+
+    Attributes
+    ----------
+    psf : tuple of (str, float)
+        Names and values of the parameters of the MUSE PSF.
+    dx, dy : float
+        Shift along the pixel axes, arcsec (default: 0).
+    e1, e2 : float
+        Ellipticity of the MUSE PSF, as for `~astropy_imphot.psf.fourier.elliptical_radius` (default: 0).
+    """
+
+    psf: tuple
+    dx: float = 0.0
+    dy: float = 0.0
+    e1: float = 0.0
+    e2: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +62,13 @@ class NoiseProducts:
 
     Attributes
     ----------
-    gram : array of shape (3, 3)
-        Mean products of the noise in the convolved light and its derivatives with respect to
-        fwhm and beta.
+    gram : array of shape (1 + n, 1 + n)
+        Mean products of the noise in the convolved light and in its derivatives with respect to
+        the n parameters of the PSF.
     gradient : float
         Mean square of its derivative with respect to dx, and to dy.
+    stretch : float
+        Mean square of its derivative with respect to the logarithm of the PSF's size.
     frequencies, power : arrays of shape (n,)
         Its power spectrum: the part that each radial frequency (cycles/arcsec) has in the
         variance.
@@ -52,6 +78,7 @@ class NoiseProducts:
 
     gram: np.ndarray
     gradient: float
+    stretch: float
     frequencies: np.ndarray
     power: np.ndarray
     pixel_scale: tuple
@@ -65,22 +92,16 @@ class NoiseProducts:
 
 class TemplateConvolver:
     """
-    Convolves a template with a Moffat PSF, less the PSF of HST.
+    Convolves a template with a PSF, less the PSF of HST.
 
     Parameters
     ----------
     template : `HstTemplate`
         What HST saw.
-    hst_fwhm, hst_beta : float
-        The Moffat PSF of the HST image, fwhm in arcsec.
-    hst_psf : `HstPsf`, optional
-        The PSF of the HST image as an image, in the place of the Moffat function. By default (None)
-        it is the Moffat function.
-
-    Raises
-    ------
-    UserError
-        If ``hst_fwhm`` is negative or ``hst_beta`` is 1 or less.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF.
+    hst_psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`
+        The PSF of the HST image.
 
     Notes
     -----
@@ -93,23 +114,21 @@ class TemplateConvolver:
     Examples
     --------
     >>> from astropy_imphot import make_template
-    >>> from astropy_imphot.models.convolver import TemplateConvolver
+    >>> from astropy_imphot.models.convolver import Optics, TemplateConvolver
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.psf.shape import CircularPsf
     >>> from astropy_imphot.simulation import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
-    >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), 0.085, 1.6)
-    >>> convolver.light(convolver.places(5.0, 7.0), fwhm=0.7, beta=2.5).shape
+    >>> hst_psf = CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6})
+    >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), MOFFAT, hst_psf)
+    >>> optics = Optics((("fwhm", 0.7), ("beta", 2.5)))
+    >>> convolver.light(convolver.places(5.0, 7.0), optics).shape
     ()
     """
 
-    def __init__(self, template, hst_fwhm, hst_beta, hst_psf=None):
-        if not (hst_fwhm > 0 and 1 < hst_beta <= 100):
-            raise UserError(
-                f"the HST PSF has FWHM {hst_fwhm} and beta {hst_beta}: give hst_fwhm (arcsec) above "
-                "0 and hst_beta above 1 and up to 100."
-            )
+    def __init__(self, template, psf, hst_psf):
         self.template = template
-        self.hst_fwhm = hst_fwhm
-        self.hst_beta = hst_beta
+        self.psf = psf
         self.hst_psf = hst_psf
         self._last_images = (None, {})
         self._last_places = (None, None, None)
@@ -119,11 +138,11 @@ class TemplateConvolver:
         return self
 
     def __reduce__(self):
-        return type(self), (self.template, self.hst_fwhm, self.hst_beta, self.hst_psf)
+        return type(self), (self.template, self.psf, self.hst_psf)
 
     def without_results(self):
         """Return a convolver of the same arrays, from which nothing was computed yet."""
-        return type(self)(replace(self.template), self.hst_fwhm, self.hst_beta, self.hst_psf)
+        return type(self)(replace(self.template), self.psf, self.hst_psf)
 
     @property
     def _aliases(self):
@@ -137,11 +156,7 @@ class TemplateConvolver:
     @cached_property
     def _response(self):
         """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
-        aliases = self._aliases
-        if self.hst_psf is None:
-            otf = aliases.radial(moffat_otf(aliases.table.nodes, self.hst_fwhm, self.hst_beta))
-        else:
-            otf = self.hst_psf.otf(aliases.fy, aliases.fx, self.template.hst_axes)
+        otf = self.hst_psf.otf_on(self._aliases, self.template.hst_axes)
         response = self._window * otf
         return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
 
@@ -171,7 +186,7 @@ class TemplateConvolver:
             self._last_places = (x, y, places)
         return places
 
-    def light(self, places, *, derivative=None, fwhm, beta, dx=0.0, dy=0.0, e1=0.0, e2=0.0):
+    def light(self, places, optics, derivative=None):
         """
         Return the template as MUSE sees it, or a derivative of that.
 
@@ -179,22 +194,17 @@ class TemplateConvolver:
         ----------
         places : `~astropy_imphot.models.places.Places`
             Where, from `places`.
-        derivative : {"fwhm", "beta", "dx", "dy", "e1", "e2"}, optional
-            With respect to which parameter. By default (None) the light itself.
-        fwhm, beta : float
-            The MUSE PSF, fwhm in arcsec.
-        dx, dy : float
-            Shift along the pixel axes, arcsec (default: 0).
-        e1, e2 : float
-            Ellipticity of the MUSE PSF, as for `~astropy_imphot.psf.fourier.elliptical_radius` (default: 0).
+        optics : Optics
+            The PSF and the shift.
+        derivative : str, optional
+            With respect to which parameter: one of the PSF, or dx, dy, e1 or e2. By default (None) the
+            light itself.
 
         Returns
         -------
         array
-            Flux per MUSE pixel, per arcsec for the derivatives in fwhm, dx and dy; 0
-            outside the template.
+            Flux per MUSE pixel, per unit of the parameter; 0 outside the template.
         """
-        optics = (fwhm, beta, dx, dy, e1, e2)
         if places.index is not None:
             values = np.take(self._on_pixels(derivative, optics), places.index)
         else:
@@ -208,14 +218,14 @@ class TemplateConvolver:
             )
         return values if places.inside is None else np.where(places.inside, values, 0)
 
-    def missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+    def missing(self, optics):
         """
         Return the fraction of the kernel that lies on pixels that HST did not observe.
 
         Parameters
         ----------
-        fwhm, beta, dx, dy
-            As for `light`.
+        optics : Optics
+            The PSF and the shift.
 
         Returns
         -------
@@ -225,9 +235,9 @@ class TemplateConvolver:
         spectrum, radius, (fy, fx) = self._missing_spectrum
         nodes = self._aliases.table.nodes
         # A mask needs no more than linear interpolation.
-        otf = np.interp(radius, nodes, moffat_otf(nodes, fwhm, beta))
+        otf = np.interp(radius, nodes, self.psf.otf(nodes, **dict(optics.psf)))
         ny, nx = self.template.grid_shape
-        shifted = spectrum * otf * np.exp(-2j * np.pi * (fy * dy + fx * dx))
+        shifted = spectrum * otf * np.exp(-2j * np.pi * (fy * optics.dy + fx * optics.dx))
         return fft.irfft2(shifted, s=(2 * ny, 2 * nx))[:ny, :nx]
 
     @cached_property
@@ -241,14 +251,14 @@ class TemplateConvolver:
         both = frequencies(padded.shape, self.template.pixel_scale)
         return fft.rfft2(padded), np.hypot(*both), both
 
-    def most_missing(self, *, fwhm, beta, dx=0.0, dy=0.0):
+    def most_missing(self, optics):
         """
         Return a limit of `missing` at the MUSE pixels, which takes no time.
 
         Parameters
         ----------
-        fwhm, beta, dx, dy
-            As for `light`.
+        optics : Optics
+            The PSF and the shift.
 
         Returns
         -------
@@ -264,20 +274,20 @@ class TemplateConvolver:
                 self.template.grid_shape,
                 self.template.muse_shape,
                 self.template.pixel_scale,
-                (dy, dx),
+                (optics.dy, optics.dx),
                 strict=True,
             )
         ]
-        return BEYOND_WEIGHT * moffat_wings(max(min(edges), 0), fwhm, beta)
+        return BEYOND_WEIGHT * float(1 - self.psf.enclosed_flux(max(min(edges), 0), **dict(optics.psf)))
 
-    def noise_products(self, *, fwhm, beta):
+    def noise_products(self, optics):
         """
         Return mean products of what white noise in the template becomes in the light.
 
         Parameters
         ----------
-        fwhm, beta : float
-            The MUSE PSF, fwhm in arcsec.
+        optics : Optics
+            The PSF.
 
         Returns
         -------
@@ -285,12 +295,17 @@ class TemplateConvolver:
             For noise of variance 1 in the sum over a MUSE pixel.
         """
         nodes = self._aliases.table.nodes
-        terms = moffat_otf_and_derivatives(nodes, fwhm, beta)
+        values = dict(optics.psf)
+        derivatives = [self.psf.otf_derivative(nodes, name, **values) for name in values]
+        terms = np.array([self.psf.otf(nodes, **values), *derivatives])
         squares = self._noise_weights * terms[0] ** 2
         return NoiseProducts(
             gram=(self._noise_weights * terms) @ terms.T,
             # Half of it is along each axis.
             gradient=float(np.sum(squares * (2 * np.pi * nodes) ** 2) / 2),
+            stretch=float(
+                np.sum(self._noise_weights * self.psf.otf_derivative(nodes, LOG_FREQUENCY, **values) ** 2)
+            ),
             frequencies=nodes,
             power=squares,
             pixel_scale=self.template.pixel_scale,
@@ -309,7 +324,7 @@ class TemplateConvolver:
             images = {}
             self._last_images = (optics, images)
         if derivative not in images:
-            _, _, dx, dy, _, _ = optics
+            dx, dy = optics.dx, optics.dy
             fold = self._aliases.fold
             if derivative in FOLDED:
                 if FOLDED not in images:
@@ -322,7 +337,7 @@ class TemplateConvolver:
 
     def _spline(self, derivative, optics):
         """Return the coefficients of a spline through finer samples, periodic as these are."""
-        _, _, dx, dy, _, _ = optics
+        dx, dy = optics.dx, optics.dy
         fy, fx = self._aliases.fy, self._aliases.fx
         if derivative in FOLDED[1:]:
             factor = self._otf(None, optics) * (-2j * np.pi * (fx if derivative == "dx" else fy))
@@ -340,24 +355,20 @@ class TemplateConvolver:
 
     def _otf(self, derivative, optics):
         """Return the MUSE transfer function, or a derivative of it, in blocks."""
-        fwhm, beta, _, _, e1, e2 = optics
-
-        nodes = self._aliases.table.nodes
+        nodes, values, e1, e2 = self._aliases.table.nodes, dict(optics.psf), optics.e1, optics.e2
+        along = ELLIPTICITY.get(derivative)
         if derivative is None:
-            values = moffat_otf(nodes, fwhm, beta)
+            otf = self.psf.otf(nodes, **values)
         else:
-            with_beta = derivative == "beta"
-            _, d_fwhm, d_beta = moffat_otf_and_derivatives(nodes, fwhm, beta, with_beta)
-            values = d_beta if with_beta else d_fwhm
+            otf = self.psf.otf_derivative(nodes, LOG_FREQUENCY if along else derivative, **values)
         fy, fx = self._aliases.fy, self._aliases.fx
         if e1 == 0 and e2 == 0:
-            values = self._aliases.radial(values)
+            otf = self._aliases.radial(otf)
         else:
-            values = self._aliases.table.at(values, elliptical_radius(fy, fx, e1, e2))
-        if derivative in ("e1", "e2"):
-            # The transfer function depends on fwhm times radius only.
+            otf = self._aliases.table.at(otf, elliptical_radius(fy, fx, e1, e2))
+        if along:
             square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2
             square[0, 0] = 1
-            slope, ellipticity = {"e1": (fx**2 - fy**2, e1), "e2": (2 * fx * fy, e2)}[derivative]
-            values = values * fwhm * 0.5 * (slope / square + ellipticity / (1 - e1**2 - e2**2))
-        return values
+            ellipticity = getattr(optics, derivative)
+            otf = otf * 0.5 * (along(fx, fy) / square + ellipticity / (1 - e1**2 - e2**2))
+        return otf

@@ -14,6 +14,10 @@ from astropy_imphot.noise.autocorrelation import MAX_LAG
 __all__ = ["TemplateNoise", "template_noise"]
 
 
+# The kinds of parameters that move the light in a direction.
+DIRECTED = ("shift", "rotation", "ellipticity")
+
+
 @dataclass(frozen=True, eq=False)
 class TemplateNoise:
     """
@@ -82,30 +86,47 @@ def template_noise(model, free, weights):
     squares = weights**2 * variance[model.template.field]
     total = float(squares.sum())
     products = model.noise_products()
-    # How the model's noise depends on the parameters, in terms of OTF, dOTF/dfwhm and dOTF/dbeta.
     scale = model.scale.value
-    rows = {"scale": (1, 0, 0), "fwhm": (0, scale, 0), "beta": (0, 0, scale)}
-    dependence = np.array([rows.get(key, (0, 0, 0)) for key in free], dtype=float).reshape(-1, 3)
-    slope = total * scale * dependence @ products.gram[0]
-    information = total * dependence @ products.gram @ dependence.T
-    right, up, square = _mean_levers(model, squares)
-    # Of directions, half of their squares is along each axis; e1 and e2 change the radius by
-    # half of themselves.
-    ellipticity = model.fwhm.value**2 * products.gram[1, 1] / 8
-    turn, gradient = np.radians(1), products.gradient
-    more = {
-        ("dx", "dx"): gradient,
-        ("dy", "dy"): gradient,
-        ("rotation", "rotation"): gradient * square * turn**2,
-    }
-    more |= {("e1", "e1"): ellipticity, ("e2", "e2"): ellipticity}
-    more |= {("dx", "rotation"): -gradient * up * turn, ("dy", "rotation"): gradient * right * turn}
+    radial = np.array([_radial_terms(model, key, scale) for key in free]).reshape(-1, len(products.gram))
+    slope = total * scale * radial @ products.gram[0]
+    information = total * radial @ products.gram @ radial.T
+    directed = _directed_terms(products, *_mean_levers(model, squares))
     for i, one in enumerate(free):
+        if model.infos[one].kind in DIRECTED and (one, one) not in directed:
+            raise ValueError(f"it is not defined what the reference's noise does to {one}.")
         for j, other in enumerate(free):
-            mean = more.get((one, other), more.get((other, one), 0))
+            mean = directed.get((one, other), directed.get((other, one), 0))
             information[i, j] += total * scale**2 * mean
     mean = total / max(np.count_nonzero(weights), 1)
     return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
+
+
+def _radial_terms(model, key, scale):
+    """Return a derivative of the model in terms of the OTF and its derivatives with respect to the PSF."""
+    terms = np.zeros(1 + len(model.psf.names))
+    kind = model.infos[key].kind
+    if kind == "scale":
+        terms[0] = 1
+    elif kind == "psf":
+        terms[1 + model.psf.names.index(key)] = scale
+    return terms
+
+
+def _directed_terms(products, right, up, square):
+    """Return mean products of derivatives that have a direction, and none with those that have not."""
+    turn, gradient = np.radians(1), products.gradient
+    # Of directions, half of their squares is along each axis; e1 and e2 change the radius by
+    # half of themselves.
+    ellipticity = products.stretch / 8
+    return {
+        ("dx", "dx"): gradient,
+        ("dy", "dy"): gradient,
+        ("rotation", "rotation"): gradient * square * turn**2,
+        ("e1", "e1"): ellipticity,
+        ("e2", "e2"): ellipticity,
+        ("dx", "rotation"): -gradient * up * turn,
+        ("dy", "rotation"): gradient * right * turn,
+    }
 
 
 def _mean_levers(model, squares):

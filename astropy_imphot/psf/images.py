@@ -98,6 +98,28 @@ class HstPsf:
         otf = map_coordinates(spectrum, points.reshape(2, -1), order=ORDER, mode="mirror")
         return np.where(inside[0] & inside[1], otf.reshape(points.shape[1:]), 0)
 
+    def otf_on(self, aliases, axes=None):
+        """
+        Return the transfer function at the frequencies of a template.
+
+        Parameters
+        ----------
+        aliases : `~astropy_imphot.psf.spectra.AliasedFrequencies`
+            The frequencies.
+        axes : array of shape (2, 2), optional
+            As for `otf`.
+
+        Returns
+        -------
+        complex array
+            At each frequency.
+
+        Examples
+        --------
+        See `~astropy_imphot.psf.shape.CircularPsf`, which has the same method.
+        """
+        return self.otf(aliases.fy, aliases.fx, axes)
+
 
 def _frequency_axis(frequency, length, scale, center):
     """Return the samples of a transform to use, their phases, and the frequencies' places in them."""

@@ -1,94 +1,105 @@
-"""The Moffat function: its transfer function, and how much light is in its wings."""
+r"""
+The Moffat function.
+
+With :math:`a = \mathrm{fwhm} / (2\sqrt{2^{1/\beta} - 1})`, its surface brightness is
+
+.. math:: I(r) = \frac{\beta - 1}{\pi a^2} \left(1 + \frac{r^2}{a^2}\right)^{-\beta}
+
+(Moffat 1969, A&A 3, 455), and with :math:`z = 2\pi a f` its transfer function is
+
+.. math:: \mathrm{OTF}(f) = \frac{2 (z/2)^{\beta-1} K_{\beta-1}(z)}{\Gamma(\beta-1)}
+
+(Gradshteyn & Ryzhik, Table of Integrals, 6.565.4).
+"""
 
 import numpy as np
 from scipy import special
 
-__all__ = ["moffat_otf", "moffat_otf_and_derivatives", "moffat_wings"]
+from astropy_imphot.parameters import ParameterInfo
+from astropy_imphot.psf.shape import LOG_FREQUENCY, PsfShape, central_difference
 
-# Half the steps of a five-point central difference, and their weights.
-STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
+__all__ = ["MOFFAT", "Moffat"]
 
 
-def moffat_otf(frequency, fwhm, beta):
-    r"""
-    Return the transfer function of a circular Moffat PSF of unit volume.
-
-    Parameters
-    ----------
-    frequency : float or array
-        Radial frequencies, cycles/arcsec.
-    fwhm : float
-        Full width at half maximum, arcsec.
-    beta : float
-        Exponent of the Moffat function, more than 1 and at most 100.
-
-    Returns
-    -------
-    float or array
-        The transfer function, 1 at frequency 0.
-
-    Notes
-    -----
-    With :math:`a = \mathrm{fwhm} / (2\sqrt{2^{1/\beta} - 1})` and :math:`z = 2\pi a f`,
-
-    .. math:: \mathrm{OTF}(f) = \frac{2 (z/2)^{\beta-1} K_{\beta-1}(z)}{\Gamma(\beta-1)}
-
-    which is the Hankel transform of the Moffat function (Gradshteyn & Ryzhik, Table of
-    Integrals, 6.565.4).
+class Moffat(PsfShape):
+    """
+    The circular Moffat function, with the parameters fwhm (arcsec) and beta.
 
     Examples
     --------
-    >>> from astropy_imphot.psf.moffat import moffat_otf
-    >>> float(moffat_otf(0.0, 0.7, 2.5))
+    >>> from astropy_imphot.psf.moffat import Moffat
+    >>> moffat = Moffat()
+    >>> moffat.names
+    ('fwhm', 'beta')
+    >>> float(moffat.otf(0.0, fwhm=0.7, beta=2.5))
     1.0
-    """
-    return _moffat_terms(frequency, fwhm, beta)[0]
-
-
-def moffat_otf_and_derivatives(frequency, fwhm, beta, beta_derivative=True):
-    """
-    Return a Moffat PSF's transfer function and its derivatives.
-
-    Parameters
-    ----------
-    frequency : float or array
-        Radial frequencies, cycles/arcsec.
-    fwhm, beta : float
-        As for `moffat_otf`.
-    beta_derivative : bool
-        Whether the derivative with respect to beta is needed (default: True).
-
-    Returns
-    -------
-    array of shape (3, ...)
-        The function, its derivative with respect to fwhm and that with respect to beta
-        (0 if it is not needed).
-
-    Notes
-    -----
-    The derivative in fwhm is closed, from d/dz [z^n K_n(z)] = -z^n K_{n-1}(z). That in
-    beta has no closed form, for it differentiates a Bessel function in its order: it
-    is a five-point difference, whose relative error is about 1e-11.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astropy_imphot.psf.moffat import moffat_otf_and_derivatives
-    >>> otf, d_fwhm, d_beta = moffat_otf_and_derivatives(np.array([0.0, 1.0]), 0.7, 2.5)
-    >>> bool(d_fwhm[1] < 0)
+    >>> bool(moffat.otf_derivative(1.0, "fwhm", fwhm=0.7, beta=2.5) < 0)
     True
+    >>> half = moffat.profile(0.35, fwhm=0.7, beta=2.5) / moffat.profile(0.0, fwhm=0.7, beta=2.5)
+    >>> round(float(half), 6)
+    0.5
+    >>> round(float(moffat.enclosed_flux(0.7, fwhm=0.7, beta=2.5)), 3)
+    0.709
     """
-    otf, dz_otf = _moffat_terms(frequency, fwhm, beta)
-    d_beta = np.zeros_like(otf)
-    if beta_derivative:
-        step = 1e-3 * (beta - 1)
-        for shift, weight in STENCIL:
-            d_beta += weight / step * moffat_otf(frequency, fwhm, beta + shift * step)
-    return np.array([otf, dz_otf / fwhm, d_beta])
+
+    name = "Moffat"
+    parameters = (
+        ParameterInfo(
+            name="fwhm",
+            words="FWHM of the MUSE PSF",
+            kind="psf",
+            unit="arcsec",
+            default=0.7,
+            bounds=(0.1, 5.0),
+            valid=(0, np.inf),
+            style="7.4f",
+            large_error=0.05,
+            relative=True,
+        ),
+        ParameterInfo(
+            name="beta",
+            words="exponent of the MUSE PSF",
+            kind="psf",
+            default=2.5,
+            bounds=(1.05, 100.0),
+            valid=(1, 100),
+            style="7.4f",
+        ),
+    )
+    fsf_mode = 2
+    fsf_letters = {"fwhm": "F", "beta": "B"}  # noqa: RUF012
+
+    def otf(self, frequency, fwhm, beta):
+        """As `PsfShape.otf`."""
+        return _transfer(frequency, fwhm, beta)[0]
+
+    def otf_derivative(self, frequency, name, fwhm, beta):
+        """As `PsfShape.otf_derivative`."""
+        if name == "beta":
+            return central_difference(lambda value: self.otf(frequency, fwhm, value), beta, 1e-3 * (beta - 1))
+        logarithmic = _transfer(frequency, fwhm, beta)[1]
+        # The transfer function depends on fwhm times frequency only.
+        return logarithmic if name == LOG_FREQUENCY else logarithmic / fwhm
+
+    def profile(self, radius, fwhm, beta):
+        """As `PsfShape.profile`."""
+        square = _squared_radius(fwhm, beta)
+        return (beta - 1) / (np.pi * square) * (1 + radius**2 / square) ** -beta
+
+    def enclosed_flux(self, radius, fwhm, beta):
+        """As `PsfShape.enclosed_flux`."""
+        return 1 - (1 + radius**2 / _squared_radius(fwhm, beta)) ** (1 - beta)
 
 
-def _moffat_terms(frequency, fwhm, beta):
-    """Return the transfer function and z times its derivative with respect to z."""
+MOFFAT = Moffat()
+
+
+def _squared_radius(fwhm, beta):
+    return (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
+
+
+def _transfer(frequency, fwhm, beta):
+    """Return the transfer function, and its derivative with respect to the logarithm of the frequency."""
     order = beta - 1
     z = np.pi * fwhm / np.sqrt(2 ** (1 / beta) - 1) * np.asarray(frequency, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
@@ -96,34 +107,9 @@ def _moffat_terms(frequency, fwhm, beta):
         # for arguments so small that the first terms of the series are exact.
         factor = 2 * np.exp(order * np.log(z / 2) - special.gammaln(order) - z)
         otf = factor * special.kve(order, z)
-        dz_otf = -factor * z * special.kve(order - 1, z)
-        small = ~np.isfinite(otf) | ~np.isfinite(dz_otf)
+        logarithmic = -factor * z * special.kve(order - 1, z)
+        small = ~np.isfinite(otf) | ~np.isfinite(logarithmic)
         curvature = np.where(z > 0, (z / 2) ** 2 / (order - 1), 0)
     otf = np.where(small, 1 - curvature, otf)
-    dz_otf = np.where(small, -2 * curvature, dz_otf)
-    return otf, dz_otf
-
-
-def moffat_wings(radius, fwhm, beta):
-    r"""
-    Return which part of a circular Moffat PSF's light lies beyond a radius.
-
-    Parameters
-    ----------
-    radius : float
-        The radius, arcsec.
-    fwhm, beta : float
-        As for `moffat_otf`.
-
-    Returns
-    -------
-    float
-        The part, :math:`(1 + r^2/a^2)^{1-\beta}` with a as for `moffat_otf`.
-
-    Examples
-    --------
-    >>> from astropy_imphot.psf.moffat import moffat_wings
-    >>> moffat_wings(0.0, 0.7, 2.5), round(moffat_wings(3.0, 0.7, 2.5), 4)
-    (1.0, 0.0083)
-    """
-    return float((1 + 4 * (radius / fwhm) ** 2 * (2 ** (1 / beta) - 1)) ** (1 - beta))
+    logarithmic = np.where(small, -2 * curvature, logarithmic)
+    return otf, logarithmic

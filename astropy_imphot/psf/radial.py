@@ -26,12 +26,12 @@ class RadialTable:
     Examples
     --------
     >>> import numpy as np
-    >>> from astropy_imphot.psf.moffat import moffat_otf
+    >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> from astropy_imphot.psf.radial import RadialTable
     >>> radii = np.linspace(0, 3, 1000).reshape(10, 100)
     >>> table = RadialTable(radii)
-    >>> fast = table(moffat_otf(table.nodes, 0.7, 2.5))
-    >>> bool(np.allclose(fast, moffat_otf(radii, 0.7, 2.5), rtol=0, atol=1e-8))
+    >>> fast = table(MOFFAT.otf(table.nodes, 0.7, 2.5))
+    >>> bool(np.allclose(fast, MOFFAT.otf(radii, 0.7, 2.5), rtol=0, atol=1e-8))
     True
     """
 

@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose
 from photutils.psf import ImagePSF
 
 from astropy_imphot import UserError, write_image
+from astropy_imphot.psf import moffat
 from astropy_imphot.psf.epsf import build_hst_psf
 from astropy_imphot.psf.images import HstPsf, read_hst_psf
-from astropy_imphot.psf.moffat import moffat_otf
 from astropy_imphot.simulation import sky_grid
 
 PIXEL = 0.03
@@ -74,7 +74,7 @@ def turned(degrees, mirrored=False):
 def test_otf_is_a_moffats():
     psf = read_hst_psf(draw(galsim.Moffat(fwhm=0.12, beta=3), (301, 301), (150, 150)), PIXEL)
     fy, fx = grid(3, 13)
-    assert_allclose(psf.otf(fy, fx), moffat_otf(np.hypot(fy, fx), 0.12, 3), atol=2e-4)
+    assert_allclose(psf.otf(fy, fx), moffat.MOFFAT.otf(np.hypot(fy, fx), 0.12, 3), atol=2e-4)
 
 
 def test_otf_is_an_obscured_airys():
@@ -88,7 +88,7 @@ def test_light_outside_of_the_array_is_kept_missing():
     data = draw(MOFFAT, (151, 151), (75, 75))
     assert 0.98 < data.sum() < 0.99
     f = np.linspace(0.5, 3, 6)
-    expected = moffat_otf(f, 0.085, 1.6)
+    expected = moffat.MOFFAT.otf(f, 0.085, 1.6)
     assert_allclose(read_hst_psf(data, PIXEL).otf(0, f) / expected, 1, atol=3e-3)
     assert_allclose(read_hst_psf(5 * data, PIXEL).otf(0, f) / expected, 1 / data.sum(), atol=3e-3)
     assert_allclose(read_hst_psf(5 * data, PIXEL).data.sum(), 1)
@@ -279,7 +279,7 @@ def stars(field):
 def off_truth(psf):
     """Return how far a built PSF's OTF is from the truth: its modulus' ratio - 1, and its phase."""
     fy, fx = grid(2, 13)
-    ratio = read_hst_psf(psf).otf(fy, fx) / moffat_otf(np.hypot(fy, fx), 0.085, 1.6)
+    ratio = read_hst_psf(psf).otf(fy, fx) / moffat.MOFFAT.otf(np.hypot(fy, fx), 0.085, 1.6)
     assert_allclose(ratio[6, 6], 1)
     ratio = ratio[np.hypot(fy, fx) > 0.5]
     return np.abs(ratio) - 1, np.angle(ratio)
@@ -335,7 +335,7 @@ def test_share_of_lost_light_can_be_given(field, stars):
     psf = build_hst_psf(field, stars)
     psf.data *= 0.975
     fy, fx = grid(2, 4)
-    ratio = read_hst_psf(psf).otf(fy, fx) / moffat_otf(np.hypot(fy, fx), 0.085, 1.6)
+    ratio = read_hst_psf(psf).otf(fy, fx) / moffat.MOFFAT.otf(np.hypot(fy, fx), 0.085, 1.6)
     assert_allclose(np.abs(ratio), 1, atol=0.008)
 
 

@@ -1,0 +1,266 @@
+"""The table of parameters: what each is called, its unit, its limits, and what it does to an image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+__all__ = ["DERIVED", "PARAMETERS", "ParameterInfo", "all_parameters", "model_parameters"]
+
+# In units: the unit of the image.
+FLUX = "flux"
+
+KINDS = ("scale", "psf", "background", "shift", "rotation", "ellipticity", "sky")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterInfo:
+    """
+    A parameter of a fit, as all parts of the package use it.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name.
+    words : str
+        What it is.
+    kind : {"scale", "psf", "background", "shift", "rotation", "ellipticity", "sky"}
+        What it does to the model: scale of the reference's light; a parameter of the PSF; a term of the
+        background; an offset along an axis; a rotation about the image's center; an elongation of the PSF;
+        or nothing, for a value on the sky that follows from others. The kind decides how the noise of the
+        reference image acts on it, and whether the filters of an exposure share it.
+    unit : str
+        Its unit, in astropy's words, in which ``flux`` stands for the unit of the image (default: none).
+    default : float
+        Where fits start, and what it is if it is not fitted (default: 0).
+    bounds : (float or None, float or None)
+        The limits in a fit (default: none).
+    valid : (float, float)
+        The values at which it can be held: above the first, and at most the second (default: all).
+    on_demand : bool
+        Fitted only if ``free`` names it (default: False).
+    style : str, optional
+        Its format in the summary. By default (None) it is not part of the summary.
+    step : float
+        A value or a change that does not matter; of a term of the background, as a fraction of the
+        residuals' rms where the term is largest (default: 0).
+    large_error : float, optional
+        Errors above this are flagged. By default (None) none is.
+    relative : bool
+        Whether ``large_error`` is a fraction of the value (default: False).
+    basis : callable, optional
+        Of a term of the background: its shape, a function of the distances from the image's center along x
+        and y in arcsec. By default (None) it is not a term of the background.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.parameters import PARAMETERS
+    >>> PARAMETERS["bg_x"].words
+    'slope of the background along x'
+    >>> PARAMETERS["bg_x"].unit_for(u.ct)
+    Unit("ct / arcsec")
+    """
+
+    name: str
+    words: str
+    kind: str
+    unit: str = ""
+    default: float = 0.0
+    bounds: tuple = (None, None)
+    valid: tuple = (-np.inf, np.inf)
+    on_demand: bool = False
+    style: str | None = None
+    step: float = 0.0
+    large_error: float | None = None
+    relative: bool = False
+    basis: Callable | None = None
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.name} is of the kind {self.kind!r}: choose from {', '.join(KINDS)}.")
+        if (self.kind == "background") != (self.basis is not None):
+            raise ValueError(f"{self.name}: a term of the background has a basis, and nothing else has.")
+
+    def unit_for(self, flux_unit):
+        """
+        Return the parameter's unit.
+
+        Parameters
+        ----------
+        flux_unit : `~astropy.units.UnitBase`
+            The unit of the image.
+
+        Returns
+        -------
+        `~astropy.units.UnitBase`
+            Dimensionless if it has none.
+
+        Examples
+        --------
+        See `ParameterInfo`.
+        """
+        if self.unit.startswith(FLUX):
+            rest = self.unit.removeprefix(FLUX)
+            return u.Unit(flux_unit) * u.Unit(f"1{rest}") if rest else u.Unit(flux_unit)
+        return u.Unit(self.unit)
+
+
+def _constant(x, y):
+    return np.ones(np.broadcast_shapes(np.shape(x), np.shape(y)))
+
+
+def _along_x(x, y):
+    return np.broadcast_arrays(x, y)[0]
+
+
+def _along_y(x, y):
+    return np.broadcast_arrays(x, y)[1]
+
+
+def _by_name(*rows):
+    return {row.name: row for row in rows}
+
+
+# The parameters of an image, but for those of the PSF, which the PSF's shape declares.
+PARAMETERS = _by_name(
+    ParameterInfo(
+        name="scale",
+        words="flux scale, MUSE/HST",
+        kind="scale",
+        default=1.0,
+        style="8.4f",
+        large_error=0.03,
+        relative=True,
+    ),
+    ParameterInfo(
+        name="bg",
+        words="background, MUSE - HST",
+        kind="background",
+        unit=FLUX,
+        style="10.5g",
+        basis=_constant,
+    ),
+    ParameterInfo(
+        name="dx",
+        words="offset along x, MUSE - HST",
+        kind="shift",
+        unit="arcsec",
+        style="8.4f",
+        large_error=0.01,
+    ),
+    ParameterInfo(
+        name="dy",
+        words="offset along y, MUSE - HST",
+        kind="shift",
+        unit="arcsec",
+        style="8.4f",
+        large_error=0.01,
+    ),
+    ParameterInfo(
+        name="bg_x",
+        words="slope of the background along x",
+        kind="background",
+        unit=f"{FLUX} / arcsec",
+        on_demand=True,
+        step=0.1,
+        basis=_along_x,
+    ),
+    ParameterInfo(
+        name="bg_y",
+        words="slope of the background along y",
+        kind="background",
+        unit=f"{FLUX} / arcsec",
+        on_demand=True,
+        step=0.1,
+        basis=_along_y,
+    ),
+    ParameterInfo(
+        name="rotation",
+        words="rotation, from x towards y",
+        kind="rotation",
+        unit="deg",
+        on_demand=True,
+        step=0.02,
+    ),
+    ParameterInfo(
+        name="e1",
+        words="ellipticity of the MUSE PSF along x",
+        kind="ellipticity",
+        bounds=(-0.7, 0.7),
+        on_demand=True,
+        step=0.01,
+    ),
+    ParameterInfo(
+        name="e2",
+        words="ellipticity of the MUSE PSF along x = y",
+        kind="ellipticity",
+        bounds=(-0.7, 0.7),
+        on_demand=True,
+        step=0.01,
+    ),
+)
+
+# What follows from the parameters.
+DERIVED = _by_name(
+    ParameterInfo(
+        name="dra",
+        words="offset in right ascension, MUSE - HST",
+        kind="sky",
+        unit="arcsec",
+        style="8.4f",
+    ),
+    ParameterInfo(
+        name="ddec", words="offset in declination, MUSE - HST", kind="sky", unit="arcsec", style="8.4f"
+    ),
+)
+
+
+def model_parameters(psf):
+    """
+    Return the parameters of a model, in its order.
+
+    Parameters
+    ----------
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF.
+
+    Returns
+    -------
+    dict of str to ParameterInfo
+        Those that every fit has, with those of the PSF at their end, and then those on demand.
+
+    Examples
+    --------
+    >>> from astropy_imphot.parameters import model_parameters
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> list(model_parameters(MOFFAT))
+    ['scale', 'bg', 'dx', 'dy', 'fwhm', 'beta', 'bg_x', 'bg_y', 'rotation', 'e1', 'e2']
+    """
+    always = [row for row in PARAMETERS.values() if not row.on_demand]
+    return _by_name(*always, *psf.parameters, *(row for row in PARAMETERS.values() if row.on_demand))
+
+
+def all_parameters(psf):
+    """
+    Return what tables and reports can hold: the parameters of a model, and what follows from them.
+
+    Parameters
+    ----------
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF.
+
+    Returns
+    -------
+    dict of str to ParameterInfo
+        As from `model_parameters`, and then dra and ddec.
+
+    Examples
+    --------
+    >>> from astropy_imphot.parameters import all_parameters
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> [name for name, info in all_parameters(MOFFAT).items() if info.kind == "sky"]
+    ['dra', 'ddec']
+    """
+    return model_parameters(psf) | DERIVED
