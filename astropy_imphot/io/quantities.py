@@ -34,8 +34,8 @@ def to_value(value, unit, name):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.io.quantities import to_value
-    >>> to_value(85 * u.mas, u.arcsec, "hst_fwhm"), to_value(0.085, u.arcsec, "hst_fwhm")
-    (0.085, 0.085)
+    >>> [float(to_value(value, u.arcsec, "hst_fwhm")) for value in (85 * u.mas, 0.085)]
+    [0.085, 0.085]
     """
     if not isinstance(value, u.Quantity):
         return value

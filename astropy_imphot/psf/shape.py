@@ -47,9 +47,9 @@ class PsfShape:
     ...     def otf(self, frequency, fwhm):
     ...         return np.exp(-((np.pi * fwhm * frequency) ** 2) / (4 * np.log(2)))
     >>> round(float(Gaussian().otf_derivative(1.0, "fwhm", fwhm=0.7)), 6)
-    -0.867876
+    -0.871006
     >>> round(float(Gaussian().otf_derivative(1.0, LOG_FREQUENCY, fwhm=0.7) / 0.7), 6)
-    -0.867876
+    -0.871006
     >>> Gaussian() == Gaussian()
     True
     """
