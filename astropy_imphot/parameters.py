@@ -178,7 +178,7 @@ PARAMETERS = _by_name(
     ),
     ParameterInfo(
         name="rotation",
-        words="rotation, from x towards y",
+        words="rotation from x towards y",
         kind="rotation",
         unit="deg",
         on_demand=True,

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from astropy_imphot import FilterCurve, bandpass_images, fit_image_photometry
 from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.combine import REFERENCE, combine, relative
+from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.simulation import CubeTruth, simulate_cubes
 
 # Where the polynomial of the FWHM is compared with the truth, Angstrom.
@@ -87,16 +88,18 @@ def measure(job):
             for key in ("dx", "dy", "scale", "fwhm", "beta")
         ]
         # What a mixture of the PSFs within the band has, to second order.
-        band = true["fwhm"] + band_effect(truth.beta)["fwhm"] * (truth.slope * width) ** 2 / true["fwhm"]
+        effect = band_effect(MOFFAT, {"fwhm": true["fwhm"], "beta": truth.beta})["fwhm"]
+        band = true["fwhm"] + effect * (truth.slope * width) ** 2 / true["fwhm"]
         rows.append((name, "fwhm, band", band, fit.fwhm.value, fit.fwhm.stdev))
     for key in ("dx", "dy", "scale", "beta"):
         value = together.values[key]
         rows.append(("together", key, getattr(truth, key), value.value, value.stdev))
+    coefficients, covariance = together.polynomials["fwhm"]
     for wavelength in WAVELENGTHS:
-        powers = relative(wavelength) ** np.arange(len(together.fwhm_coef) - 1, -1, -1)
-        error = np.sqrt(powers @ together.fwhm_cov @ powers)
+        powers = relative(wavelength) ** np.arange(len(coefficients) - 1, -1, -1)
+        error = np.sqrt(powers @ covariance @ powers)
         key = f"fwhm({wavelength:.0f})"
-        rows.append(("together", key, truth.fwhm_at(wavelength), powers @ together.fwhm_coef, error))
+        rows.append(("together", key, truth.fwhm_at(wavelength), powers @ coefficients, error))
     rows.append(("together", "chi2/dof", 1.0, together.chi2 / max(together.dof, 1), np.nan))
     return rows
 

@@ -12,7 +12,6 @@ from tqdm import tqdm
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, run
 from astropy_imphot.cli.fit_options import add_fit_options
 from astropy_imphot.field.run import fit_field
-from astropy_imphot.fitting.image import fit_image_photometry
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.results.flags import ExposureFlags, flag_names
 
@@ -146,9 +145,7 @@ def _fit(options):
         raise UserError("--inplace says where --write_fsf writes: give both.")
     if options.regions == "star" and options.star is None:
         options.regions = None
-    keywords = extract_function_args(options, fit_field) | extract_function_args(
-        options, fit_image_photometry
-    )
+    keywords = extract_function_args(options, fit_field)
     keywords["curves"] = dict(options.curves)
     if len(keywords["curves"]) < len(options.curves):
         raise UserError("--curve is given twice for the same filter: give one.")

@@ -1,7 +1,10 @@
 """The options of a fit, which several commands have."""
 
 from astropy_imphot.cli.arguments import none_or
+from astropy_imphot.fitting.options import ImageFitOptions
+from astropy_imphot.parameters import FLUX, model_parameters
 from astropy_imphot.psf.fourier import WINDOWS
+from astropy_imphot.psf.moffat import MOFFAT
 
 __all__ = ["add_fit_options"]
 
@@ -52,15 +55,16 @@ def add_fit_options(parser, *, fix_beta):
     )
 
     fixed = parser.add_argument_group("parameters held fixed; none: fitted")
-    for key, default, unit in (
-        ("scale", None, "flux scale, MUSE/HST"),
-        ("bg", None, "background, in the image's unit"),
-        ("dx", None, "offset along x, arcsec"),
-        ("dy", None, "offset along y, arcsec"),
-        ("fwhm", None, "FWHM of the PSF, arcsec"),
-        ("beta", fix_beta, "exponent of the PSF"),
-    ):
-        fixed.add_argument(f"--fix_{key}", metavar="V", type=none_or(float), default=default, help=unit)
+    infos = model_parameters(MOFFAT).values()
+    for info in infos:
+        if not info.on_demand:
+            fixed.add_argument(
+                f"--fix_{info.name}",
+                metavar="V",
+                type=none_or(float),
+                default=fix_beta if info.name == "beta" else None,
+                help=_described(info),
+            )
     fixed.add_argument("--min_scale", metavar="V", type=none_or(float), help="lower limit of the scale")
     for key in ("dx", "dy"):
         fixed.add_argument(
@@ -74,13 +78,21 @@ def add_fit_options(parser, *, fix_beta):
         metavar="NAME,...",
         type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
         default=(),
-        help="parameters to fit that are else 0: bg_x and bg_y, the slope of the background; rotation, "
-        "degrees; e1 and e2, the ellipticity of the PSF",
+        help="parameters to fit that are else 0: "
+        + "; ".join(f"{info.name} ({_described(info)})" for info in infos if info.on_demand),
     )
 
     hst = parser.add_argument_group("the HST image")
-    hst.add_argument("--hst_fwhm", metavar="A", type=float, default=0.085, help="FWHM of its PSF, arcsec")
-    hst.add_argument("--hst_beta", metavar="V", type=float, default=1.6, help="exponent of its PSF")
+    hst.add_argument(
+        "--hst_fwhm",
+        metavar="A",
+        type=float,
+        default=ImageFitOptions.hst_fwhm,
+        help="FWHM of its PSF, arcsec",
+    )
+    hst.add_argument(
+        "--hst_beta", metavar="V", type=float, default=ImageFitOptions.hst_beta, help="exponent of its PSF"
+    )
     hst.add_argument(
         "--hst_psf",
         metavar="file",
@@ -99,5 +111,15 @@ def add_fit_options(parser, *, fix_beta):
         "classic imphot",
     )
     hst.add_argument(
-        "--margin", metavar="A", type=float, default=3.0, help="sky around the MUSE image to use, arcsec"
+        "--margin",
+        metavar="A",
+        type=float,
+        default=ImageFitOptions.margin,
+        help="sky around the MUSE image to use, arcsec",
     )
+
+
+def _described(info):
+    """Return what a parameter is, with its unit."""
+    unit = info.unit.replace(FLUX, "the image's unit")
+    return f"{info.words}, {unit}" if unit else info.words

@@ -12,23 +12,24 @@ STEP = 0.01
 SMALL = 1e-3
 
 
-@lru_cache(maxsize=64)
-def band_effect(beta, free_beta=True):
+def band_effect(psf, values, free=None):
     """
-    Return how the Moffat function that fits a mixture of PSFs differs from the mean one.
+    Return how the PSF that fits a mixture of PSFs differs from the mean one.
 
     Parameters
     ----------
-    beta : float
-        Exponent of the PSF.
-    free_beta : bool
-        Whether it is fitted (default: True).
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF.
+    values : dict of str to float
+        The parameters of the mean one.
+    free : sequence of str, optional
+        Names of those that are fitted. By default (None) all are.
 
     Returns
     -------
     dict of str to float
-        Changes of fwhm, beta and scale, in units of the variance of the FWHMs over their mean, over its
-        square, and over its square.
+        Changes of the scale and of each parameter of the PSF, 0 for those that are not fitted, for a
+        variance of the FWHMs of 1 in units of the squared FWHM: of fwhm and scale as fractions of these.
 
     Notes
     -----
@@ -38,21 +39,31 @@ def band_effect(beta, free_beta=True):
     Examples
     --------
     >>> from astropy_imphot.field.bands import band_effect
-    >>> {key: round(value, 2) for key, value in band_effect(2.5).items()}
-    {'beta': -11.11, 'fwhm': -2.29, 'scale': 0.46}
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> effect = band_effect(MOFFAT, {"fwhm": 0.7, "beta": 2.5})
+    >>> {key: round(value, 2) for key, value in effect.items()}
+    {'fwhm': -2.29, 'beta': -11.11, 'scale': 0.46}
     """
-    radius = np.arange(0.5 * STEP, REACH, STEP)
+    return dict(_band_effect(psf, tuple(values.items()), psf.names if free is None else tuple(free)))
 
-    def psf(fwhm=1.0, exponent=beta):
-        width = fwhm / (2 * np.sqrt(2 ** (1 / exponent) - 1))
-        return (exponent - 1) / (np.pi * width**2) * (1 + (radius / width) ** 2) ** -exponent
 
-    narrow, middle, wide = psf(1 - SMALL), psf(), psf(1 + SMALL)
+@lru_cache(maxsize=64)
+def _band_effect(psf, values, free):
+    values = dict(values)
+    fwhm = values["fwhm"]
+    ratio = np.arange(0.5 * STEP, REACH, STEP)
+
+    def profile(**changes):
+        return fwhm**2 * psf.profile(fwhm * ratio, **(values | changes))
+
+    narrow, middle, wide = profile(fwhm=fwhm * (1 - SMALL)), profile(), profile(fwhm=fwhm * (1 + SMALL))
     columns = {"fwhm": (wide - narrow) / (2 * SMALL), "scale": middle}
-    if free_beta:
-        columns["beta"] = (psf(exponent=beta + SMALL) - psf(exponent=beta - SMALL)) / (2 * SMALL)
+    for name in psf.names:
+        if name != "fwhm" and name in free:
+            above, below = (profile(**{name: values[name] + step}) for step in (SMALL, -SMALL))
+            columns[name] = (above - below) / (2 * SMALL)
     # All pixels weigh the same, of which there are more further out.
-    weight = np.sqrt(radius)
+    weight = np.sqrt(ratio)
     design = np.transpose(list(columns.values())) * weight[:, None]
     found = np.linalg.lstsq(design, 0.5 * (wide - 2 * middle + narrow) / SMALL**2 * weight)[0]
-    return {"beta": 0.0} | dict(zip(columns, found.tolist(), strict=True))
+    return dict.fromkeys(psf.names, 0.0) | dict(zip(columns, found.tolist(), strict=True))

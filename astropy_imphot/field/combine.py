@@ -8,7 +8,7 @@ from astropy.table import QTable
 from scipy.special import chdtrc
 
 from astropy_imphot.field.bands import band_effect
-from astropy_imphot.field.joint import OWN, SHARED, joint_covariance
+from astropy_imphot.field.joint import is_shared, joint_covariance
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.noise.covariance import inverse
 from astropy_imphot.results.flags import FitFlags
@@ -28,6 +28,9 @@ UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
 # Less likely than this, filters that agree would not differ so much; errors are not Gaussian that far out.
 UNLIKELY = 1e-5
 
+# What the width of a band changes by a fraction.
+RELATIVE = ("fwhm", "scale")
+
 # The slope of the FWHM hardly depends on the widths of the filters.
 BAND_PASSES = 2
 
@@ -46,15 +49,16 @@ class CombinedPhotometry:
     unusable : tuple of str
         Those that were left out because of their fits' flags.
     values : dict of str to `~astropy_imphot.FittedValue`
-        scale, dx, dy, dra, ddec, rotation if it was fitted, and fwhm and beta at 7000 Angstrom.
-    scales : dict of str to `~astropy_imphot.FittedValue`
-        The flux scale of each filter, now that the PSF and the offset are known better.
+        scale, dx, dy, dra, ddec, the parameters of the PSF at 7000 Angstrom, and what else was fitted of
+        what filters share, such as rotation, e1 and e2.
+    own : dict of str to dict of str to `~astropy_imphot.FittedValue`
+        What each filter has for itself, now that the PSF and the offset are determined better: scale, bg,
+        and other terms of the background that were fitted; for each of them, its value in each filter.
     radec_corr : float
         Correlation of dra and ddec.
-    fwhm_coef, beta_coef : arrays of shape (degree + 1,)
-        Polynomials of (wavelength - 4750)/(9350 - 4750) - 0.5, highest power first; fwhm in arcsec.
-    fwhm_cov, beta_cov : arrays of shape (degree + 1, degree + 1)
-        Covariances of the coefficients.
+    polynomials : dict of str to (array of shape (degree + 1,), array of shape (degree + 1, degree + 1))
+        For each parameter of the PSF, the coefficients of its polynomial of (wavelength - 4750)/(9350 -
+        4750) - 0.5, highest power first, and their covariance; fwhm in arcsec.
     chi2 : float
         Of the combination.
     dof : int
@@ -69,12 +73,9 @@ class CombinedPhotometry:
     outliers: tuple
     unusable: tuple
     values: dict
-    scales: dict
+    own: dict
     radec_corr: float
-    fwhm_coef: np.ndarray
-    fwhm_cov: np.ndarray
-    beta_coef: np.ndarray
-    beta_cov: np.ndarray
+    polynomials: dict
     chi2: float
     dof: int
 
@@ -97,22 +98,23 @@ class CombinedPhotometry:
         -------
         `~astropy.table.QTable`
             Columns filters, each of the values and its standard deviation (``_err``), radec_corr,
-            the polynomials and their covariances, each filter's scale (``scale_`` and its name),
-            chi2, dof and outliers.
+            the polynomials (``fwhm_coef``) and their covariances (``fwhm_cov``), what each filter has for
+            itself (``scale_`` or ``bg_`` and the filter's name), chi2, dof and outliers.
 
         Examples
         --------
         See `combine`.
         """
         row = {"filters": [",".join(self.filters)]}
-        scales = {f"scale_{name}": value for name, value in self.scales.items()}
-        for key, value in (self.values | scales).items():
+        own = {f"{key}_{name}": value for key, found in self.own.items() for name, value in found.items()}
+        for key, value in (self.values | own).items():
             row[key] = [value.value] * value.unit
             row[f"{key}_err"] = [value.stdev] * value.unit
         row["radec_corr"] = [self.radec_corr]
-        for key, unit in (("fwhm", u.arcsec), ("beta", u.dimensionless_unscaled)):
-            row[f"{key}_coef"] = getattr(self, f"{key}_coef")[None] * unit
-            row[f"{key}_cov"] = getattr(self, f"{key}_cov")[None] * unit**2
+        for key, (coefficients, covariance) in self.polynomials.items():
+            unit = self.values[key].unit
+            row[f"{key}_coef"] = coefficients[None] * unit
+            row[f"{key}_cov"] = covariance[None] * unit**2
         row |= {"chi2": [self.chi2], "dof": [self.dof], "outliers": [",".join(self.outliers)]}
         return QTable(row)
 
@@ -141,7 +143,7 @@ def relative(wavelength):
     return (wavelength - low) / (high - low) - 0.5
 
 
-def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
+def combine(fits, bands, *, fwhm_degree=1, **degrees):
     """
     Combine the fits of an exposure in several filters.
 
@@ -151,9 +153,11 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
         The fits of n filters.
     bands : dict of str to (float, float)
         The mean wavelength and the rms width of each filter, Angstrom.
-    fwhm_degree, beta_degree : int
-        Degrees of the polynomials that describe the PSF (default: 1 and 0); with fewer than degree + 1
-        filters, lower ones are used.
+    fwhm_degree : int
+        Degree of the polynomial of the FWHM (default: 1); with fewer than degree + 1 filters, a lower one
+        is used.
+    **degrees
+        The same for other parameters of the PSF, such as beta_degree (default: 0).
 
     Returns
     -------
@@ -199,13 +203,15 @@ def combine(fits, bands, *, fwhm_degree=1, beta_degree=0):
         raise UserError("no filter has a fit that can be used: see the flags of each.")
     values, covariance = joint_covariance(usable)
     names, outliers = list(usable), []
-    degrees = {"fwhm": fwhm_degree, "beta": beta_degree}
+    psf = next(iter(usable.values())).fitted_model.psf
+    degrees = {name: (degrees | {"fwhm_degree": fwhm_degree}).get(f"{name}_degree", 0) for name in psf.names}
+    infos = {key: info for fit in usable.values() for key, info in fit.fitted_model.infos.items()}
 
     def solved(chosen):
-        solution = _solve(values, covariance, chosen, bands, degrees)
+        solution = _solve(values, covariance, chosen, bands, degrees, infos)
         for _ in range(BAND_PASSES):
             narrow = _without_width(values, solution, usable, bands)
-            solution = _solve(narrow, covariance, chosen, bands, degrees)
+            solution = _solve(narrow, covariance, chosen, bands, degrees, infos)
         return solution
 
     solution = solved(names)
@@ -246,24 +252,30 @@ def _without_width(values, solution, fits, bands):
         wavelength, width = bands[name]
         slope = np.polyder(fwhm)(relative(wavelength)) / np.ptp(WAVELENGTHS)
         spread = slope * width / values[name, "fwhm"]
-        effect = band_effect(round(values[name, "beta"], 2), "beta" in fit.free)
-        for key, size in (("fwhm", values[name, "fwhm"]), ("beta", 1.0), ("scale", values[name, "scale"])):
+        psf = fit.fitted_model.psf
+        # Rounded values make fits of the same PSF share what is computed.
+        mean = {key: round(values[name, key], 2) for key in psf.names}
+        effect = band_effect(psf, mean, [key for key in psf.names if key in fit.free])
+        for key, change in effect.items():
             if key in fit.free:
-                narrow[name, key] -= effect[key] * spread**2 * size
+                size = values[name, key] if key in RELATIVE else 1.0
+                narrow[name, key] -= change * spread**2 * size
     return narrow
 
 
-def _solve(values, covariance, names, bands, degrees):
-    shared = [key for key in SHARED if (names[0], key) in values]
+def _solve(values, covariance, names, bands, degrees, infos):
+    fitted = [key for key in infos if (names[0], key) in values]
+    shared = [key for key in fitted if is_shared(infos[key])]
+    own = [key for key in fitted if not is_shared(infos[key])]
     powers = {key: range(min(degrees.get(key, 0), len(names) - 1), -1, -1) for key in shared}
     parameters = [(key, power) for key in shared for power in powers[key]]
-    parameters += [(key, name) for key in OWN for name in names]
+    parameters += [(key, name) for key in own for name in names]
     chosen = [index for index, (name, _) in enumerate(values) if name in names]
     design = np.zeros((len(chosen), len(parameters)))
     found = np.array(list(values.values()))[chosen]
     for row, (name, key) in enumerate(one for one in values if one[0] in names):
         for column, (parameter, which) in enumerate(parameters):
-            if parameter == key and key in OWN:
+            if parameter == key and key in own:
                 design[row, column] = which == name
             elif parameter == key:
                 design[row, column] = relative(bands[name][0]) ** which
@@ -288,7 +300,8 @@ def _result(solution, fits, names, outliers, unusable, degrees):
         covariance = covariance * solution.chi2 / solution.dof
     solution = _Solution(solution.parameters, solution.values, covariance, solution.chi2, solution.dof)
     fit = fits[names[0]]
-    keys = [key for key in SHARED if key in fit.values]
+    infos = fit.fitted_model.infos
+    keys = [key for key in infos if key in fit.values and is_shared(infos[key])]
     coefficients = {key: solution.of(key) for key in keys}
 
     def at_reference(key):
@@ -303,40 +316,51 @@ def _result(solution, fits, names, outliers, unusable, degrees):
         value, errors = coefficients[key]
         # Powers that the filters do not determine are 0.
         missing = degree + 1 - len(value)
-        padded[f"{key}_coef"] = np.pad(value, (missing, 0))
-        padded[f"{key}_cov"] = np.pad(errors, ((missing, 0), (missing, 0)))
-    scale, scales = _scales(solution, names, "scale" not in fit.free)
+        padded[key] = np.pad(value, (missing, 0)), np.pad(errors, ((missing, 0), (missing, 0)))
+    own = {
+        key: _of_filters(solution, key, names, fit)
+        for key in infos
+        if key in fit.values and not is_shared(infos[key])
+    }
+    scale = _common_scale(solution, own["scale"])
     sky, correlation = _on_sky(solution, shared, fit.data)
     return CombinedPhotometry(
         filters=tuple(names),
         outliers=tuple(outliers),
         unusable=unusable,
         values={"scale": scale, "dx": shared["dx"], "dy": shared["dy"]} | sky | shared,
-        scales=scales,
+        own=own,
         radec_corr=correlation,
-        **padded,
+        polynomials=padded,
         chi2=solution.chi2,
         dof=solution.dof,
     )
 
 
-def _scales(solution, names, fixed):
-    """Return the scale that the filters have in common, and each one's own."""
-    values, covariance = solution.of("scale")
-    scales = {
-        name: FittedValue(float(value), float(error), fixed, u.dimensionless_unscaled)
-        for name, value, error in zip(names, values, np.sqrt(np.diag(covariance)), strict=True)
+def _of_filters(solution, key, names, fit):
+    """Return what each filter has for itself."""
+    values, covariance = solution.of(key)
+    errors = np.sqrt(np.diag(covariance))
+    return {
+        name: FittedValue(float(value), float(error), key not in fit.free, fit.values[key].unit)
+        for name, value, error in zip(names, values, errors, strict=True)
     }
-    if fixed:
-        return scales[names[0]], scales
+
+
+def _common_scale(solution, scales):
+    """Return the weighted mean of the filters' scales."""
+    values, covariance = solution.of("scale")
+    first = next(iter(scales.values()))
+    if first.fixed:
+        return first
     weight = inverse(covariance)
     variance = 1 / weight.sum()
     common = variance * (weight @ values).sum()
     rest = values - common
-    chi2, dof = rest @ weight @ rest, len(names) - 1
+    chi2, dof = rest @ weight @ rest, len(values) - 1
     if not _likely(chi2, dof):
         variance *= chi2 / dof
-    return FittedValue(float(common), float(np.sqrt(variance)), False, u.dimensionless_unscaled), scales
+    return FittedValue(float(common), float(np.sqrt(variance)), False, u.dimensionless_unscaled)
 
 
 def _on_sky(solution, shared, image):

@@ -11,8 +11,8 @@ from astropy_imphot.calibration.bandpass import bandpass_image, bandpass_images
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.field.combine import combine
 from astropy_imphot.field.store import fingerprint, write_record
-from astropy_imphot.fitting.image import fit_image_photometry
-from astropy_imphot.fitting.star import fit_image_and_star_photometry
+from astropy_imphot.fitting.image import fit_image
+from astropy_imphot.fitting.star import fit_image_and_star
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_folder, naming
 from astropy_imphot.io.images import read_header, read_image
@@ -31,7 +31,7 @@ PICTURE = "picture.jpg"
 LEAST_INSIDE = 0.5
 
 
-def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, star=None, plots=True):
+def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plots=True):
     """
     Fit an exposure in all filters, combine them, and write all that is found.
 
@@ -73,7 +73,7 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, sta
         found, bands = {}, {}
         for name, image in _images(exposure, hst, curves).items():
             bands[name] = _band(image, hst[name])
-            found[name] = _fit(hst[name], image, star, {"name": exposure.name} | options)
+            found[name] = _fit(hst[name], image, options, exposure.name)
         fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
         if not fits:
             raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
@@ -132,7 +132,7 @@ def _band(image, hst):
     return info.photplam, info.photbw if np.isfinite(info.photbw) else 0.0
 
 
-def _fit(hst, image, star, options):
+def _fit(hst, image, options, name):
     """Return the results of a filter, of which the first tells whether it failed."""
     reference = _reference(hst, *fingerprint(hst))
     try:
@@ -141,11 +141,11 @@ def _fit(hst, image, star, options):
         inside = image.meta.get("FILTFRAC", 1.0)
         if inside < LEAST_INSIDE:
             raise UserError(f"only {100 * inside:.0f} % of the filter's curve lies inside the cube.")
-        if star is None:
-            return (fit_image_photometry(reference, image, **options),)
-        return fit_image_and_star_photometry(reference, image, star, **options)
+        if options.star is None:
+            return (fit_image(reference, image, options, name),)
+        return fit_image_and_star(reference, image, options, name)
     except UserError as error:
-        return (FailedPhotometry(name=options["name"], error=str(error)),)
+        return (FailedPhotometry(name=name, error=str(error)),)
 
 
 @lru_cache(maxsize=16)

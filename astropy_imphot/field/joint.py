@@ -9,12 +9,42 @@ from astropy_imphot.io.grid import image_grids_aligned
 from astropy_imphot.noise.autocorrelation import autocorrelation, cross_correlation, excess_on_objects
 from astropy_imphot.noise.covariance import coherence, score_parts
 
-__all__ = ["OWN", "SHARED", "joint_covariance"]
+__all__ = ["is_shared", "joint_covariance"]
 
-# What the filters share, if it was fitted, and what is each one's own.
-SHARED = ("dx", "dy", "rotation", "fwhm", "beta")
-OWN = ("scale", "bg")
-PARAMETERS = (*SHARED, *OWN)
+# The kinds of parameters that the filters of an exposure share, and those that each has for itself.
+SHARED = ("shift", "rotation", "psf", "ellipticity")
+OWN = ("scale", "background")
+
+
+def is_shared(info):
+    """
+    Return whether the filters of an exposure share a parameter.
+
+    Parameters
+    ----------
+    info : `~astropy_imphot.parameters.ParameterInfo`
+        The parameter.
+
+    Returns
+    -------
+    bool
+        False if each filter has its own.
+
+    Raises
+    ------
+    ValueError
+        If that is not defined for its kind.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.joint import is_shared
+    >>> from astropy_imphot.parameters import PARAMETERS
+    >>> [is_shared(PARAMETERS[name]) for name in ("dx", "bg_x")]
+    [True, False]
+    """
+    if info.kind not in SHARED + OWN:
+        raise ValueError(f"it is not defined whether filters share {info.name}, of the kind {info.kind}.")
+    return info.kind in SHARED
 
 
 def joint_covariance(fits):
@@ -29,8 +59,7 @@ def joint_covariance(fits):
     Returns
     -------
     values : dict of (str, str) to float
-        The n parameters (filter, name) that filters share, or that depend on them; fixed ones have a
-        covariance of 0.
+        The n parameters (filter, name) of the fits; fixed ones have a covariance of 0.
     covariance : array of shape (n, n)
         Theirs. Filters overlap, so that the noise of their images is correlated: as much, at every frequency,
         as their residuals are.
@@ -43,7 +72,7 @@ def joint_covariance(fits):
     shared = {
         (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
     } | {(name, name): fit.covariance for name, fit in fits.items()}
-    keys = [(name, key) for name, fit in fits.items() for key in PARAMETERS if key in fit.values]
+    keys = [(name, key) for name, fit in fits.items() for key in fit.fitted_model.infos if key in fit.values]
     covariance = np.zeros((len(keys), len(keys)))
     for (i, (name, key)), (j, (other, other_key)) in combinations_with_replacement(enumerate(keys), 2):
         free, other_free = fits[name].free, fits[other].free

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import astropy.units as u
-import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
@@ -18,13 +17,12 @@ from astropy_imphot.field.settings import (
     describe_curves,
     describe_settings,
     find_curves,
-    portable_options,
     require_matplotlib,
 )
 from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.together import collect
 from astropy_imphot.fitting.batch import Batch
-from astropy_imphot.fitting.image import option_files
+from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
@@ -65,6 +63,7 @@ class FittedField:
     reused: list = field(default_factory=list)
 
 
+@takes_options(ImageFitOptions)
 def fit_field(
     exposures,
     hst,
@@ -156,6 +155,7 @@ def fit_field(
     >>> found.exposures["dx"].round(1)
     <Quantity [ 0.1, -0.1] arcsec>
     """
+    options = ImageFitOptions.from_keywords("fit_field", options | {"star": star})
     check_settings(options, fwhm_degree, beta_degree, write_psf)
     if plots:
         # Known before the long run, not after it.
@@ -167,12 +167,12 @@ def fit_field(
     if write_psf and any(exposure.images for exposure in found):
         raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
-    settings = describe_settings(options | degrees | {"filter_name": filter_name, "star": star}, hst)
+    settings = describe_settings(options, hst, **degrees, filter_name=filter_name)
     store = Store(outdir, settings, restart=restart)
     for path in [
         *(path for exposure in found for path in exposure.files),
         *hst.values(),
-        *option_files(options),
+        *options.files.values(),
     ]:
         if store.contains(path):
             raise UserError(f"{path} is where exposures are written: move it, or give another --outdir.")
@@ -181,11 +181,11 @@ def fit_field(
     reused = [] if restart else [name for name, one in records.items() if store.is_finished(name, one)]
     if reused:
         log.info("%d of %d exposures are finished already.", len(reused), len(found))
-    options = portable_options(options)
+    options, psf = options.portable(), options.psf
     jobs = {
         exposure.name: (
             (exposure, hst, curves, store.folder(exposure.name), records[exposure.name], options),
-            {"degrees": degrees, "star": star, "plots": plots},
+            {"degrees": degrees, "plots": plots},
         )
         for exposure in found
         if exposure.name not in reused
@@ -198,7 +198,7 @@ def fit_field(
                 failures[name] = failure.error
     results, table, failures = collect(found, store, records, failures)
     if write_psf:
-        failures |= _write_psf(found, table, store, records, inplace=write_psf == "inplace")
+        failures |= _write_psf(found, table, store, records, psf, inplace=write_psf == "inplace")
     about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
     _write(store, results, table, plots, about)
     report = Path(outdir) / "report.html"
@@ -215,7 +215,7 @@ class _Exposures(Batch):
         super().__init__(names, calls, nprocess=nprocess, executor=executor, on_error="skip")
 
 
-def _write_psf(found, table, store, records, *, inplace):
+def _write_psf(found, table, store, records, psf, *, inplace):
     """Write the PSF's keywords into cubes, and return why some could not be written."""
     failures = {}
     rows = {row["exposure"]: row for row in table if not row["error"]}
@@ -223,7 +223,10 @@ def _write_psf(found, table, store, records, *, inplace):
         if exposure.name not in rows:
             continue
         row, old = rows[exposure.name], records[exposure.name]
-        keywords = fsf_keywords(row["fwhm_coef"].to_value(u.arcsec), np.array(row["beta_coef"]))
+        coefficients = {
+            info.name: u.Quantity(row[f"{info.name}_coef"]).to_value(info.unit) for info in psf.parameters
+        }
+        keywords = fsf_keywords(coefficients, psf=psf)
         folder = store.folder(exposure.name)
         path = Path(exposure.cube) if inplace else folder / Path(exposure.cube).name
         now = store.record(exposure.files, old["curves"])

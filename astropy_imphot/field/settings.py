@@ -12,63 +12,49 @@ from astropy_imphot._version import version
 from astropy_imphot.calibration.curves import camera_in_header
 from astropy_imphot.calibration.filters import FilterCurve
 from astropy_imphot.field.store import fingerprint
-from astropy_imphot.fitting.image import check_options, fit_image_photometry, option_files
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.images import read_header
-from astropy_imphot.psf.images import read_hst_psf
+from astropy_imphot.psf.shape import PsfShape
 
 __all__ = [
     "check_settings",
     "describe_curves",
     "describe_settings",
     "find_curves",
-    "portable_options",
     "require_matplotlib",
 ]
 
 MOST_DEGREE = 3
 
-# The options that a fit takes from here.
-DEFAULTS = {
-    key: value
-    for key, value in fit_image_photometry.__kwdefaults__.items()
-    if key not in ("fitter", "name", "star")
-}
-
 
 def check_settings(options, fwhm_degree, beta_degree, write_psf):
     """
-    Raise an error if an option is not known, or has an impossible value.
+    Raise an error if a setting has an impossible value, or names a file that does not exist.
 
     Parameters
     ----------
-    options : dict
-        For `fit_image_photometry`.
+    options : `~astropy_imphot.fitting.options.ImageFitOptions`
+        Of the fits.
     fwhm_degree, beta_degree, write_psf
         As for `~astropy_imphot.fit_field`.
 
     Raises
     ------
-    TypeError
-        If `fit_image_photometry` does not know an option.
     UserError
-        If a value is impossible.
+        If a value is impossible or a file is missing.
 
     Examples
     --------
     >>> from astropy_imphot.field.settings import check_settings
-    >>> check_settings({"margin": 3.0}, 1, 0, None)
+    >>> from astropy_imphot.fitting.options import ImageFitOptions
+    >>> check_settings(ImageFitOptions(), 1, 0, None)
     """
-    unknown = sorted(set(options) - set(DEFAULTS))
-    if unknown:
-        raise TypeError(f"fit_field() got an unexpected keyword argument {unknown[0]!r}")
     for name, degree in (("fwhm_degree", fwhm_degree), ("beta_degree", beta_degree)):
         if degree not in range(MOST_DEGREE + 1):
             raise UserError(f"{name} is {degree}: give 0 to {MOST_DEGREE}.")
     if write_psf not in (None, "copy", "inplace"):
         raise UserError(f"write_psf is {write_psf!r}: give 'copy', 'inplace' or None.")
-    check_options(DEFAULTS | options)
-    for path in option_files(options):
+    for path in options.files.values():
         if not Path(path).is_file():
             raise UserError(f"{path} does not exist: check the name.")
 
@@ -142,16 +128,18 @@ def find_curves(given, hst, *, installed=True):
     return curves
 
 
-def describe_settings(options, hst):
+def describe_settings(options, hst, **more):
     """
     Return all that the results depend on and that is the same for every exposure.
 
     Parameters
     ----------
-    options : dict
-        Options and their values.
+    options : `~astropy_imphot.fitting.options.ImageFitOptions`
+        Of the fits.
     hst : dict of str to str
         The HST images.
+    **more
+        Other settings.
 
     Returns
     -------
@@ -161,18 +149,20 @@ def describe_settings(options, hst):
     Examples
     --------
     >>> from astropy_imphot.field.settings import describe_settings
-    >>> describe_settings({"margin": 3.0, "extramask": None}, {})["margin"]
-    3.0
+    >>> from astropy_imphot.fitting.options import ImageFitOptions
+    >>> describe_settings(ImageFitOptions(margin=2.0), {}, fwhm_degree=1)["margin"]
+    2.0
     """
-    files = {str(path) for path in option_files(options)}
     described = {"astropy_imphot": version}
-    for key, value in (DEFAULTS | options).items():
-        if isinstance(value, (str, Path)) and str(value) in files:
+    for key, value in (options.as_keywords() | more).items():
+        if key in options.files:
             described[key] = [os.path.abspath(value), *fingerprint(value)]
         elif value is None or isinstance(value, (bool, int, float, str)):
             described[key] = value
         elif isinstance(value, (tuple, list)):
             described[key] = [one if isinstance(one, (int, float)) else str(one) for one in value]
+        elif isinstance(value, PsfShape):
+            described[key] = value.name
         else:
             described[key] = f"{type(value).__name__} {_digest(pickle.dumps(value))}"
     return described | {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
@@ -203,42 +193,6 @@ def describe_curves(curves):
         name: f"{curve.source or curve.name} {_digest(curve.wavelength, curve.sensitivity)}"
         for name, curve in curves.items()
     }
-
-
-def portable_options(options):
-    """
-    Return options that mean the same to a process in another folder.
-
-    Parameters
-    ----------
-    options : dict
-        For `fit_image_photometry`.
-
-    Returns
-    -------
-    dict
-        With absolute paths, and with the PSF of the HST images, if it is in a file, as an array.
-
-    Raises
-    ------
-    UserError
-        If the PSF cannot be read.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astropy_imphot.field.settings import portable_options
-    >>> Path(portable_options({"extramask": "mask.fits"})["extramask"]).is_absolute()
-    True
-    """
-    files = {str(path) for path in option_files(options)}
-    portable = {
-        key: os.path.abspath(value) if isinstance(value, (str, Path)) and str(value) in files else value
-        for key, value in options.items()
-    }
-    if options.get("hst_psf") is not None:
-        portable["hst_psf"] = read_hst_psf(options["hst_psf"], options.get("hst_psf_scale"))
-    return portable
 
 
 def _digest(*values):

@@ -11,12 +11,13 @@ from multiprocessing.context import SpawnContext
 
 from astropy.io import fits
 
-from astropy_imphot.fitting.image import fit_image_photometry
-from astropy_imphot.fitting.star import fit_image_and_star_photometry, fit_star_photometry
+from astropy_imphot.fitting.image import fit_image
+from astropy_imphot.fitting.options import ImageFitOptions, StarFitOptions
+from astropy_imphot.fitting.star import fit_image_and_star, fit_star
 from astropy_imphot.io.errors import UserError, WorkerError
 from astropy_imphot.io.files import short_name, source_name
 from astropy_imphot.io.images import read_image
-from astropy_imphot.psf.images import read_hst_psf
+from astropy_imphot.masking.places import star_circle
 from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
@@ -276,11 +277,12 @@ class FitImagePhotometryMP(Batch):
     [0.1, -0.1]
     """
 
-    _function = staticmethod(fit_image_photometry)
+    _function = staticmethod(fit_image)
 
     def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
-        muse, options = list(muse), _read_psf(options)
-        calls = [((_portable(hst), _portable(one)), options) for one in muse]
+        muse = list(muse)
+        options = ImageFitOptions.from_keywords(type(self).__name__, options).loaded()
+        calls = [((_portable(hst), _portable(one), options), {}) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
 
@@ -328,15 +330,16 @@ class FitStarPhotometryMP(Batch):
     [0.1, -0.1]
     """
 
-    _function = staticmethod(fit_star_photometry)
+    _function = staticmethod(fit_star)
 
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
-        muse, options = list(muse), _read_psf(options)
-        calls = [((_portable(hst), _portable(one), star), options) for one in muse]
+        muse = list(muse)
+        options = StarFitOptions.from_keywords(type(self).__name__, options)
+        calls = [((_portable(hst), _portable(one), star_circle(star), options), {}) for one in muse]
         super().__init__(muse, calls, nprocess=nprocess, executor=executor, on_error=on_error)
 
 
-class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
+class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
     """
     Fit many MUSE images by the whole HST image and by one star, several at a time.
 
@@ -380,14 +383,12 @@ class FitImageAndStarPhotometryMP(FitStarPhotometryMP):
     [['image', 'stars']]
     """
 
-    _function = staticmethod(fit_image_and_star_photometry)
+    _function = staticmethod(fit_image_and_star)
 
-
-def _read_psf(options):
-    """Read the HST PSF once for all."""
-    if options.get("hst_psf") is None:
-        return options
-    return options | {"hst_psf": read_hst_psf(options["hst_psf"], options.get("hst_psf_scale"))}
+    def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
+        super().__init__(
+            hst, muse, star=star, nprocess=nprocess, executor=executor, on_error=on_error, **options
+        )
 
 
 def _portable(source):

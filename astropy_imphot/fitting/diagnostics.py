@@ -1,21 +1,16 @@
 """What an image fit's residuals, errors and objects say against it."""
 
-import astropy.units as u
 import numpy as np
 
 from astropy_imphot.fitting.sources import LEAST_VOTERS
 from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
-from astropy_imphot.io.errors import UserError
 from astropy_imphot.noise.covariance import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.noise.reference import template_noise
 from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combined
 from astropy_imphot.results.values import FittedValue
 
-__all__ = ["EXTRA_PARAMETERS", "check_free", "image_flags", "parameter_units", "untried_values"]
+__all__ = ["image_flags", "untried_values"]
 
-# Parameters that are fixed at 0 until they are freed, and values of them that would not matter;
-# those of a gradient are fractions of the residuals' rms at the edge of the image.
-EXTRA_PARAMETERS = {"bg_x": 0.1, "bg_y": 0.1, "rotation": 0.02, "e1": 0.01, "e2": 0.01}
 
 # How many standard deviations make a value significant.
 SIGNIFICANCE = 5.0
@@ -26,67 +21,6 @@ LEAST_PIXELS = 50
 
 # The template's noise dominates if it is this part of a variance, or of the information.
 DOMINANT = 0.5
-
-
-def check_free(free):
-    """
-    Return the names of parameters to be freed.
-
-    Parameters
-    ----------
-    free : sequence of str
-        Names out of bg_x, bg_y, rotation, e1 and e2.
-
-    Returns
-    -------
-    tuple of str
-        The names.
-
-    Raises
-    ------
-    UserError
-        If there is another name among them.
-
-    Examples
-    --------
-    >>> from astropy_imphot.fitting.diagnostics import check_free
-    >>> check_free(["rotation"])
-    ('rotation',)
-    """
-    free = (free,) if isinstance(free, str) else tuple(free or ())
-    for name in free:
-        if name not in EXTRA_PARAMETERS:
-            raise UserError(f"free has {name!r}: choose from {', '.join(EXTRA_PARAMETERS)}.")
-    return free
-
-
-def parameter_units(unit):
-    """
-    Return the units of an image model's parameters.
-
-    Parameters
-    ----------
-    unit : `~astropy.units.UnitBase`
-        The image's.
-
-    Returns
-    -------
-    dict of str to `~astropy.units.UnitBase`
-        Those of parameters that are not plain numbers.
-
-    Examples
-    --------
-    >>> import astropy.units as u
-    >>> from astropy_imphot.fitting.diagnostics import parameter_units
-    >>> str(parameter_units(u.ct)["bg_x"])
-    'ct / arcsec'
-    """
-    return dict.fromkeys(("dx", "dy", "fwhm"), u.arcsec) | {
-        "bg": unit,
-        "bg_x": unit / u.arcsec,
-        "bg_y": unit / u.arcsec,
-        "rotation": u.deg,
-    }
 
 
 def untried_values(solution, image):
@@ -116,7 +50,7 @@ def untried_values(solution, image):
     """
     model, mask, weights, residual = solution.model, solution.mask, solution.weights, solution.residual
     free = free_parameters(model)
-    untried = [key for key in EXTRA_PARAMETERS if key not in free]
+    untried = [key for key, info in model.infos.items() if info.on_demand and key not in free]
     if not untried:
         return {}
     keys = (*free, *untried)
@@ -132,10 +66,9 @@ def untried_values(solution, image):
         jacobian, residual, ~mask, excess=solution.excess, template_part=part
     )
     errors = np.sqrt(np.diag(covariance))
-    units = parameter_units(image.unit)
     return {
         key: FittedValue(
-            float(values[index]), float(errors[index]), False, units.get(key, u.dimensionless_unscaled)
+            float(values[index]), float(errors[index]), False, model.infos[key].unit_for(image.unit)
         )
         for index, key in enumerate(untried, start=len(free))
     }
@@ -188,14 +121,22 @@ def image_flags(solution, values, untried):
 
 def significant(untried, rms, model):
     """Return the names of untried parameters that are significant, and large enough to matter."""
-    ny, nx = model.template.muse_shape
-    height, width = model.template.pixel_scale
-    sizes = {"bg_x": rms / (0.5 * nx * width), "bg_y": rms / (0.5 * ny * height)}
     return [
         key
         for key, value in untried.items()
-        if abs(value.value) > max(SIGNIFICANCE * value.stdev, EXTRA_PARAMETERS[key] * sizes.get(key, 1))
+        if abs(value.value) > max(SIGNIFICANCE * value.stdev, _negligible(model, key, rms))
     ]
+
+
+def _negligible(model, key, rms):
+    """Return a value of a parameter that would not matter."""
+    info = model.infos[key]
+    if info.basis is None:
+        return info.step
+    ny, nx = model.template.muse_shape
+    height, width = model.template.pixel_scale
+    corner = info.basis(0.5 * nx * width, 0.5 * ny * height)
+    return info.step * rms / float(abs(corner))
 
 
 def _object_excess(solution):

@@ -1,12 +1,10 @@
 """Fit of a whole MUSE image by the HST image of the same sky."""
 
-from pathlib import Path
-
-import numpy as np
 from astropy.nddata import CCDData
 
 from astropy_imphot.calibration.units import read_muse_image
-from astropy_imphot.fitting.diagnostics import check_free, image_flags, parameter_units, untried_values
+from astropy_imphot.fitting.diagnostics import image_flags, untried_values
+from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.fitting.statistics import pixel_coordinates
@@ -14,58 +12,22 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, short_name
 from astropy_imphot.io.grid import image_grids_aligned
 from astropy_imphot.masking.masks import exclusion_mask
-from astropy_imphot.models.convolved_template import ConvolvedTemplate2D
-from astropy_imphot.psf.images import read_hst_psf
+from astropy_imphot.models.convolved_template import template_model
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.offsets import sky_offsets
 from astropy_imphot.results.photometry import FittedImagePhotometry
 from astropy_imphot.results.values import covariance_of, fitted_values
 
-__all__ = ["check_options", "fit_image_photometry", "fixed_values", "option_files"]
+__all__ = ["fit_image", "fit_image_photometry"]
 
-PARAMETERS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
-
-# Where the fit starts: typical of MUSE without adaptive optics.
-START_FWHM = 0.7
-START_BETA = 2.5
 
 # The margin has room for offsets up to this, arcsec; it is around larger ones.
 SMALL_OFFSET = 1.0
 
-# A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
-MOST_MARGIN = 60.0
 
-
-def fit_image_photometry(
-    hst,
-    muse,
-    *,
-    regions=None,
-    star=None,
-    segment=False,
-    extramask=None,
-    fix_scale=None,
-    fix_bg=None,
-    fix_dx=None,
-    fix_dy=None,
-    fix_fwhm=None,
-    fix_beta=None,
-    hst_fwhm=0.085,
-    hst_beta=1.6,
-    hst_psf=None,
-    hst_psf_scale=None,
-    hst_window=None,
-    margin=3.0,
-    init_dx=None,
-    init_dy=None,
-    min_scale=None,
-    free=(),
-    taper=0,
-    keep_changed=False,
-    fitter=None,
-    name=None,
-):
+@takes_options(ImageFitOptions)
+def fit_image_photometry(hst, muse, *, name=None, **keywords):
     """
     Fit the PSF, flux scale, background and offset of a MUSE image to an HST image.
 
@@ -156,42 +118,79 @@ def fit_image_photometry(
     >>> bool(abs(fit.dx.value - 0.1) < 4 * fit.dx.stdev)
     True
     """
-    options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
+    options = ImageFitOptions.from_keywords("fit_image_photometry", keywords)
+    return fit_image(hst, muse, options, name)
+
+
+def fit_image(hst, muse, options, name=None):
+    """
+    Fit a MUSE image, with options that were checked.
+
+    Parameters
+    ----------
+    hst, muse, name
+        As for `fit_image_photometry`.
+    options : ImageFitOptions
+        Its keywords.
+
+    Returns
+    -------
+    FittedImagePhotometry
+        As from `fit_image_photometry`.
+
+    Examples
+    --------
+    See `fit_image_photometry`.
+    """
     reference = HstReference.of(hst)
     hst = reference.source
-    with naming(muse, hst, *option_files(options)):
-        fixed = check_options(options)
-        options["free"] = check_free(free)
-        psf = None if hst_psf is None else read_hst_psf(hst_psf, hst_psf_scale)
+    with naming(muse, hst, *options.files.values()):
+        options = options.loaded()
         image = read_muse_image(muse)
-        mask = exclusion_mask(image, regions=regions, star=star, segment=segment, extramask=extramask)
-        known = tuple(fixed.get(key, options[f"init_{key}"]) for key in ("dx", "dy"))
-        template, offset = _template_and_offset(reference, image, mask, margin, hst_window, known)
-        model = ConvolvedTemplate2D(
-            template,
-            hst_fwhm=hst_fwhm,
-            hst_beta=hst_beta,
-            hst_psf=psf,
-            **({"fwhm": START_FWHM, "beta": START_BETA, "dx": offset[0], "dy": offset[1]} | fixed),
+        mask = exclusion_mask(
+            image,
+            regions=options.regions,
+            star=options.star,
+            segment=options.segment,
+            extramask=options.extramask,
         )
-        for key in (*fixed, *options["free"]):
-            model.fixed[key] = key in fixed
-        if min_scale is not None:
-            model.scale.min = min_scale
+        template, offset = _template_and_offset(reference, image, mask, options)
+        model = _start(template, offset, options)
         with naming(hst):
-            solution = solve(model, image, mask, taper=taper, fitter=fitter, keep_changed=keep_changed)
+            solution = solve(
+                model,
+                image,
+                mask,
+                taper=options.taper,
+                fitter=options.fitter,
+                keep_changed=options.keep_changed,
+            )
         return _result(solution, image, name or short_name(muse), options)
 
 
-def _template_and_offset(reference, image, mask, margin, hst_window, known):
+def _start(template, offset, options):
+    """Return the model where the fit starts."""
+    start = dict(zip(("dx", "dy"), offset, strict=True)) | options.fixed
+    model = template_model(options.psf)(
+        template, hst_fwhm=options.hst_fwhm, hst_beta=options.hst_beta, hst_psf=options.hst_psf, **start
+    )
+    for key in (*options.fixed, *options.free):
+        model.fixed[key] = key in options.fixed
+    if options.min_scale is not None:
+        model.scale.min = options.min_scale
+    return model
+
+
+def _template_and_offset(reference, image, mask, options):
     """Return the template, and where the fit starts, with the margin around it."""
-    hst, template = reference.source, None
+    hst, template, margin = reference.source, None, options.margin
+    known = tuple(options.fixed.get(key, getattr(options, f"init_{key}")) for key in ("dx", "dy"))
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
             raise UserError("the template was made for another MUSE image: make it anew with make_template.")
         template = hst.in_unit(image.unit)
     elif image_grids_aligned(hst, image):
-        template = reference.template(image, margin=margin, hst_window=hst_window).in_unit(image.unit)
+        template = reference.template(image, margin=margin, hst_window=options.hst_window).in_unit(image.unit)
     if None in known:
         small, small_mask = coarser_image(image, mask)
         if template is None:
@@ -206,111 +205,12 @@ def _template_and_offset(reference, image, mask, margin, hst_window, known):
     return template, known
 
 
-def check_options(options):
-    """
-    Raise an error if an option of a fit has an impossible value.
-
-    Parameters
-    ----------
-    options : dict
-        Keywords of `fit_image_photometry`.
-
-    Returns
-    -------
-    dict of str to float
-        The parameters that are held fixed, as from `fixed_values`.
-
-    Raises
-    ------
-    UserError
-        If a value is impossible.
-
-    Examples
-    --------
-    >>> from astropy_imphot.fitting.image import check_options
-    >>> check_options({"fix_beta": 2.5, "margin": 3.0, "free": ("rotation",)})
-    {'beta': 2.5}
-    """
-    fixed = fixed_values(options)
-    check_free(options.get("free", ()))
-    for key in ("init_dx", "init_dy", "fix_dx", "fix_dy"):
-        if options.get(key) is not None and not abs(options[key]) <= MOST_MARGIN:
-            raise UserError(f"{key} is {options[key]}: give at most {MOST_MARGIN:g} arcsec.")
-    if options.get("min_scale") is not None and not np.isfinite(options["min_scale"]):
-        raise UserError(f"min_scale is {options['min_scale']}: give a finite number.")
-    if not 0 <= options.get("margin", 0) <= MOST_MARGIN:
-        raise UserError(f"margin is {options['margin']}: give 0 to {MOST_MARGIN:g} arcsec.")
-    if not options.get("taper", 0) >= 0:
-        raise UserError(f"taper is {options['taper']}: give 0 or more pixels.")
-    return fixed
-
-
-def fixed_values(options):
-    """
-    Return the parameters that a fit's options hold fixed.
-
-    Parameters
-    ----------
-    options : dict
-        Keywords of `fit_image_photometry`, of which fix_scale and the like are used.
-
-    Returns
-    -------
-    dict of str to float
-        The values, without the parameters that are to be fitted.
-
-    Raises
-    ------
-    UserError
-        If a value is not finite, fwhm not above 0, beta not above 1, or all are fixed.
-
-    Examples
-    --------
-    >>> from astropy_imphot.fitting.image import fixed_values
-    >>> fixed_values({"fix_beta": 2.5, "fix_dx": None, "margin": 3.0})
-    {'beta': 2.5}
-    """
-    values = {key: options.get(f"fix_{key}") for key in PARAMETERS}
-    fixed = {key: value for key, value in values.items() if value is not None}
-    limits = {"fwhm": (0, np.inf, "arcsec above 0"), "beta": (1, 100, "a number above 1 and up to 100")}
-    for key, value in fixed.items():
-        low, high, wanted = limits.get(key, (-np.inf, np.inf, "a finite number"))
-        if not (low < value <= high and np.isfinite(value)):
-            raise UserError(f"fix_{key} is {value}: give {wanted}.")
-    if len(fixed) == len(PARAMETERS):
-        raise UserError("all parameters are fixed: leave one free at least.")
-    return fixed
-
-
-def option_files(options):
-    """
-    Return the files that a fit's options name, for errors to name them.
-
-    Parameters
-    ----------
-    options : dict
-        Keywords of `fit_image_photometry`, of which regions, extramask and hst_psf are used.
-
-    Returns
-    -------
-    list of str or path
-        The files.
-
-    Examples
-    --------
-    >>> from astropy_imphot.fitting.image import option_files
-    >>> option_files({"regions": "notstar", "extramask": "mask.fits"})
-    ['mask.fits']
-    """
-    names = [options.get(key) for key in ("regions", "extramask", "hst_psf")]
-    return [name for name in names if isinstance(name, str | Path) and str(name) not in ("star", "notstar")]
-
-
 def _result(solution, image, name, options):
     model, mask, quality = solution.model, solution.mask, solution.quality
     y, x = pixel_coordinates(image.shape)
     light = model(x, y)
-    values = fitted_values(model, quality, parameter_units(image.unit))
+    units = {key: info.unit_for(image.unit) for key, info in model.infos.items()}
+    values = fitted_values(model, quality, units)
     offset_covariance = covariance_of(("dx", "dy"), quality.covariance, quality.free)
     values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image.wcs, image.shape)
     untried = untried_values(solution, image)
@@ -321,7 +221,11 @@ def _result(solution, image, name, options):
     return FittedImagePhotometry(
         name=name,
         method="image",
-        values={key: values[key] for key in (*PARAMETERS, *options["free"], "dra", "ddec")},
+        values={
+            key: value
+            for key, value in values.items()
+            if key in options.free or key not in model.infos or not model.infos[key].on_demand
+        },
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
         flags=image_flags(solution, values, untried),

@@ -9,7 +9,8 @@ from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.calibration.units import flux_factor, read_muse_image
-from astropy_imphot.fitting.image import fit_image_photometry, fixed_values, option_files
+from astropy_imphot.fitting.image import fit_image
+from astropy_imphot.fitting.options import ImageFitOptions, StarFitOptions, takes_options
 from astropy_imphot.fitting.statistics import (
     fit_pixels,
     has_converged,
@@ -22,6 +23,7 @@ from astropy_imphot.io.files import naming, short_name, source_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
 from astropy_imphot.masking.masks import exclusion_mask, star_mask
+from astropy_imphot.masking.places import star_circle
 from astropy_imphot.models.star import MoffatStar2D
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
@@ -30,7 +32,7 @@ from astropy_imphot.results.offsets import sky_offsets
 from astropy_imphot.results.star import FittedStarPhotometry, StarFit
 from astropy_imphot.results.values import FittedValue, fitted_values
 
-__all__ = ["fit_image_and_star_photometry", "fit_star_photometry"]
+__all__ = ["fit_image_and_star", "fit_image_and_star_photometry", "fit_star", "fit_star_photometry"]
 
 # Where the fits start: FWHM in arcsec, and beta.
 MUSE_START = (0.7, 2.5)
@@ -40,24 +42,8 @@ HST_START = (0.1, 1.6)
 LEAST_PIXELS = 12
 
 
-def fit_star_photometry(
-    hst,
-    muse,
-    star,
-    *,
-    regions=None,
-    segment=False,
-    extramask=None,
-    fix_scale=None,
-    fix_bg=None,
-    fix_dx=None,
-    fix_dy=None,
-    fix_fwhm=None,
-    fix_beta=None,
-    taper=0,
-    fitter=None,
-    name=None,
-):
+@takes_options(StarFitOptions)
+def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
     """
     Fit the PSF, flux scale, background and offset of a MUSE image to one star.
 
@@ -118,25 +104,52 @@ def fit_star_photometry(
     >>> bool(abs(fit.dx.value - 0.1) < 4 * fit.dx.stdev)
     True
     """
-    options = {key: value for key, value in locals().items() if key not in ("hst", "muse", "fitter", "name")}
-    with naming(muse, hst, *option_files(options)):
-        fixed = fixed_values(options)
+    options = StarFitOptions.from_keywords("fit_star_photometry", keywords)
+    return fit_star(hst, muse, star_circle(star), options, name)
+
+
+def fit_star(hst, muse, star, options, name=None):
+    """
+    Fit a star, with options that were checked.
+
+    Parameters
+    ----------
+    hst, muse, name
+        As for `fit_star_photometry`.
+    star : (float, float, float)
+        As from `~astropy_imphot.masking.places.star_circle`.
+    options : StarFitOptions
+        Its keywords.
+
+    Returns
+    -------
+    FittedStarPhotometry
+        As from `fit_star_photometry`.
+
+    Examples
+    --------
+    See `fit_star_photometry`.
+    """
+    with naming(muse, hst, *options.files.values()):
         image = read_muse_image(muse)
+        regions = options.regions
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
-        mask = exclusion_mask(image, regions=area, segment=segment, extramask=extramask)
+        mask = exclusion_mask(image, regions=area, segment=options.segment, extramask=options.extramask)
         mask |= ~star_mask(star, image.wcs, image.shape)
         hst_image = _hst_around_star(hst, star, image)
         hst_mask = ~star_mask(star, hst_image.wcs, hst_image.shape, source_name(hst, "the HST image"))
         if hst_image.mask is not None:
             hst_mask |= hst_image.mask
+        taper, fitter = options.taper, options.fitter
         with naming(hst):
             hst_fit = _fit_one(hst_image, hst_mask, HST_START, {}, taper, fitter)
-        held = _held(hst_fit, image, fixed)
+        held = _held(hst_fit, image, options.fixed)
         muse_fit = _fit_one(image, mask, MUSE_START, held, taper, fitter)
-        return _result(hst_fit, muse_fit, fixed, name or short_name(muse), options)
+        return _result(hst_fit, muse_fit, options, name or short_name(muse))
 
 
-def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
+@takes_options(ImageFitOptions)
+def fit_image_and_star_photometry(hst, muse, star, *, name=None, **keywords):
     """
     Fit a MUSE image by the whole HST image, and by one star.
 
@@ -177,10 +190,35 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **options):
     >>> [fit.method for fit in fits]
     ['image', 'stars']
     """
+    options = ImageFitOptions.from_keywords("fit_image_and_star_photometry", keywords | {"star": star})
+    return fit_image_and_star(hst, muse, options, name)
+
+
+def fit_image_and_star(hst, muse, options, name=None):
+    """
+    Fit an image and a star, with options that were checked.
+
+    Parameters
+    ----------
+    hst, muse, name
+        As for `fit_image_and_star_photometry`.
+    options : ImageFitOptions
+        Its keywords, with the star.
+
+    Returns
+    -------
+    image_fit : FittedImagePhotometry
+        As from `fit_image_and_star_photometry`.
+    star_fit : FittedStarPhotometry
+        As from `fit_image_and_star_photometry`.
+
+    Examples
+    --------
+    See `fit_image_and_star_photometry`.
+    """
     reference = HstReference.of(hst)
-    image_fit = fit_image_photometry(reference, muse, star=star, name=name, **options)
-    common = {key: options[key] for key in fit_star_photometry.__kwdefaults__ if key in options}
-    return image_fit, fit_star_photometry(reference.source, muse, star, name=name, **common)
+    image_fit = fit_image(reference, muse, options, name)
+    return image_fit, fit_star(reference.source, muse, options.star, options.for_star(), name)
 
 
 def _hst_around_star(hst, star, muse):
@@ -189,7 +227,7 @@ def _hst_around_star(hst, star, muse):
     if isinstance(hst, HstTemplate):
         _warn_of_filter(name)
         return hst.in_unit(unit).image()
-    ra, dec, radius = (float(number) for number in star)
+    ra, dec, radius = star
     center = SkyCoord(ra, dec, unit="deg")
     around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * radius * u.arcsec)
     grid = read_grid(hst)
@@ -284,8 +322,8 @@ def _held(hst_fit, image, fixed):
     return {implied[key][0]: implied[key][1](value) for key, value in fixed.items()}
 
 
-def _result(hst_fit, muse_fit, fixed, name, options):
-    unit = muse_fit.data.unit
+def _result(hst_fit, muse_fit, options, name):
+    fixed, unit = options.fixed, muse_fit.data.unit
     hst, muse = ({key: value.value for key, value in one.values.items()} for one in (hst_fit, muse_fit))
     size = muse_fit.pixel_scale
     area = (size / hst_fit.pixel_scale) ** 2

@@ -10,6 +10,7 @@ from astropy.nddata import NDData
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.masking.ds9regions import regions_mask
+from astropy_imphot.masking.places import star_circle
 
 __all__ = ["detected_objects", "exclusion_mask", "star_mask", "taper_weights"]
 
@@ -27,8 +28,8 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
 
     Parameters
     ----------
-    star : (float, float, float)
-        Right ascension and declination (degrees) and radius (arcsec).
+    star : (float, float, float), (`~astropy.coordinates.SkyCoord`, float) or `~regions.CircleSkyRegion`
+        As for `~astropy_imphot.masking.places.star_circle`.
     wcs : `~astropy.wcs.WCS`
         Of the image.
     shape : (int, int)
@@ -57,15 +58,8 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
     """
     from regions import CircleSkyRegion
 
-    try:
-        ra, dec, radius = (float(number) for number in star)
-        position = SkyCoord(ra, dec, unit="deg")
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"star is {star}: give right ascension and declination (degrees) and radius (arcsec)."
-        ) from error
-    if not radius > 0:
-        raise UserError(f"the star's radius is {radius}: give more than 0 arcsec.")
+    ra, dec, radius = star_circle(star)
+    position = SkyCoord(ra, dec, unit="deg")
     x, y = wcs.world_to_pixel(position)
     if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
         raise UserError(f"the star at {ra}, {dec} is outside {name}: check its coordinates.")

@@ -14,6 +14,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write, opened, short_name
+from astropy_imphot.psf.moffat import MOFFAT
 
 __all__ = ["fsf_keywords", "write_fsf", "write_imphot", "write_offset_list"]
 
@@ -184,48 +185,54 @@ def _ascii(text):
     return str(text).encode("ascii", "replace").decode()
 
 
-def fsf_keywords(fwhm_coef, beta_coef, *, limits=(4750.0, 9350.0)):
+def fsf_keywords(coefficients, *, psf=MOFFAT, limits=(4750.0, 9350.0)):
     """
-    Return the keywords by which MPDAF knows a cube's PSF, a Moffat that changes with wavelength.
+    Return MPDAF's keywords of a cube's PSF, whose parameters change with wavelength.
 
     Parameters
     ----------
-    fwhm_coef, beta_coef : float or sequence of float
-        Coefficients of the polynomials, highest power first, of the FWHM (arcsec) and of beta in
-        l = (wavelength - limits[0]) / (limits[1] - limits[0]) - 0.5.
+    coefficients : dict of str to float or sequence of float
+        For each parameter of the PSF, in its unit, the coefficients of its polynomial in
+        l = (wavelength - limits[0]) / (limits[1] - limits[0]) - 0.5, highest power first.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The PSF's shape (default: a Moffat function).
     limits : (float, float)
         Wavelengths in Angstrom between which l goes from -0.5 to 0.5 (default: 4750 and 9350).
 
     Returns
     -------
     `~astropy.io.fits.Header`
-        FSFMODE (2) and the rest, for field 0.
+        FSFMODE (2 for a Moffat function) and the rest, for field 0.
 
     Raises
     ------
     UserError
-        If there are no coefficients, more than 99, or some are not finite, or the limits do not rise.
+        If MPDAF has no keywords for the shape, if there are no coefficients, more than 99, or some are not
+        finite, or the limits do not rise.
 
     Examples
     --------
     >>> from astropy_imphot.products.pipeline_files import fsf_keywords
-    >>> header = fsf_keywords([-0.1, 0.65], 2.5)
+    >>> header = fsf_keywords({"fwhm": [-0.1, 0.65], "beta": 2.5})
     >>> header["FSF00FNC"], header["FSF00F00"], header["FSF00F01"], header["FSF00B00"]
     (2, -0.1, 0.65, 2.5)
     """
     if not (np.all(np.isfinite(limits)) and limits[0] < limits[1]):
         raise UserError(f"the PSF's wavelengths {limits[0]} and {limits[1]} Angstrom do not rise.")
+    if psf.fsf_mode is None:
+        raise UserError(f"MPDAF has no keywords for a PSF of the shape {psf.name}: fit a Moffat function.")
     header = fits.Header()
-    header["FSFMODE"] = (2, "Circular MOFFAT beta=poly(lbda) fwhm=poly(lbda)")
+    polynomials = " ".join(f"{name}=poly(lbda)" for name in sorted(psf.fsf_letters))
+    header["FSFMODE"] = (psf.fsf_mode, f"Circular {psf.name.upper()} {polynomials}")
     header["FSFLB1"] = (float(limits[0]), "FSF Blue Ref Wave (A)")
     header["FSFLB2"] = (float(limits[1]), "FSF Red Ref Wave (A)")
-    for letter, name, coefficients in (("F", "FWHM", fwhm_coef), ("B", "BETA", beta_coef)):
-        coefficients = np.atleast_1d(coefficients).astype(float)
-        if not 1 <= coefficients.size <= 99 or not np.all(np.isfinite(coefficients)):
-            raise UserError(f"the PSF's {name.lower()} needs 1 to 99 coefficients that are finite numbers.")
-        header[f"FSF00{letter}NC"] = (coefficients.size, f"FSF00 {name} Poly Ncoef")
-        for power, coefficient in enumerate(coefficients.tolist()):
-            header[f"FSF00{letter}{power:02d}"] = (coefficient, f"FSF00 {name} Poly C{power:02d}")
+    for name, letter in psf.fsf_letters.items():
+        own, title = np.atleast_1d(coefficients[name]).astype(float), name.upper()
+        if not 1 <= own.size <= 99 or not np.all(np.isfinite(own)):
+            raise UserError(f"the PSF's {name} needs 1 to 99 coefficients that are finite numbers.")
+        header[f"FSF00{letter}NC"] = (own.size, f"FSF00 {title} Poly Ncoef")
+        for power, coefficient in enumerate(own.tolist()):
+            header[f"FSF00{letter}{power:02d}"] = (coefficient, f"FSF00 {title} Poly C{power:02d}")
     return header
 
 
@@ -262,7 +269,7 @@ def write_fsf(cube, path, keywords, *, overwrite=False):
     >>> from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf
     >>> cube = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((4, 5, 7)), name="DATA")])
     >>> cube.writeto("cube.fits")
-    >>> write_fsf("cube.fits", "cube.fits", fsf_keywords([-0.1, 0.65], 2.5), overwrite=True)
+    >>> write_fsf("cube.fits", "cube.fits", fsf_keywords({"fwhm": [-0.1, 0.65], "beta": 2.5}), overwrite=True)
     >>> fits.getheader("cube.fits")["FSFMODE"]
     2
     """

@@ -5,6 +5,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from astropy_imphot.field.bands import band_effect
+from astropy_imphot.psf.moffat import MOFFAT
 
 radius = np.arange(0.005, 12, 0.01)
 
@@ -26,7 +27,7 @@ for beta, color in ((2.2, "C0"), (2.8, "C1"), (3.5, "C2")):
         found.append(
             least_squares(lambda p, mixture=mixture: moffat(*p) - mixture, (1, 1, beta), xtol=1e-12).x
         )
-    effect = band_effect(beta)
+    effect = band_effect(MOFFAT, {"fwhm": 1.0, "beta": beta})
     for ax, value, name, zero in zip(axes, np.transpose(found)[1:], ("fwhm", "beta"), (1, beta), strict=True):
         ax.plot(spreads, value - zero, "o", ms=4, color=color, label=f"β = {beta}")
         ax.plot(spreads, effect[name] * spreads**2, color=color)

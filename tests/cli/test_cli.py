@@ -352,7 +352,7 @@ def test_api_and_command_line_have_the_same_defaults():
         if key in options and key not in ("hst", "muse") and parameter.default != options[key]
     }
     assert different == {"regions", "fix_beta"}
-    assert set(parameters) - set(options) == {"hst", "muse", "fitter", "name"}
+    assert set(parameters) - set(options) == {"hst", "muse", "fitter", "name", "psf"}
 
 
 @pytest.mark.parametrize(

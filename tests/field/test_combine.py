@@ -11,6 +11,7 @@ from astropy_imphot import FitFlags, UserError, fit_image_photometry
 from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.combine import combine, relative
 from astropy_imphot.field.joint import joint_covariance
+from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.simulation import Truth, simulate_field, with_noise
 
 # Without width, so that the fits' values are what is combined.
@@ -85,13 +86,13 @@ def test_polynomial_of_the_fwhm(fits):
         for name, fit in fits.items()
     }
     found = combine(bent, BANDS)
-    assert found.fwhm_coef == pytest.approx([-0.1, 0.6], abs=1e-6)
-    assert found.beta_coef == pytest.approx([2.5], abs=1e-6)
+    assert found.polynomials["fwhm"][0] == pytest.approx([-0.1, 0.6], abs=1e-6)
+    assert found.polynomials["beta"][0] == pytest.approx([2.5], abs=1e-6)
     assert found.values["fwhm"].value == pytest.approx(0.6 - 0.1 * relative(7000.0))
     assert found.chi2 == pytest.approx(0, abs=1e-6)
     higher = combine(bent, BANDS, fwhm_degree=2, beta_degree=1)
-    assert higher.fwhm_coef == pytest.approx([0, -0.1, 0.6], abs=1e-5)
-    assert higher.beta_coef == pytest.approx([0, 2.5], abs=1e-5)
+    assert higher.polynomials["fwhm"][0] == pytest.approx([0, -0.1, 0.6], abs=1e-5)
+    assert higher.polynomials["beta"][0] == pytest.approx([0, 2.5], abs=1e-5)
 
 
 def test_an_outlying_filter_is_named_and_left_out(fits):
@@ -122,7 +123,9 @@ def test_scales_that_differ_make_the_common_one_uncertain(fits):
     found = combine(differ, BANDS)
     assert found.agree
     assert found.values["scale"].stdev > 3 * combine(fits, BANDS).values["scale"].stdev
-    assert found.scales["F775W"].value / found.scales["F850LP"].value == pytest.approx(1.1 / 1.05, rel=0.03)
+    assert found.own["scale"]["F775W"].value / found.own["scale"]["F850LP"].value == pytest.approx(
+        1.1 / 1.05, rel=0.03
+    )
 
 
 def test_one_filter_is_what_it_is(fits):
@@ -131,7 +134,7 @@ def test_one_filter_is_what_it_is(fits):
     for key in ("dx", "dy", "dra", "ddec", "scale", "fwhm", "beta"):
         assert found.values[key].value == pytest.approx(fit.values[key].value, rel=1e-6)
         assert found.values[key].stdev == pytest.approx(fit.values[key].stdev, rel=1e-4)
-    assert found.fwhm_coef == pytest.approx([0, fit.fwhm.value])
+    assert found.polynomials["fwhm"][0] == pytest.approx([0, fit.fwhm.value])
     assert (found.dof, found.agree) == (0, True)
     assert found.to_table()["fwhm_coef"].shape == (1, 2)
 
@@ -178,7 +181,7 @@ def test_the_width_of_a_band(beta, free_beta):
 
     start = [size, 1.0, *([beta] if free_beta else [])]
     found = least_squares(away, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
-    effect = band_effect(beta, free_beta)
+    effect = band_effect(MOFFAT, {"fwhm": 1.0, "beta": beta}, ("fwhm", "beta") if free_beta else ("fwhm",))
     assert found[0] - size == pytest.approx(effect["fwhm"] * spread**2 / size, rel=0.03)
     assert found[1] - 1 == pytest.approx(effect["scale"] * (spread / size) ** 2, rel=0.05)
     if free_beta:
@@ -192,11 +195,11 @@ def test_bands_are_made_narrow(fits):
     blurred = {}
     for name, fit in fits.items():
         fwhm = 0.7 + slope * relative(BANDS[name][0])
-        taken = band_effect(2.5)["fwhm"] * (slope * 600.0 / 4600.0) ** 2 / fwhm
+        taken = band_effect(MOFFAT, {"fwhm": 1.0, "beta": 2.5})["fwhm"] * (slope * 600.0 / 4600.0) ** 2 / fwhm
         blurred[name] = moved(fit, fwhm=fwhm + taken, beta=2.5)
     found = combine(blurred, wide)
-    assert found.fwhm_coef == pytest.approx([slope, 0.7], abs=2e-3)
-    assert abs(combine(blurred, BANDS).fwhm_coef[1] - 0.7) > 3e-3
+    assert found.polynomials["fwhm"][0] == pytest.approx([slope, 0.7], abs=2e-3)
+    assert abs(combine(blurred, BANDS).polynomials["fwhm"][0][1] - 0.7) > 3e-3
 
 
 def test_a_rotation_is_shared():

@@ -4,7 +4,7 @@ import pytest
 
 from astropy_imphot import UserError, apply_corrections, fit_image_photometry, write_image
 from astropy_imphot.cli import fit_photometry
-from astropy_imphot.fitting.diagnostics import check_free
+from astropy_imphot.fitting.options import ImageFitOptions
 from astropy_imphot.simulation import Truth, simulate_field
 
 FREE = ("bg_x", "bg_y", "rotation", "e1", "e2")
@@ -70,7 +70,7 @@ def test_pixels_are_not_turned_on_the_command_line(tmp_path, monkeypatch, capsys
 
 @pytest.mark.parametrize("nothing", [None, ()])
 def test_nothing_freed(nothing):
-    assert check_free(nothing) == ()
+    assert ImageFitOptions(free=nothing).free == ()
 
 
 def test_unknown_name(field):

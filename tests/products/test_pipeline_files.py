@@ -208,7 +208,7 @@ def test_mpdaf_reads_the_psf(cube, tmp_path, in_place):
     before = body(cube)
     whole = cube.read_bytes()
     path = cube if in_place else tmp_path / "copy.fits"
-    write_fsf(cube, path, fsf_keywords(FWHM, BETA), overwrite=in_place)
+    write_fsf(cube, path, fsf_keywords({"fwhm": FWHM, "beta": BETA}), overwrite=in_place)
     model = FSFModel.read(str(path))
     assert model.model == 2
     assert model.lbrange == (4750.0, 9350.0)
@@ -224,7 +224,7 @@ def test_mpdaf_reads_the_psf(cube, tmp_path, in_place):
     assert sorted(os.listdir(tmp_path)) == sorted({"cube.fits", path.name})
 
 
-@pytest.mark.parametrize("old", [fsf_keywords([1.0, 2.0, 3.0, 4.0], [5.0, 6.0]), {
+@pytest.mark.parametrize("old", [fsf_keywords({"fwhm": [1.0, 2.0, 3.0, 4.0], "beta": [5.0, 6.0]}), {
     "FSFMODE": "MOFFAT1", "FSF00BET": 2.8, "FSF00FWA": 0.8, "FSF00FWB": -3e-5, "FSF01BET": 2.8, "NFIELDS": 9,
 }])  # fmt: skip
 def test_old_keywords_go(tmp_path, old):
@@ -232,8 +232,8 @@ def test_old_keywords_go(tmp_path, old):
     hdus = cube_hdus(OBJECT="UDF", FSFOTHER="kept")
     hdus[0].header.update(old)
     hdus.writeto(path)
-    write_fsf(path, path, fsf_keywords(0.7, 2.5), overwrite=True)
-    expected = fsf_keywords(0.7, 2.5)
+    write_fsf(path, path, fsf_keywords({"fwhm": 0.7, "beta": 2.5}), overwrite=True)
+    expected = fsf_keywords({"fwhm": 0.7, "beta": 2.5})
     header = fits.getheader(path)
     assert {key for key in header if key.startswith("FSF")} == {*expected, "FSFOTHER"}
     assert {key: header[key] for key in expected} == dict(expected)
@@ -244,7 +244,7 @@ def test_old_keywords_go(tmp_path, old):
 def test_checksums_stay_true(tmp_path):
     path = tmp_path / "cube.fits"
     cube_hdus().writeto(path, checksum=True)
-    write_fsf(path, path, fsf_keywords(0.7, 2.5), overwrite=True)
+    write_fsf(path, path, fsf_keywords({"fwhm": 0.7, "beta": 2.5}), overwrite=True)
     # astropy warns of a sum that is wrong, and warnings are errors.
     with fits.open(path, checksum=True) as hdus:
         assert [hdu.data is None for hdu in hdus] == [True, False, False]
@@ -258,7 +258,7 @@ def test_compressed(tmp_path, names):
     source, path = (tmp_path / name for name in names)
     cube_hdus().writeto(source)
     before = body(source)
-    write_fsf(source, path, fsf_keywords(FWHM, BETA), overwrite=True)
+    write_fsf(source, path, fsf_keywords({"fwhm": FWHM, "beta": BETA}), overwrite=True)
     assert body(path) == before
     assert (path.read_bytes()[:2] == b"\x1f\x8b") == (path.suffix == ".gz")
     assert FSFModel.read(str(path)).beta_pol == BETA
@@ -272,7 +272,7 @@ def test_compressed_otherwise(tmp_path):
     path.write_bytes(bz2.compress((tmp_path / "cube.fits").read_bytes()))
     before = path.read_bytes()
     with pytest.raises(UserError, match=r"cube\.fits\.bz2 is compressed in a way"):
-        write_fsf(path, path, fsf_keywords(0.7, 2.5), overwrite=True)
+        write_fsf(path, path, fsf_keywords({"fwhm": 0.7, "beta": 2.5}), overwrite=True)
     assert path.read_bytes() == before
 
 
@@ -280,7 +280,7 @@ def test_in_place_keeps_permissions_and_links(cube, tmp_path):
     cube.chmod(0o640)
     link = tmp_path / "link.fits"
     link.symlink_to(cube)
-    write_fsf(link, link, fsf_keywords(0.7, 2.5), overwrite=True)
+    write_fsf(link, link, fsf_keywords({"fwhm": 0.7, "beta": 2.5}), overwrite=True)
     assert link.is_symlink()
     assert fits.getheader(cube)["FSFMODE"] == 2
     assert stat.S_IMODE(cube.stat().st_mode) == 0o640
@@ -291,7 +291,7 @@ def test_what_exists_is_kept(cube, tmp_path):
     (tmp_path / "other.fits").write_text("precious")
     for path in (cube, tmp_path / "other.fits"):
         with pytest.raises(UserError, match="exists"):
-            write_fsf(cube, path, fsf_keywords(0.7, 2.5))
+            write_fsf(cube, path, fsf_keywords({"fwhm": 0.7, "beta": 2.5}))
     assert cube.read_bytes() == before
     assert (tmp_path / "other.fits").read_text() == "precious"
 
@@ -300,7 +300,7 @@ def test_what_exists_is_kept(cube, tmp_path):
 def test_no_whole_cube(cube, tmp_path, name):
     (tmp_path / "short.fits").write_bytes(cube.read_bytes()[:-2880])
     with pytest.raises(UserError, match=name):
-        write_fsf(tmp_path / name, tmp_path / "copy.fits", fsf_keywords(0.7, 2.5))
+        write_fsf(tmp_path / name, tmp_path / "copy.fits", fsf_keywords({"fwhm": 0.7, "beta": 2.5}))
     assert sorted(os.listdir(tmp_path)) == ["cube.fits", "short.fits"]
 
 
@@ -313,7 +313,8 @@ def test_full_disk(tmp_path, name):
         "import resource, sys; from astropy_imphot import UserError; "
         "from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "try:\n    write_fsf('cube.fits', sys.argv[1], fsf_keywords(0.7, 2.5), overwrite=True)\n"
+        "keywords = fsf_keywords({'fwhm': 0.7, 'beta': 2.5})\n"
+        "try:\n    write_fsf('cube.fits', sys.argv[1], keywords, overwrite=True)\n"
         "except UserError as error:\n    print(error)"
     )
     run = subprocess.run(
@@ -330,7 +331,7 @@ def test_memory(tmp_path):
     assert (tmp_path / "cube.fits").stat().st_size > 65e6
     tracemalloc.start()
     try:
-        write_fsf(tmp_path / "cube.fits", tmp_path / "copy.fits", fsf_keywords(0.7, 2.5))
+        write_fsf(tmp_path / "cube.fits", tmp_path / "copy.fits", fsf_keywords({"fwhm": 0.7, "beta": 2.5}))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -350,10 +351,10 @@ def test_memory(tmp_path):
 )
 def test_no_psf(arguments, options):
     with pytest.raises(UserError, match="the PSF's"):
-        fsf_keywords(*arguments, **options)
+        fsf_keywords(dict(zip(("fwhm", "beta"), arguments, strict=True)), **options)
 
 
 def test_limits():
-    header = fsf_keywords([0.1, 0.7], 2.5, limits=(5000, 9000))
+    header = fsf_keywords({"fwhm": [0.1, 0.7], "beta": 2.5}, limits=(5000, 9000))
     assert (header["FSFLB1"], header["FSFLB2"]) == (5000.0, 9000.0)
     assert isinstance(header["FSF00FNC"], int)

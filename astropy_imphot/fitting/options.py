@@ -1,0 +1,368 @@
+"""The options of a fit: what users give as keywords, checked once, and the same for all exposures."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import astropy.units as u
+import numpy as np
+
+from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.quantities import to_value
+from astropy_imphot.masking.places import star_circle
+from astropy_imphot.parameters import model_parameters
+from astropy_imphot.psf.images import HstPsf, read_hst_psf
+from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.shape import PsfShape
+
+__all__ = ["ImageFitOptions", "StarFitOptions", "takes_options"]
+
+# A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
+MOST_MARGIN = 60.0
+
+# Options that are lengths on the sky, with their units.
+LENGTHS = {
+    "hst_fwhm": u.arcsec,
+    "hst_psf_scale": u.arcsec,
+    "margin": u.arcsec,
+    "init_dx": u.arcsec,
+    "init_dy": u.arcsec,
+    "min_scale": u.dimensionless_unscaled,
+    "hst_beta": u.dimensionless_unscaled,
+    "taper": u.pix,
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StarFitOptions:
+    """
+    The options of `~astropy_imphot.fit_star_photometry`, which has their meaning and units.
+
+    Attributes
+    ----------
+    regions, segment, extramask, taper, fitter
+        As the function's.
+    fixed : dict of str to float
+        The values of the parameters that are held, from the keywords ``fix_scale`` and the like.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF (default: a Moffat function).
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.fitting.options import StarFitOptions
+    >>> StarFitOptions.from_keywords("fit", {"fix_beta": 2.5, "fix_dx": 100 * u.mas}).fixed["dx"]
+    0.1
+    """
+
+    regions: object = None
+    segment: bool = False
+    extramask: object = None
+    fixed: Mapping = field(default_factory=dict)
+    taper: float = 0.0
+    psf: PsfShape = MOFFAT
+    fitter: object = None
+
+    def __post_init__(self):
+        self._set("fixed", MappingProxyType(_fixed_values(self.fixed, self.psf)))
+        for key in {one.name for one in fields(self)} & set(LENGTHS):
+            self._set(key, _plain(to_value(getattr(self, key), LENGTHS[key], key)))
+        if not self.taper >= 0:
+            raise UserError(f"taper is {self.taper}: give 0 or more pixels.")
+
+    def _set(self, key, value):
+        object.__setattr__(self, key, value)
+
+    def __reduce__(self):
+        # A mapping that cannot be changed cannot be pickled.
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _rebuilt, (type(self), values | {"fixed": dict(self.fixed)})
+
+    @classmethod
+    def from_keywords(cls, function, keywords):
+        """
+        Return the options that a function was called with.
+
+        Parameters
+        ----------
+        function : str
+            Its name, for errors.
+        keywords : dict
+            The keywords, with fix_NAME for each parameter that can be held.
+
+        Returns
+        -------
+        StarFitOptions or ImageFitOptions
+            The options.
+
+        Raises
+        ------
+        TypeError
+            If there is no such keyword.
+        UserError
+            If a value is impossible.
+
+        Examples
+        --------
+        See `StarFitOptions`.
+        """
+        names = {one.name for one in fields(cls)} - {"fixed"}
+        holdable = _holdable(keywords.get("psf", MOFFAT))
+        unknown = [key for key in keywords if key not in names and key not in holdable]
+        if unknown:
+            raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
+        fixed = {name: keywords[key] for key, name in holdable.items() if keywords.get(key) is not None}
+        return cls(fixed=fixed, **{key: value for key, value in keywords.items() if key in names})
+
+    @classmethod
+    def keywords(cls):
+        """
+        Return the keywords of functions that take the options.
+
+        Returns
+        -------
+        dict of str to object
+            Their names and defaults.
+
+        Examples
+        --------
+        >>> from astropy_imphot.fitting.options import ImageFitOptions
+        >>> [ImageFitOptions.keywords()[key] for key in ("margin", "fix_beta", "hst_beta")]
+        [3.0, None, 1.6]
+        """
+        found = {}
+        for one in fields(cls):
+            if one.name == "fixed":
+                found |= dict.fromkeys(_holdable(MOFFAT))
+            else:
+                found[one.name] = one.default
+        return found
+
+    def as_keywords(self):
+        """
+        Return the keywords that give these options.
+
+        Returns
+        -------
+        dict of str to object
+            All of them, also those that have their defaults.
+
+        Examples
+        --------
+        >>> from astropy_imphot.fitting.options import StarFitOptions
+        >>> StarFitOptions(fixed={"beta": 2.5}).as_keywords()["fix_beta"]
+        2.5
+        """
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fixed"}
+        return found | {key: self.fixed.get(name) for key, name in _holdable(self.psf).items()}
+
+    @property
+    def files(self):
+        """The files that the options name, a dict of str to path."""
+        return {
+            key: value
+            for key in ("regions", "extramask", "hst_psf")
+            if isinstance(value := getattr(self, key, None), str | Path)
+            and str(value) not in ("star", "notstar")
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageFitOptions(StarFitOptions):
+    """
+    The options of `~astropy_imphot.fit_image_photometry`, which has their meaning and units.
+
+    Attributes
+    ----------
+    regions, segment, extramask, taper, fitter, fixed, psf
+        As for `StarFitOptions`.
+    star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, free, \
+keep_changed
+        As the function's.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fitting.options import ImageFitOptions
+    >>> options = ImageFitOptions.from_keywords("fit", {"free": "rotation", "fix_beta": 2.5})
+    >>> options.free, options.for_star().fixed["beta"]
+    (('rotation',), 2.5)
+    """
+
+    star: tuple | None = None
+    hst_fwhm: float = 0.085
+    hst_beta: float = 1.6
+    hst_psf: object = None
+    hst_psf_scale: float | None = None
+    hst_window: str | None = None
+    margin: float = 3.0
+    init_dx: float | None = None
+    init_dy: float | None = None
+    min_scale: float | None = None
+    free: tuple = ()
+    keep_changed: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._set("free", _free_names(self.free, self.psf))
+        if self.star is not None:
+            self._set("star", star_circle(self.star))
+        offsets = {f"init_{key}": getattr(self, f"init_{key}") for key in ("dx", "dy")}
+        offsets |= {f"fix_{key}": self.fixed.get(key) for key in ("dx", "dy")}
+        for key, value in offsets.items():
+            if value is not None and not abs(value) <= MOST_MARGIN:
+                raise UserError(f"{key} is {value}: give at most {MOST_MARGIN:g} arcsec.")
+        if self.min_scale is not None and not np.isfinite(self.min_scale):
+            raise UserError(f"min_scale is {self.min_scale}: give a finite number.")
+        if not 0 <= self.margin <= MOST_MARGIN:
+            raise UserError(f"margin is {self.margin}: give 0 to {MOST_MARGIN:g} arcsec.")
+
+    def for_star(self):
+        """
+        Return the options of a fit of a star.
+
+        Returns
+        -------
+        StarFitOptions
+            Those of these options that it takes.
+
+        Examples
+        --------
+        See `ImageFitOptions`.
+        """
+        return StarFitOptions(**{one.name: getattr(self, one.name) for one in fields(StarFitOptions)})
+
+    def portable(self):
+        """
+        Return options that mean the same to a process in another folder.
+
+        Returns
+        -------
+        ImageFitOptions
+            With absolute paths, and with the PSF of the HST image, if it is in a file, as an array.
+
+        Raises
+        ------
+        UserError
+            If the PSF cannot be read.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from astropy_imphot.fitting.options import ImageFitOptions
+        >>> Path(ImageFitOptions(extramask="mask.fits").portable().extramask).is_absolute()
+        True
+        """
+        loaded = self.loaded()
+        return replace(loaded, **{key: os.path.abspath(path) for key, path in loaded.files.items()})
+
+    def loaded(self):
+        """
+        Return the options with the PSF of the HST image read, once for many fits.
+
+        Returns
+        -------
+        ImageFitOptions
+            Itself if there is no such PSF.
+
+        Raises
+        ------
+        UserError
+            If it cannot be read.
+
+        Examples
+        --------
+        >>> from astropy_imphot.fitting.options import ImageFitOptions
+        >>> ImageFitOptions().loaded().hst_psf is None
+        True
+        """
+        if self.hst_psf is None or isinstance(self.hst_psf, HstPsf):
+            return self
+        return replace(self, hst_psf=read_hst_psf(self.hst_psf, self.hst_psf_scale))
+
+
+def takes_options(kind):
+    """
+    Give a function the keywords of options in its signature, for ``help`` and completion.
+
+    Parameters
+    ----------
+    kind : type
+        `StarFitOptions` or `ImageFitOptions`.
+
+    Returns
+    -------
+    callable
+        A decorator of functions that take ``**keywords``.
+
+    Examples
+    --------
+    >>> import inspect
+    >>> from astropy_imphot import fit_image_photometry
+    >>> inspect.signature(fit_image_photometry).parameters["margin"]
+    <Parameter "margin=3.0">
+    """
+
+    def decorate(function):
+        signature = inspect.signature(function)
+        parameters = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        taken = {one.name for one in parameters}
+        parameters += [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for key, default in kind.keywords().items()
+            if key not in taken
+        ]
+        # A function's own keywords come last, as in its description.
+        function.__signature__ = signature.replace(parameters=sorted(parameters, key=lambda one: one.kind))
+        return function
+
+    return decorate
+
+
+def _rebuilt(kind, values):
+    return kind(**values)
+
+
+def _plain(value):
+    return float(value) if isinstance(value, np.generic) else value
+
+
+def _holdable(psf):
+    """Return the keywords that hold parameters, and these."""
+    return {f"fix_{name}": name for name, info in model_parameters(psf).items() if not info.on_demand}
+
+
+def _fixed_values(fixed, psf):
+    """Return the values of the parameters that are held, checked."""
+    infos = model_parameters(psf)
+    values = {}
+    for name, value in fixed.items():
+        info = infos[name]
+        low, high = info.valid
+        value = _plain(to_value(value, info.unit_for(PIPELINE_UNIT), f"fix_{name}"))
+        if not (low < value <= high and np.isfinite(value)):
+            raise UserError(f"fix_{name} is {value}: give {_wanted(info)}.")
+        values[name] = value
+    if len(values) == len(_holdable(psf)):
+        raise UserError("all parameters are fixed: leave one free at least.")
+    return values
+
+
+def _wanted(info):
+    low, high = info.valid
+    if np.isinf(low):
+        return "a finite number"
+    limits = f"above {low:g}" if np.isinf(high) else f"above {low:g} and up to {high:g}"
+    return f"{info.unit or 'a number'} {limits}"
+
+
+def _free_names(free, psf):
+    free = (free,) if isinstance(free, str) else tuple(free or ())
+    choice = [name for name, info in model_parameters(psf).items() if info.on_demand]
+    for name in free:
+        if name not in choice:
+            raise UserError(f"free has {name!r}: choose from {', '.join(choice)}.")
+    return free
