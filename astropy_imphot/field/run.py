@@ -102,7 +102,7 @@ def fit_field(
         that an installed package has for the HST image's camera, see `FilterCurve.named`.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
-    star : (float, float, float), optional
+    star : tuple or `~regions.CircleSkyRegion`, optional
         A star to fit as well, as for `fit_star_photometry`. By default (None) there is none.
     write_psf : {"copy", "inplace"}, optional
         Write the PSF into the primary headers of copies of the cubes, or into the cubes. By default (None)

@@ -298,8 +298,8 @@ class FitStarPhotometryMP(Batch):
         The HST image, as for `fit_star_photometry`.
     muse : sequence
         The MUSE images, each as for `fit_star_photometry`.
-    star : (float, float, float)
-        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    star : tuple or `~regions.CircleSkyRegion`
+        As for `fit_star_photometry`.
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional
@@ -352,8 +352,8 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
         The HST image, as for both fits.
     muse : sequence
         The MUSE images, each as for both fits.
-    star : (float, float, float)
-        Right ascension and declination (degrees) and radius (arcsec) of the star.
+    star : tuple or `~regions.CircleSkyRegion`
+        As for `fit_star_photometry`.
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional

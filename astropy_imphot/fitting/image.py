@@ -39,36 +39,39 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their
         ratios matter, for the residuals give the level of the noise.
-    regions : str, path, sequence of str, or `~regions.Regions`, optional
+    regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
         ds9 regions of the MUSE image to fit or, with a leading minus, to leave out; or
         ``"star"`` or ``"notstar"``, to fit only the star or all but the star. By default (None)
         the whole image is fitted.
-    star : (float, float, float), optional
-        Right ascension and declination (degrees) and radius (arcsec) of the star for
-        ``regions``. By default (None) there is none.
+    star : tuple or `~regions.CircleSkyRegion`, optional
+        The star for ``regions``: right ascension and declination (degrees) and radius (arcsec), or a
+        `~astropy.coordinates.SkyCoord` and the radius, or a circle. By default (None) there is none.
     segment : bool
         Fit only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
         Not 0 where a pixel is to be left out. By default (None) there is no such mask.
-    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
         Values at which parameters are held (bg in 1e-20 erg/s/cm2/Angstrom; dx, dy and
         fwhm in arcsec). By default (None) all are fitted.
-    hst_fwhm, hst_beta : float
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF (default: a Moffat function). Parameters of another shape are held by
+        ``fix_`` and their names.
+    hst_fwhm, hst_beta : float or `~astropy.units.Quantity`
         The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
     hst_psf : str, path, HDU, HDUList, `~astropy.nddata.NDData`, array or `~photutils.psf.ImagePSF`, optional
         The PSF of the HST image as an image along its pixel axes, response of the pixels included,
         such as `~astropy_imphot.build_hst_psf` makes; see
         `~astropy_imphot.read_hst_psf`. By default (None) it is the Moffat function.
-    hst_psf_scale : float, optional
+    hst_psf_scale : float or `~astropy.units.Quantity`, optional
         Size of its pixels, arcsec. By default (None) from its WCS or its keyword PIXSCALE.
     hst_window : {"blackman", "none"}, optional
         The decimation filter of an HST image that is on the MUSE grid and does not
         record it, such as one of the classic imphot (``"blackman"``). By default (None) what the
         image's header records.
-    margin : float
+    margin : float or `~astropy.units.Quantity`
         How far around the MUSE image the HST image is used, arcsec (default: 3). A file of
         ``regrid_hst_to_muse`` and a template keep the margin that they were made with.
-    init_dx, init_dy : float, optional
+    init_dx, init_dy : float or `~astropy.units.Quantity`, optional
         Where the fit starts, arcsec. By default (None) at the offset, of up to 15 arcsec along each
         axis, at which the images correlate best.
     min_scale : float, optional

@@ -55,17 +55,17 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
         several percent off.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx).
-    star : (float, float, float)
-        Right ascension and declination (degrees) and the radius (arcsec) within which
-        pixels are fitted. The star may have moved between the images by half of it.
-    regions : str, path, sequence of str, or `~regions.Regions`, optional
+    star : tuple or `~regions.CircleSkyRegion`
+        Right ascension and declination (degrees) and the radius (arcsec) within which pixels are
+        fitted; or a `~astropy.coordinates.SkyCoord` and the radius; or the circle. The star may have moved between the images by half of it.
+    regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
         ds9 regions of the MUSE image to fit or, with a leading minus, to leave out. By default
         (None) all pixels around the star are fitted, and with ``"star"`` and ``"notstar"`` as well.
     segment : bool
         Fit only the detected objects and their surroundings in the MUSE image (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
         Not 0 where a pixel of the MUSE image is to be left out. By default (None) there is no such mask.
-    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float, optional
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
         Values at which parameters are held, as for `fit_image_photometry`. By default
         (None) all are fitted.
     taper : float
@@ -159,9 +159,8 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **keywords):
         The HST image, as for `fit_image_photometry`; at its own pixels, for the star's sake.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx).
-    star : (float, float, float)
-        Right ascension and declination (degrees) of the star, and the radius (arcsec) within which
-        pixels are fitted.
+    star : tuple or `~regions.CircleSkyRegion`
+        As for `fit_star_photometry`.
     name : str, optional
         What the results call the image. By default (None) the stem of its file.
     **options

@@ -22,12 +22,12 @@ PHYSICAL_FRAME = r"(?im)((?:^|;)\s*)physical(?=\s*(?:;|#|$))"
 
 def read_regions(source):
     """
-    Read regions in ds9's format.
+    Read regions in ds9's format, or take those of the regions package.
 
     Parameters
     ----------
-    source : str, path, sequence of str, or `~regions.Regions`
-        A file's name, or its lines.
+    source : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region
+        A file's name, or its lines, or regions.
 
     Returns
     -------
@@ -52,10 +52,16 @@ def read_regions(source):
     >>> [region.meta["include"] for region in regions]
     [1, 0]
     """
-    from regions import Regions
+    from regions import Region, Regions
 
     if isinstance(source, Regions):
         return source
+    if isinstance(source, Region):
+        return Regions([source])
+    if not isinstance(source, (str, Path)):
+        source = list(source)
+        if source and all(isinstance(one, Region) for one in source):
+            return Regions(source)
     name = _regions_name(source)
     lines = source
     if isinstance(source, (str, Path)):
@@ -95,7 +101,7 @@ def regions_mask(regions, wcs, shape):
 
     Parameters
     ----------
-    regions : str, path, sequence of str, or `~regions.Regions`
+    regions
         As for `read_regions`.
     wcs : `~astropy.wcs.WCS`
         Of the image.

@@ -28,7 +28,7 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
 
     Parameters
     ----------
-    star : (float, float, float), (`~astropy.coordinates.SkyCoord`, float) or `~regions.CircleSkyRegion`
+    star : tuple or `~regions.CircleSkyRegion`
         As for `~astropy_imphot.masking.places.star_circle`.
     wcs : `~astropy.wcs.WCS`
         Of the image.
@@ -75,7 +75,7 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
     ----------
     image : `~astropy.nddata.CCDData`
         The MUSE image, of shape (ny, nx), with its own mask.
-    regions : str, path, sequence of str, or `~regions.Regions`, optional
+    regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
         ds9 regions; or ``"star"`` to keep only the pixels around the star, or
         ``"notstar"`` to leave them out. By default (None) all of the image is kept.
     star : (float, float, float), optional

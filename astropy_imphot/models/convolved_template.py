@@ -388,6 +388,9 @@ class ConvolvedTemplate2D(TemplateModel):
     centre of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
 
+    Parameters can be quantities, of any unit of the kind that is given above; x and y are then pixels, and
+    the values have the template's unit.
+
     Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``. The
     ``bounding_box`` is where the template reaches.
 

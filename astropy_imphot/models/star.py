@@ -1,7 +1,10 @@
 """A model of astropy.modeling: a star with a Moffat profile."""
 
+import astropy.units as u
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
+
+from astropy_imphot.psf.moffat import MOFFAT
 
 __all__ = ["MoffatStar2D"]
 
@@ -40,7 +43,8 @@ class MoffatStar2D(Fittable2DModel):
 
     so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
     455). The values are those at the pixels' centres: the profile is that of the
-    effective PSF, which includes the response of the pixels. The derivatives are analytic. The
+    effective PSF, which includes the response of the pixels. The derivatives are analytic. Parameters can
+    be quantities: x_0, y_0 and fwhm of the kind of x and y, flux and bg of that of the values. The
     ``bounding_box`` is where the profile is above 1e-4 of its peak, or within 30 FWHM.
 
     Examples
@@ -71,6 +75,19 @@ class MoffatStar2D(Fittable2DModel):
             (self.x_0.value - reach, self.x_0.value + reach),
         )
 
+    @property
+    def input_units(self):
+        """The units of x and y: those of the position, if it has any."""
+        units = dict(zip(self.inputs, (self.x_0.unit, self.y_0.unit), strict=True))
+        return None if None in units.values() else units
+
+    def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
+        along_x, along_y = (inputs_unit[name] for name in self.inputs)
+        if along_x != along_y:
+            raise u.UnitsError("x and y have different units: give both in one.")
+        flux = outputs_unit[self.outputs[0]]
+        return dict.fromkeys(("x_0", "y_0", "fwhm"), along_x) | dict.fromkeys(("flux", "bg"), flux)
+
     @staticmethod
     def evaluate(x, y, flux, x_0, y_0, fwhm, beta, bg):
         """
@@ -97,9 +114,11 @@ class MoffatStar2D(Fittable2DModel):
         >>> round(float(half / peak), 3)
         0.5
         """
-        square = (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
-        ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
-        return flux * (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta + bg
+        length = getattr(x_0, "unit", None)
+        if length is not None:
+            x, y, x_0, y_0, fwhm = (u.Quantity(one).to_value(length) for one in (x, y, x_0, y_0, fwhm))
+            beta = u.Quantity(beta).to_value(u.one)
+        return flux * MOFFAT.profile(np.hypot(x - x_0, y - y_0), fwhm=fwhm, beta=beta) + bg
 
     @staticmethod
     def fit_deriv(x, y, flux, x_0, y_0, fwhm, beta, bg):
