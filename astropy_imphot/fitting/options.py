@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -14,7 +15,9 @@ from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.masking.places import star_circle
+from astropy_imphot.models.convolved_template import moffat_of_hst
 from astropy_imphot.parameters import model_parameters
+from astropy_imphot.psf.fourier import check_window
 from astropy_imphot.psf.images import HstPsf, read_hst_psf
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import PsfShape
@@ -49,7 +52,7 @@ class StarFitOptions:
     fixed : dict of str to float
         The values of the parameters that are held, from the keywords ``fix_scale`` and the like.
     psf : `~astropy_imphot.psf.shape.PsfShape`
-        The shape of the MUSE PSF (default: a Moffat function).
+        The shape of the PSF: a Moffat function.
 
     Examples
     --------
@@ -64,8 +67,9 @@ class StarFitOptions:
     extramask: object = None
     fixed: Mapping = field(default_factory=dict)
     taper: float = 0.0
-    psf: PsfShape = MOFFAT
     fitter: object = None
+
+    psf: ClassVar[PsfShape] = MOFFAT
 
     def __post_init__(self):
         self._set("fixed", MappingProxyType(_fixed_values(self.fixed, self.psf)))
@@ -178,9 +182,9 @@ class ImageFitOptions(StarFitOptions):
 
     Attributes
     ----------
-    regions, segment, extramask, taper, fitter, fixed, psf
+    regions, segment, extramask, taper, fitter, fixed
         As for `StarFitOptions`.
-    star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, free, \
+    psf, star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, free, \
 keep_changed
         As the function's.
 
@@ -193,6 +197,7 @@ keep_changed
     """
 
     star: tuple | None = None
+    psf: PsfShape = MOFFAT
     hst_fwhm: float = 0.085
     hst_beta: float = 1.6
     hst_psf: object = None
@@ -217,6 +222,10 @@ keep_changed
                 raise UserError(f"{key} is {value}: give at most {MOST_MARGIN:g} arcsec.")
         if self.min_scale is not None and not np.isfinite(self.min_scale):
             raise UserError(f"min_scale is {self.min_scale}: give a finite number.")
+        if self.hst_psf is None:
+            moffat_of_hst(self.hst_fwhm, self.hst_beta)
+        if self.hst_window is not None:
+            check_window(self.hst_window)
         if not 0 <= self.margin <= MOST_MARGIN:
             raise UserError(f"margin is {self.margin}: give 0 to {MOST_MARGIN:g} arcsec.")
 
@@ -229,10 +238,17 @@ keep_changed
         StarFitOptions
             Those of these options that it takes.
 
+        Raises
+        ------
+        UserError
+            If the PSF is not a Moffat function.
+
         Examples
         --------
         See `ImageFitOptions`.
         """
+        if self.psf != MOFFAT:
+            raise UserError("a star is fitted with a Moffat function: leave psf or the star out.")
         return StarFitOptions(**{one.name: getattr(self, one.name) for one in fields(StarFitOptions)})
 
     def portable(self):

@@ -57,7 +57,8 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
         The MUSE image, of shape (ny, nx).
     star : tuple or `~regions.CircleSkyRegion`
         Right ascension and declination (degrees) and the radius (arcsec) within which pixels are
-        fitted; or a `~astropy.coordinates.SkyCoord` and the radius; or the circle. The star may have moved between the images by half of it.
+        fitted; or a `~astropy.coordinates.SkyCoord` and the radius; or the circle. The star may have moved
+        between the images by half of the radius.
     regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
         ds9 regions of the MUSE image to fit or, with a leading minus, to leave out. By default
         (None) all pixels around the star are fitted, and with ``"star"`` and ``"notstar"`` as well.

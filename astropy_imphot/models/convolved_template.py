@@ -13,7 +13,7 @@ from astropy_imphot.parameters import model_parameters
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import CircularPsf
 
-__all__ = ["ConvolvedTemplate2D", "template_model"]
+__all__ = ["ConvolvedTemplate2D", "moffat_of_hst", "template_model"]
 
 
 def _declared(psf):
@@ -33,7 +33,7 @@ class TemplateModel(Fittable2DModel):
 
     def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
         if hst_psf is None:
-            hst_psf = _moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
+            hst_psf = moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
         self._convolver = TemplateConvolver(template, self.psf, hst_psf)
         super().__init__(**kwargs)
 
@@ -458,7 +458,33 @@ def _empty_model(psf):
     return kind.__new__(kind)
 
 
-def _moffat_of_hst(fwhm, beta):
+def moffat_of_hst(fwhm, beta):
+    """
+    Return the PSF of the HST image, as a Moffat function.
+
+    Parameters
+    ----------
+    fwhm : float
+        In arcsec.
+    beta : float
+        Exponent.
+
+    Returns
+    -------
+    `~astropy_imphot.psf.shape.CircularPsf`
+        The PSF.
+
+    Raises
+    ------
+    UserError
+        If ``fwhm`` is not above 0, or ``beta`` not above 1 and at most 100.
+
+    Examples
+    --------
+    >>> from astropy_imphot.models.convolved_template import moffat_of_hst
+    >>> moffat_of_hst(0.085, 1.6).shape
+    Moffat()
+    """
     if not (fwhm > 0 and 1 < beta <= 100):
         raise UserError(
             f"the HST PSF has FWHM {fwhm} and beta {beta}: give hst_fwhm (arcsec) above "

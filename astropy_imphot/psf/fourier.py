@@ -11,6 +11,7 @@ from astropy_imphot.io.errors import UserError
 
 __all__ = [
     "WINDOWS",
+    "check_window",
     "decimation_window",
     "elliptical_radius",
     "frequencies",
@@ -143,9 +144,31 @@ def decimation_window(name, frequency, nyquist):
     >>> decimation_window("blackman", np.array([0.0, 1.25, 2.5]), 2.5).round(2)
     array([1.  , 0.34, 0.  ])
     """
-    if name not in WINDOWS:
-        raise UserError(f"there is no decimation window {name!r}: choose from {', '.join(WINDOWS)}.")
+    check_window(name)
     return WINDOWS[name](np.asarray(frequency, dtype=float) / nyquist)
+
+
+def check_window(name):
+    """
+    Raise an error if there is no such decimation window.
+
+    Parameters
+    ----------
+    name : str
+        One of ``WINDOWS``.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+
+    Examples
+    --------
+    >>> from astropy_imphot.psf.fourier import check_window
+    >>> check_window("blackman")
+    """
+    if name not in WINDOWS:
+        raise UserError(f"hst_window is {name!r}: choose from {', '.join(WINDOWS)}.")
 
 
 def window_noise(name):

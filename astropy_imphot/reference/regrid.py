@@ -15,7 +15,7 @@ from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
 from astropy_imphot.io.images import read_image
 from astropy_imphot.noise.autocorrelation import sky_variance
-from astropy_imphot.psf.fourier import WINDOWS, window_noise
+from astropy_imphot.psf.fourier import check_window, window_noise
 from astropy_imphot.reference.resample import (
     border,
     coarser_wcs,
@@ -79,8 +79,8 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     """
     if not margin >= 0:
         raise UserError(f"margin is {margin}: give 0 or more arcsec.")
-    if hst_window is not None and hst_window not in WINDOWS:
-        raise UserError(f"hst_window is {hst_window!r}: choose from {', '.join(WINDOWS)}.")
+    if hst_window is not None:
+        check_window(hst_window)
     grid = read_grid(muse)
     muse = replace(grid, unit=muse_unit(grid, source_name(muse, "the MUSE image")))
     name = source_name(hst, "the HST image")
