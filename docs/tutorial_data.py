@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.calibration.curves import installed_curve
+from astropy_imphot import FilterCurve
 
 FILES = {
     "DATACUBE_A478.fits": "sdetect/minicube.fits",
@@ -37,8 +37,9 @@ def make_folder(folder):
     data = Path(find_spec("mpdaf").origin).with_name("data")
     for name, original in FILES.items():
         shutil.copyfile(data / original, folder / name)
-    wavelength, sensitivity, source = installed_curve("F814W", "WFPC2")
-    np.savetxt(folder / "F814W.txt", np.column_stack([wavelength, sensitivity]), fmt="%.6g", header=source)
+    curve = FilterCurve.named("F814W", "WFPC2")
+    columns = np.column_stack([curve.wavelength, curve.sensitivity])
+    np.savetxt(folder / "F814W.txt", columns, fmt="%.6g", header=curve.source)
     (folder / "cosmics.reg").write_text(COSMIC_RAYS)
     return sorted(path.name for path in folder.iterdir())
 

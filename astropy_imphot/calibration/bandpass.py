@@ -1,4 +1,4 @@
-"""Cube times bandpass: the image that a filter would have seen."""
+"""Bandpass images of cubes: the mean of the planes, weighted by a filter's curve."""
 
 import os
 import warnings
@@ -20,23 +20,23 @@ from astropy_imphot.io.images import read_cube
 
 __all__ = ["bandpass_image", "bandpass_images"]
 
-# Pixels of which the sums are kept at a time: all those of an exposure; of a mosaic a strip of rows, enough
+# Pixels whose sums are kept at a time: all pixels of an exposure, and a strip of rows of a mosaic, enough
 # for long runs of the disk in each plane.
 STRIP_PIXELS = 300_000
 
-# Voxels read at a time: large enough for the disk, small enough for the memory. They are fewer in strips, for
-# the images of a mosaic take memory themselves, and systems map more of a file around short runs.
+# Voxels read at a time: large enough for the disk, small enough for the memory. They are fewer in strips: the
+# images of a mosaic take memory themselves, and systems map more of a file around short runs.
 BLOCK_VOXELS = 20_000_000
 STRIP_BLOCK_VOXELS = 1_500_000
 
 # Voxels added at a time: long runs of each plane, and few enough to stay in the processor's cache.
 PIECE_VOXELS = 1_500_000
 
-# numpy lets other threads run while it works; each adds up a part of the image, on the cores that this
-# process may use.
+# numpy releases the interpreter's lock while it works. Each thread adds up a part of the image, on the cores
+# that this process may use.
 N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-# A curve that reaches further out of the cube than this fraction deserves a warning.
+# Fraction of a curve's integral outside the cube above which there is a warning.
 LOST_FRACTION = 0.005
 
 
@@ -49,18 +49,20 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     cube : str, path, HDUList or `~astropy.nddata.NDData`
         The cube, of shape (nz, ny, nx), its spectral axis in wavelengths.
     curve : `FilterCurve`, str, path, or (wavelength, sensitivity)
-        The filter's sensitivity; a file has two columns, and wavelengths are in Angstrom.
+        The filter's sensitivity: a curve, a text file of two columns with wavelengths in Angstrom,
+        or two arrays as for `FilterCurve`, of numbers or `~astropy.units.Quantity`.
     progress_bar : callable, optional
-        Wraps the list of blocks of voxels, such as `tqdm.tqdm`. By default (None)
-        nothing is shown.
+        A function such as `tqdm.tqdm` that is called with the list of blocks of voxels and iterated
+        over. By default (None) there is no progress bar.
 
     Returns
     -------
     `~astropy.nddata.CCDData`
         The image, of shape (ny, nx), in the cube's unit, with its variance where the
-        cube has one, and masked where no voxel of the spectrum is valid. Its ``meta`` has the keywords
-        FILTER, the curve's name, and FILTWAVE, the mean wavelength in Angstrom of what the curve
-        weights of the cube.
+        cube has one, and masked where no voxel of the spectrum is valid. Its ``meta`` has the
+        keywords FILTER, the curve's name; FILTWAVE and FILTWIDT, the mean wavelength and the rms width
+        (Angstrom) of the curve within the cube; and FILTFRAC, the fraction of the curve's integral
+        within the cube.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def bandpass_image(cube, curve, *, progress_bar=None):
 
 def bandpass_images(cube, curves, *, progress_bar=None):
     """
-    Make the images of a cube in several filters while its voxels are read once.
+    Make the images of a cube in several filters; its voxels are read once.
 
     Parameters
     ----------
@@ -139,7 +141,7 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     blocks = _blocks(weights, cube.data.shape)
     layers = [cube.data, _variances(cube), _flags(cube)]
     shape = cube.data.shape[1:]
-    # Arrays of their own: an image that is let go of gives its memory back.
+    # Separate arrays: the memory of an image is freed when the image is deleted.
     data = [np.empty(shape, np.float32) for _ in curves]
     variances = [None if layers[1] is None else np.empty(shape, np.float32) for _ in curves]
     with ThreadPoolExecutor(N_THREADS) as executor:
@@ -150,7 +152,7 @@ def bandpass_images(cube, curves, *, progress_bar=None):
             for _, planes in of_strip:
                 sums.add(planes)
                 if opened_here:
-                    # The file is mapped once, so that STAT and DQ go, too.
+                    # DATA, STAT and DQ share one memory map.
                     drop_pages(cube.data)
             for number, (mean, variance) in enumerate(zip(data, variances, strict=True)):
                 mean[rows], found = sums.mean(number)
@@ -189,7 +191,7 @@ class _WeightedSums:
         self.power = np.zeros(shape)
 
     def add(self, planes):
-        # Few curves overlap, and the others need nothing here.
+        # Curves without weight in these planes are skipped.
         curves = np.flatnonzero(self.weights[:, planes].any(axis=1))
         weights = self.weights[curves, planes]
         count, n_pixels = weights.shape[1], self.weight.shape[1]
@@ -209,7 +211,7 @@ class _WeightedSums:
                     total[curves, piece] += more
 
         bounds = np.linspace(0, n_pixels, N_THREADS + 1).astype(int)
-        # What fails in a thread is raised here.
+        # Errors in a thread are raised here.
         list(self.executor.map(add_pixels, bounds[:-1], bounds[1:]))
 
     def mean(self, number):
@@ -219,7 +221,7 @@ class _WeightedSums:
 
 
 def _image(cube, data, variance):
-    # Sums are finite: there is no mean where no voxel is valid, and nowhere else.
+    # Sums are finite: the mean is NaN where no voxel is valid, and only there.
     mask = np.isnan(data)
     return CCDData(
         data,
@@ -237,8 +239,8 @@ def _native(block):
 
 def _sums(weights, data, variance, flags):
     """Return the sums of the weights, fluxes and variances over planes, each for every curve and pixel."""
-    # What is not finite makes the sum so: almost all spectra are seen to be valid throughout, or to
-    # hold no data, without a look at every voxel.
+    # A voxel that is not finite makes the sum not finite: almost all spectra turn out to be entirely valid
+    # or empty without a test of every voxel.
     with np.errstate(all="ignore"):
         flux = _weighted(weights, data)
         power = np.zeros_like(flux) if variance is None else _weighted(weights**2, variance)
@@ -274,7 +276,7 @@ def _weighted(weights, layer):
 def _variances(cube):
     uncertainty = cube.uncertainty
     if uncertainty is None or isinstance(uncertainty, VarianceUncertainty):
-        # What is mapped from a file is not copied.
+        # Memory-mapped variances are not copied.
         return None if uncertainty is None else uncertainty.array
     return uncertainty.represent_as(VarianceUncertainty).array
 
@@ -295,12 +297,12 @@ def _plane_edges(cube):
     """Return the wavelengths between the planes, in Angstrom, nz + 1 of them."""
     spectral = cube.wcs.spectral
     pixels = np.arange(cube.data.shape[0] + 1) - 0.5
-    # The low-level interface leaves AWAV and WAVE as they are in the header.
+    # The low-level interface does not convert between air (AWAV) and vacuum (WAVE).
     return spectral.pixel_to_world_values(pixels) * u.Unit(spectral.world_axis_units[0]).to(u.AA)
 
 
 def _plane_weights(curve, edges, name):
-    # Wavelengths may fall along the axis.
+    # Wavelengths may decrease along the axis.
     weights = np.asarray(curve.integral(np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])))
     lost = 1 - weights.sum() / curve.total
     if not np.any(weights > 0):

@@ -1,73 +1,90 @@
-"""Sensitivities of HST filters, in other packages that are installed."""
+"""Curves of filters: the package's own data files, and those of speclite where it is installed."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
 from astropy_imphot.io.errors import UserError
 
-__all__ = ["CAMERAS", "camera_in_header", "installed_curve"]
+__all__ = ["available_curves", "camera_in_header", "named_curve"]
 
-# How the names of galsim's files and mpdaf's tables begin. mpdaf's curves of WFC3 are the filters' alone,
-# without mirrors and detector, which shifts their mean by up to 300 Angstrom.
-CAMERAS = {
-    "ACS/WFC": ("ACS_wfc_", "ACS_"),
-    "WFC3/UVIS": ("WFC3_uvis_", None),
-    "WFC3/IR": ("WFC3_ir_", None),
-    "WFPC2": (None, "WFPC2_"),
-}
+# One file for each curve, CAMERA_FILTER.ecsv in small letters; a slash in the camera's name is written as _.
+FOLDER = Path(__file__).with_name("data") / "curves"
 
 
-def installed_curve(name, camera="ACS/WFC"):
+def available_curves():
     """
-    Look for a filter's total sensitivity in galsim and in mpdaf, in this order.
+    Return the filters whose curves come with the package.
+
+    Returns
+    -------
+    dict of str to dict of str to path
+        The files by the names of the filters, by the names of the cameras, in capitals.
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.curves import available_curves
+    >>> list(available_curves()["WFPC2"])
+    ['F555W', 'F606W', 'F675W', 'F814W']
+    """
+    curves = {}
+    for path in sorted(FOLDER.glob("*.ecsv")):
+        camera, _, name = path.stem.upper().rpartition("_")
+        curves.setdefault(camera.replace("_", "/"), {})[name] = path
+    return curves
+
+
+def named_curve(name, camera="ACS/WFC"):
+    """
+    Read the curve of a filter from the package's data files or, by a name of speclite's, from speclite.
 
     Parameters
     ----------
     name : str
-        The filter, such as ``"F775W"``.
+        The filter, such as ``"F775W"``, or speclite's name of it, such as ``"decam2014-r"``.
     camera : str
-        ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"`` or ``"WFPC2"``.
+        ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or
+        ``"VIS"``. It is ignored for speclite's names.
 
     Returns
     -------
     wavelength, sensitivity : arrays of shape (n,)
-        Wavelengths in Angstrom, and the fraction of the light that is detected.
+        Wavelengths in Angstrom, and detected electrons per photon.
     source : str
-        The package, its version and the curve's name in it.
+        The package that the numbers are from, its version and the curve's name in it.
 
     Raises
     ------
     UserError
-        If the camera is not known, or neither package has the filter.
+        If there is no such camera or filter, or it is one of speclite's and speclite is not installed.
 
     Examples
     --------
-    >>> from astropy_imphot.calibration.curves import installed_curve
-    >>> wavelength, sensitivity, source = installed_curve("F850LP")
+    >>> from astropy_imphot.calibration.curves import named_curve
+    >>> wavelength, sensitivity, source = named_curve("F850LP")
     >>> round(float(wavelength[sensitivity > 0.1].min())), source.split()[-1]
     (8291, 'ACS_wfc_F850LP.dat')
     """
+    if "-" in name:
+        return _from_speclite(name.strip())
     name, camera = name.strip().upper(), camera.strip().upper()
-    if camera not in CAMERAS:
-        raise UserError(f"no filter curves of the camera {camera} are known: choose {', '.join(CAMERAS)}.")
-    curve = _of_camera(name, camera)
-    if curve is None:
-        others = [other for other in CAMERAS if other != camera and _of_camera(name, other)]
+    available = available_curves()
+    if camera not in available:
+        raise UserError(f"there are no filter curves of the camera {camera}: choose {', '.join(available)}.")
+    if name not in available[camera]:
+        others = [other for other, curves in available.items() if name in curves]
         raise UserError(
-            f"no installed package has the curve of {camera} {name}: "
-            + (f"there is one of {' and of '.join(others)}, " if others else "")
-            + 'pip install "galsim" (F435W, F606W, F775W, F814W and F850LP of ACS/WFC) or "mpdaf", or give a '
-            f"file of two columns (--curve {name}=FILE)."
+            f"there is no curve of {camera} {name}, only of {', '.join(available[camera])}"
+            + (f" (and {name} of {' and '.join(others)})" if others else "")
+            + f": give a file of two columns, wavelength and sensitivity (--curve {name}=FILE), or a name of "
+            'speclite\'s (pip install "speclite"), such as decam2014-r.'
         )
-    return curve
+    return _from_file(available[camera][name])
 
 
 def camera_in_header(header):
     """
-    Return the camera of an HST image.
+    Return the camera of an image.
 
     Parameters
     ----------
@@ -77,7 +94,8 @@ def camera_in_header(header):
     Returns
     -------
     str
-        One of `CAMERAS`; ACS/WFC, that of most mosaics, where the header does not tell.
+        INSTRUME/DETECTOR or INSTRUME, whichever has curves. Where neither has, ACS/WFC, the
+        camera of most mosaics.
 
     Examples
     --------
@@ -86,50 +104,29 @@ def camera_in_header(header):
     ('WFC3/UVIS', 'WFPC2')
     """
     instrument, detector = (str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
-    names = (f"{instrument}/{detector}", instrument)
-    return next((name for name in names if name in CAMERAS), "ACS/WFC")
+    available = available_curves()
+    return next((one for one in (f"{instrument}/{detector}", instrument) if one in available), "ACS/WFC")
 
 
-def _of_camera(name, camera):
-    galsim, mpdaf = CAMERAS[camera]
-    return (galsim and _in_galsim(f"{galsim}{name}")) or (mpdaf and _in_mpdaf(f"{mpdaf}{name}")) or None
+def _from_file(path):
+    from astropy.table import Table
+
+    table = Table.read(path, format="ascii.ecsv")
+    wavelength = table["wavelength"].quantity.to_value("Angstrom")
+    return wavelength, np.array(table["sensitivity"], dtype=float), table.meta["source"]
 
 
-def _in_galsim(stem):
-    path = _installed_file("galsim", "share", "bandpasses", f"{stem}.dat")
-    if path is None:
-        return None
-    # The files' wavelengths are in nm.
-    wavelength, sensitivity = np.loadtxt(path, usecols=(0, 1), unpack=True)
-    return wavelength * 10, sensitivity, _source("galsim", path.name)
-
-
-def _in_mpdaf(extension):
-    path = _installed_file("mpdaf", "obj", "filters", "filter_list.fits")
-    if path is None:
-        return None
-    with fits.open(path) as hdus:
-        if extension not in hdus:
-            return None
-        table = hdus[extension].data
-        wavelength, sensitivity = (np.array(table[key], dtype=float) for key in ("lambda", "throughput"))
-    return wavelength, sensitivity, _source("mpdaf", f"{path.name} {extension}")
-
-
-def _installed_file(package, *parts):
-    # The package itself, which may take seconds to import, is not.
-    spec = find_spec(package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        path = Path(folder, *parts)
-        if path.is_file():
-            return path
-    return None
-
-
-def _source(package, name):
+def _from_speclite(name):
     from importlib import metadata
 
     try:
-        return f"{package} {metadata.version(package)} {name}"
-    except metadata.PackageNotFoundError:
-        return f"{package} {name}"
+        from speclite.filters import load_filter
+    except ImportError as error:
+        raise UserError(
+            f'the curve {name} is one of speclite\'s: pip install "speclite", or give a file of two columns.'
+        ) from error
+    try:
+        curve = load_filter(name)
+    except ValueError as error:
+        raise UserError(f"speclite has no curve {name}: {str(error).rstrip('.')}.") from error
+    return curve.wavelength, curve.response, f"speclite {metadata.version('speclite')} {name}"

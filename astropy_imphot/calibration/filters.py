@@ -1,34 +1,24 @@
-"""HST filters: zero points, and bandpass curves."""
+"""Filters: zero points of HST's, and sensitivity curves."""
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
-from astropy_imphot.calibration.curves import installed_curve
+from astropy_imphot.calibration.curves import named_curve
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.images import read_header
+from astropy_imphot.io.quantities import to_value
 
-__all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header"]
+__all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header", "read_zero_points"]
 
-# AB zero point (mag), pivot wavelength (Angstrom), PHOTFLAM (erg cm-2 Angstrom-1 per
-# electron) and bandwidth (Angstrom) of ACS/WFC filters, from STScI's ACS zero points
-# and bandwidth pages and from the XDF release's page.
-ACS_WFC = {
-    "F435W": (25.68, 4328.2, 3.11e-19, 298.2),
-    "F475W": (26.06, 4746.9, 1.82e-19, 420.2),
-    "F555W": (25.72, 5361.0, 1.96e-19, 360.1),
-    "F606W": (26.51, 5921.1, 7.73e-20, 672.3),
-    "F625W": (25.91, 6311.4, 1.18e-19, 415.4),
-    "F775W": (25.69, 7692.4, 9.74e-20, 434.4),
-    "F814W": (25.94, 8057.0, 7.05e-20, 652.0),
-    "F850LP": (24.87, 9033.1, 1.50e-19, 525.7),
-}
+ZERO_POINTS = Path(__file__).with_name("data") / "acs_wfc_zero_points.ecsv"
 
 # WFPC2 writes numbers into FILTER1 and FILTER2, and the names into FILTNAM1 and FILTNAM2.
 FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
@@ -42,8 +32,8 @@ class HstFilterInfo:
     ----------
     source : str, path, header, HDU, HDUList or `~astropy.nddata.NDData`
         The name of an ACS/WFC filter, such as ``"F775W"``, or an HST image or its
-        header. Where the header has PHOTFLAM and PHOTPLAM, they are used, so that
-        any HST camera will do; a table of ACS/WFC filters serves the others.
+        header. PHOTFLAM and PHOTPLAM of the header are used where it has both, of
+        any HST camera. Otherwise the values are those of a table of ACS/WFC filters.
 
     Attributes
     ----------
@@ -61,7 +51,7 @@ class HstFilterInfo:
     Raises
     ------
     UserError
-        If the filter is not in the table and there is no PHOTFLAM and PHOTPLAM.
+        If the header lacks PHOTFLAM or PHOTPLAM and the filter is not in the table.
 
     Notes
     -----
@@ -75,10 +65,13 @@ class HstFilterInfo:
     >>> info = HstFilterInfo("F775W")
     >>> info.abmag_zero, info.photplam
     (25.69, 7692.4)
+    >>> info
+    <HstFilterInfo F775W: abmag_zero=25.690, photflam=9.74e-20, photplam=7692.4, photbw=434.4>
     """
 
     def __init__(self, source):
-        if isinstance(source, str) and source.strip().upper() in ACS_WFC:
+        table = read_zero_points()
+        if isinstance(source, str) and source.strip().upper() in table:
             header, name = {}, source.strip().upper()
         else:
             header, name = _header_and_name(source)
@@ -87,8 +80,8 @@ class HstFilterInfo:
         if np.isfinite(photflam * photplam):
             self.photflam, self.photplam, self.photbw = photflam, photplam, photbw
             self.abmag_zero = -2.5 * (np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632)
-        elif name in ACS_WFC:
-            self.abmag_zero, self.photplam, self.photflam, self.photbw = ACS_WFC[name]
+        elif name in table:
+            self.abmag_zero, self.photplam, self.photflam, self.photbw = table[name]
         else:
             raise UserError(
                 f"{source_name(source, 'the HST image')} has "
@@ -102,9 +95,44 @@ class HstFilterInfo:
             f"photflam={self.photflam:.4g}, photplam={self.photplam:.1f}, photbw={self.photbw:.1f}>"
         )
 
+    def __str__(self):
+        return (
+            f"{self.filter_name or 'unnamed filter'}: AB zero point {self.abmag_zero:.3f} mag, "
+            f"PHOTFLAM {self.photflam:.4g} erg / (s cm2 Angstrom),\n"
+            f"pivot wavelength {self.photplam:.1f} Angstrom, bandwidth {self.photbw:.1f} Angstrom"
+        )
+
+
+def read_zero_points():
+    """
+    Read the table of zero points of ACS/WFC filters.
+
+    Returns
+    -------
+    dict of str to (float, float, float, float)
+        By the filters' names: AB zero point (mag), pivot wavelength (Angstrom), PHOTFLAM
+        (erg / (s cm2 Angstrom) per electron/s) and bandwidth (Angstrom).
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.filters import read_zero_points
+    >>> read_zero_points()["F775W"]
+    (25.69, 7692.4, 9.74e-20, 434.4)
+    """
+    return _zero_points(ZERO_POINTS)
+
+
+@cache
+def _zero_points(path):
+    from astropy.table import Table
+
+    table = Table.read(path, format="ascii.ecsv")
+    columns = (table[key].tolist() for key in ("abmag_zero", "photplam", "photflam", "photbw"))
+    return dict(zip(table["filter"].tolist(), zip(*columns, strict=True), strict=True))
+
 
 def _positive(value):
-    """Return a header's number, or NaN if it is none or says nothing."""
+    """Return the number of a keyword, or NaN if it is missing, no number, or not positive."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -114,7 +142,7 @@ def _positive(value):
 
 def _header_and_name(source):
     if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
-        raise UserError(f"{source} is neither a filter that is known ({', '.join(ACS_WFC)}) nor a file.")
+        raise UserError(f"{source} is neither a known filter ({', '.join(read_zero_points())}) nor a file.")
     header = source if isinstance(source, Mapping | fits.Header) else read_header(source)
     return header, filter_in_header(header)
 
@@ -146,27 +174,35 @@ def filter_in_header(header):
     return ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FilterCurve:
     """
     The sensitivity of a filter as a function of wavelength.
 
     Parameters
     ----------
-    wavelength : array of shape (n,)
-        Wavelengths in Angstrom, in any order; ``n`` is at least 2.
-    sensitivity : array of shape (n,)
-        Sensitivities in any unit, linear between the wavelengths and 0 beyond.
+    wavelength : array or `~astropy.units.Quantity` of shape (n,)
+        Wavelengths in any order, numbers in Angstrom; ``n`` is at least 2.
+    sensitivity : array or `~astropy.units.Quantity` of shape (n,)
+        Sensitivities, linear between the wavelengths and 0 beyond. Numbers may have any
+        scale; a Quantity is dimensionless or in percent.
     name : str
-        What messages and files call the filter (default: ``"filter"``).
+        Name of the filter in messages and files (default: ``"filter"``).
     source : str
-        Where the curve is from (default: ``""``, not known).
+        Origin of the curve (default: ``""``, not known).
+
+    Attributes
+    ----------
+    wavelength : array of shape (n,)
+        Wavelengths in Angstrom, ascending.
+    sensitivity : array of shape (n,)
+        Sensitivities at these wavelengths.
 
     Raises
     ------
     UserError
         If the arrays are not two matching columns of finite numbers, wavelengths
-        repeat, or no sensitivity is above 0.
+        repeat, no sensitivity is above 0, or a Quantity has another dimension.
 
     Examples
     --------
@@ -174,6 +210,9 @@ class FilterCurve:
     >>> curve = FilterCurve([6000, 7000, 8000], [0, 1, 0], name="triangle")
     >>> curve.integral(6000.0, 7000.0)
     500.0
+    >>> import astropy.units as u
+    >>> FilterCurve([600, 700, 800] * u.nm, [0, 100, 0] * u.percent, name="triangle")
+    <FilterCurve triangle: 3 points, 6000.0 to 8000.0 Angstrom>
     """
 
     wavelength: np.ndarray
@@ -182,8 +221,11 @@ class FilterCurve:
     source: str = ""
 
     def __post_init__(self):
-        wavelength = np.atleast_1d(np.asarray(self.wavelength, dtype=float))
-        sensitivity = np.atleast_1d(np.asarray(self.sensitivity, dtype=float))
+        with naming(f"the filter curve {self.name}"):
+            wavelength = to_value(self.wavelength, u.AA, "wavelength")
+            sensitivity = to_value(self.sensitivity, u.dimensionless_unscaled, "sensitivity")
+        wavelength = np.atleast_1d(np.asarray(wavelength, dtype=float))
+        sensitivity = np.atleast_1d(np.asarray(sensitivity, dtype=float))
         if (
             wavelength.ndim != 1
             or wavelength.shape != sensitivity.shape
@@ -200,6 +242,14 @@ class FilterCurve:
         object.__setattr__(self, "wavelength", wavelength[order])
         object.__setattr__(self, "sensitivity", sensitivity[order])
 
+    def __repr__(self):
+        return f"<FilterCurve {self}>"
+
+    def __str__(self):
+        first, last = self.wavelength[[0, -1]]
+        words = f"{self.name}: {self.wavelength.size} points, {first:.1f} to {last:.1f} Angstrom"
+        return words + (f", from {self.source}" if self.source else "")
+
     @classmethod
     def read(cls, path, wave_unit="Angstrom"):
         r"""
@@ -215,12 +265,12 @@ class FilterCurve:
         Returns
         -------
         FilterCurve
-            Named after the file's stem; its source is the path.
+            Its name is the stem of the file's name, and its source the path.
 
         Raises
         ------
         UserError
-            If the file cannot be read as two columns of numbers, or the unit is not one
+            If the file cannot be read as two columns of numbers, or the unit is not a unit
             of length.
 
         Examples
@@ -254,24 +304,29 @@ class FilterCurve:
     @classmethod
     def named(cls, name, camera="ACS/WFC"):
         """
-        Return the curve of an HST filter from a package that is installed: galsim or else mpdaf.
+        Return the curve of a filter by its name.
+
+        Curves of ACS/WFC, WFC3/UVIS, WFC3/IR, WFPC2, NIRCam (JWST) and VIS (Euclid) come with
+        the package, those of many surveys with the package speclite.
 
         Parameters
         ----------
         name : str
-            The filter, such as ``"F775W"``.
+            The filter, such as ``"F775W"``, or speclite's name of it, such as ``"decam2014-r"``.
         camera : str
-            ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"`` or ``"WFPC2"``.
+            ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or
+            ``"VIS"``. It is ignored for speclite's names.
 
         Returns
         -------
         FilterCurve
-            Named after the filter; its source is the package, its version and the curve's name in it.
+            Its name is the filter's, its sensitivities are electrons per photon, and its source is
+            the package of the numbers, the package's version and the curve's name in it.
 
         Raises
         ------
         UserError
-            If neither package has the filter, or the camera is not known.
+            If there is no such filter or camera, or speclite is needed and not installed.
 
         Examples
         --------
@@ -280,8 +335,9 @@ class FilterCurve:
         >>> curve.name, curve.source.split()[-1]
         ('F606W', 'ACS_wfc_F606W.dat')
         """
-        wavelength, sensitivity, source = installed_curve(name, camera)
-        return cls(wavelength, sensitivity, name=name.strip().upper(), source=source)
+        wavelength, sensitivity, source = named_curve(name, camera)
+        name = name.strip()
+        return cls(wavelength, sensitivity, name=name if "-" in name else name.upper(), source=source)
 
     @property
     def total(self):
@@ -302,8 +358,8 @@ class FilterCurve:
 
         Parameters
         ----------
-        start, stop : float or arrays of shape (n,)
-            Limits in Angstrom.
+        start, stop : float, array of shape (n,) or `~astropy.units.Quantity`
+            Limits, numbers in Angstrom.
 
         Returns
         -------
@@ -318,6 +374,7 @@ class FilterCurve:
         """
         from scipy.interpolate import make_interp_spline
 
+        start, stop = (to_value(one, u.AA, key) for one, key in ((start, "start"), (stop, "stop")))
         primitive = make_interp_spline(self.wavelength, self.sensitivity, k=1).antiderivative()
         low, high = self.wavelength[[0, -1]]
         integral = primitive(np.clip(stop, low, high)) - primitive(np.clip(start, low, high))

@@ -1,4 +1,4 @@
-"""MUSE units for HST images, and whether two images have the same pixels."""
+"""Flux units of images, and images in the unit of MUSE."""
 
 import warnings
 
@@ -12,14 +12,24 @@ from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 
-__all__ = ["flux_factor", "muse_unit", "read_muse_image", "rescale_hst_like_muse"]
+__all__ = ["FLUX_UNITS", "flux_factor", "muse_unit", "read_muse_image", "rescale_hst_like_muse", "scaled"]
 
-# What the MUSE pipeline writes.
+# The unit of the MUSE pipeline's products.
 PIPELINE_UNIT = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
 
 
-# Units of images that PHOTFLAM calibrates, once they are per second.
-COUNTS = (u.electron, u.ct, u.DN, u.adu)
+def _photflam(header):
+    return HstFilterInfo(header).photflam * u.erg / u.s / u.cm**2 / u.AA
+
+
+# The units that images may be in beside flux densities per Angstrom, each with a function: it takes the
+# header of an image, and returns the flux density per Angstrom of one such unit. A new unit needs one row.
+FLUX_UNITS = {
+    u.electron / u.s: _photflam,
+    u.ct / u.s: _photflam,
+    u.DN / u.s: _photflam,
+    u.adu / u.s: _photflam,
+}
 
 
 def rescale_hst_like_muse(hst, muse):
@@ -31,7 +41,7 @@ def rescale_hst_like_muse(hst, muse):
     hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The HST image, in counts per second or a flux density per Angstrom.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
-        The MUSE image or cube, of which only the header is read.
+        The MUSE image or cube; only its header is read.
 
     Returns
     -------
@@ -41,8 +51,8 @@ def rescale_hst_like_muse(hst, muse):
     Raises
     ------
     UserError
-        If the HST image is not in counts per second or a flux density, or its filter
-        has no known zero point.
+        If the HST image is not in counts per second or a flux density, or the zero point
+        of its filter is not known.
 
     Examples
     --------
@@ -60,29 +70,19 @@ def rescale_hst_like_muse(hst, muse):
     image = read_image(hst)
     unit = muse_unit(grid, source_name(muse, "the MUSE image"))
     factor = flux_factor(image.unit, image.meta, unit, source_name(hst, "the HST image"))
-    variance = None
-    if image.uncertainty is not None:
-        variance = VarianceUncertainty(image.uncertainty.array * factor**2)
-    return CCDData(
-        image.data * factor,
-        mask=image.mask,
-        uncertainty=variance,
-        unit=unit,
-        wcs=image.wcs,
-        meta=image.meta,
-    )
+    return scaled(image, factor, unit)
 
 
 def muse_unit(grid, name="the MUSE image"):
     """
-    Return the unit of MUSE fluxes, the MUSE pipeline's where the image has none.
+    Return the unit of a MUSE image, or that of the MUSE pipeline if it has none.
 
     Parameters
     ----------
     grid : `~astropy_imphot.io.grid.Grid` or `~astropy.nddata.CCDData`
         The MUSE image.
     name : str
-        What messages call it (default: the MUSE image).
+        Name of the image in messages (default: ``"the MUSE image"``).
 
     Returns
     -------
@@ -92,7 +92,7 @@ def muse_unit(grid, name="the MUSE image"):
     Raises
     ------
     UserError
-        If the image's unit is not one of flux density per Angstrom.
+        If the image's unit is not a flux density per Angstrom.
 
     Warns
     -----
@@ -149,14 +149,51 @@ def read_muse_image(muse):
     if factor == 1:
         image.unit = PIPELINE_UNIT
         return image
+    # A factor of 1e20 squared is beyond the range of single precision.
+    image.data = image.data.astype(float)
+    if image.uncertainty is not None:
+        image.uncertainty.array = image.uncertainty.array.astype(float)
+    return scaled(image, factor, PIPELINE_UNIT)
+
+
+def scaled(image, factor, unit):
+    """
+    Multiply an image by a factor that converts it to another unit.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx).
+    factor : float
+        The factor of the data; that of variances is its square.
+    unit : `~astropy.units.UnitBase`
+        The unit of the product.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        The product, in the same floating-point precision, with its variance where the image has
+        an uncertainty, and with mask, WCS and header of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData, VarianceUncertainty
+    >>> from astropy_imphot.calibration.units import scaled
+    >>> image = CCDData(np.ones((2, 3)), unit="m", uncertainty=VarianceUncertainty(np.ones((2, 3))))
+    >>> product = scaled(image, 100.0, "cm")
+    >>> float(product.data[0, 0]), float(product.uncertainty.array[0, 0]), str(product.unit)
+    (100.0, 10000.0, 'cm')
+    """
+    # CCDData.multiply of astropy 7.0 turns float32 into float64, and needs twice the memory.
     variance = None
     if image.uncertainty is not None:
-        variance = VarianceUncertainty(image.uncertainty.array.astype(float) * factor**2)
+        variance = image.uncertainty.represent_as(VarianceUncertainty).array * factor**2
     return CCDData(
-        image.data.astype(float) * factor,
+        image.data * factor,
         mask=image.mask,
-        uncertainty=variance,
-        unit=PIPELINE_UNIT,
+        uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
+        unit=unit,
         wcs=image.wcs,
         meta=image.meta,
     )
@@ -164,18 +201,18 @@ def read_muse_image(muse):
 
 def flux_factor(unit, meta, to_unit, name):
     """
-    Return what HST values have to be multiplied by to become fluxes.
+    Return the factor that converts the values of an HST image to fluxes.
 
     Parameters
     ----------
     unit : `~astropy.units.UnitBase`
-        The HST image's; dimensionless stands for counts per second.
+        The unit of the HST image; dimensionless is read as counts per second.
     meta : `~astropy.io.fits.Header` or dict
         Its header.
     to_unit : `~astropy.units.UnitBase`
-        The unit that is wanted, a flux density per Angstrom.
+        The unit of the fluxes, a flux density per Angstrom.
     name : str
-        What an error calls the image.
+        Name of the image in errors.
 
     Returns
     -------
@@ -196,12 +233,13 @@ def flux_factor(unit, meta, to_unit, name):
     """
     if unit.is_equivalent(to_unit):
         return unit.to(to_unit)
-    if unit != u.dimensionless_unscaled and not any(unit.is_equivalent(one / u.s) for one in COUNTS):
-        raise UserError(
-            f"{name} is in {unit}: convert it to counts per second (divide by its exposure "
-            f"time) or to {PIPELINE_UNIT}."
-        )
-    with naming(name):
-        info = HstFilterInfo(meta)
-    scale = next((unit.to(one / u.s) for one in COUNTS if unit.is_equivalent(one / u.s)), 1.0)
-    return float(scale * (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(to_unit))
+    if unit == u.dimensionless_unscaled:
+        unit = u.ct / u.s
+    for row, flux in FLUX_UNITS.items():
+        if unit.is_equivalent(row):
+            with naming(name):
+                return float(unit.to(row) * flux(meta).to_value(to_unit))
+    raise UserError(
+        f"{name} is in {unit}: convert it to counts per second (divide by its exposure "
+        f"time) or to {PIPELINE_UNIT}."
+    )

@@ -23,9 +23,9 @@ from astropy_imphot import (
     bandpass_images,
     read_cube,
     read_image,
-    wideband,
     write_image,
 )
+from astropy_imphot.calibration import bandpass
 
 NZ, NY, NX = 60, 7, 9
 START, STEP = 6000.0, 1.25
@@ -234,7 +234,7 @@ def test_name_that_a_header_cannot_hold(cube_path):
 # Planes at a time: 1, 1, some that do not divide their number, and all.
 @pytest.mark.parametrize("voxels", [1, NY * NX, 7 * NY * NX, 10**9])
 def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
-    monkeypatch.setattr(wideband, "BLOCK_VOXELS", voxels)
+    monkeypatch.setattr(bandpass, "BLOCK_VOXELS", voxels)
     blocks = []
 
     def progress_bar(steps):
@@ -260,8 +260,8 @@ def test_blocks_do_not_matter(cube_path, monkeypatch, voxels):
 # Rows at a time: 1, some that do not divide their number, and all.
 @pytest.mark.parametrize("pixels", [1, 3 * NX, NY * NX])
 def test_strips_do_not_matter(cube_path, monkeypatch, pixels):
-    monkeypatch.setattr(wideband, "STRIP_PIXELS", pixels)
-    monkeypatch.setattr(wideband, "STRIP_BLOCK_VOXELS", 500)
+    monkeypatch.setattr(bandpass, "STRIP_PIXELS", pixels)
+    monkeypatch.setattr(bandpass, "STRIP_BLOCK_VOXELS", 500)
     for image, curve in zip(bandpass_images(cube_path, CURVES), CURVES, strict=True):
         flux, noise, mask = expected(cube_hdus(), curve)
         np.testing.assert_array_equal(np.isnan(image.data), mask)
@@ -277,7 +277,7 @@ def test_strips_give_exactly_the_same(monkeypatch):
     edge = START - STEP / 2
     curves = [FilterCurve([edge, edge + n * STEP], [1, 1], name=f"{n}") for n in (NZ, 8)]
     whole = bandpass_images(hdus, curves)
-    monkeypatch.setattr(wideband, "STRIP_PIXELS", 2 * NX)
+    monkeypatch.setattr(bandpass, "STRIP_PIXELS", 2 * NX)
     for image, one in zip(bandpass_images(hdus, curves), whole, strict=True):
         np.testing.assert_array_equal(image.data, one.data)
         np.testing.assert_array_equal(image.uncertainty.array, one.uncertainty.array)
@@ -301,8 +301,8 @@ def test_memory_of_a_wide_field():
 
 @pytest.mark.parametrize(("voxels", "threads"), [(1, 1), (200, 2), (10**9, 3), (1000, 100)])
 def test_pieces_and_threads_do_not_matter(cube_path, monkeypatch, voxels, threads):
-    monkeypatch.setattr(wideband, "PIECE_VOXELS", voxels)
-    monkeypatch.setattr(wideband, "N_THREADS", threads)
+    monkeypatch.setattr(bandpass, "PIECE_VOXELS", voxels)
+    monkeypatch.setattr(bandpass, "N_THREADS", threads)
     for image, curve in zip(bandpass_images(cube_path, CURVES), CURVES, strict=True):
         flux, noise, mask = expected(cube_hdus(), curve)
         np.testing.assert_allclose(image.data[~mask], flux[~mask], rtol=2e-6)
@@ -349,12 +349,13 @@ def test_memory_does_not_grow_with_the_cube(tmp_path):
     code = f"""
 import re
 from pathlib import Path
-from astropy_imphot import bandpass_image, wideband
+from astropy_imphot.calibration import bandpass
+from astropy_imphot.calibration.bandpass import bandpass_image
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
-wideband.BLOCK_VOXELS = 1_000_000
+bandpass.BLOCK_VOXELS = 1_000_000
 curve = ([6000.0, 7400.0], [1, 1])
 before = peak()
 bandpass_image({str(path)!r}, curve)
@@ -428,3 +429,11 @@ def test_agrees_with_mpdaf_on_a_real_cube(real_data):
     np.testing.assert_allclose(image.data[~mask], truth.data.data[~mask], rtol=1e-5)
     np.testing.assert_allclose(image.uncertainty.array[~mask], truth.var.data[~mask], rtol=1e-5)
     assert image.unit == truth.unit
+
+
+def test_curves_of_quantities(cube_path):
+    expected = bandpass_image(cube_path, CURVE)
+    pair = (CURVE.wavelength / 10 * u.nm, CURVE.sensitivity * 100 * u.percent)
+    np.testing.assert_allclose(bandpass_image(cube_path, pair).data, expected.data, rtol=1e-6)
+    with pytest.raises(UserError, match="the filter curve filter: wavelength is in s: give it in Angstrom"):
+        bandpass_image(cube_path, ([6000, 6050] * u.s, [1, 1]))

@@ -10,7 +10,7 @@ from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
 from astropy_imphot import FilterCurve, HstFilterInfo, UserError
-from astropy_imphot.calibration.filters import ACS_WFC
+from astropy_imphot.calibration.filters import read_zero_points
 
 FILTERS = ("F435W", "F475W", "F555W", "F606W", "F625W", "F775W", "F814W", "F850LP")
 
@@ -27,7 +27,7 @@ def test_table_agrees_with_itself(name):
 
 
 def test_table_has_exactly_the_filters_it_should_have():
-    assert sorted(ACS_WFC) == sorted(FILTERS)
+    assert sorted(read_zero_points()) == sorted(FILTERS)
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -45,7 +45,11 @@ def test_info_by_name(name):
     info = HstFilterInfo(name)
     assert (info.filter_name, info.abmag_zero, info.photplam) == ("F775W", 25.69, 7692.4)
     assert (info.photflam, info.photbw) == (9.74e-20, 434.4)
-    assert "F775W" in repr(info)
+    assert repr(info).startswith("<HstFilterInfo F775W: abmag_zero=25.690, photflam=9.74e-20,")
+    assert str(info).splitlines() == [
+        "F775W: AB zero point 25.690 mag, PHOTFLAM 9.74e-20 erg / (s cm2 Angstrom),",
+        "pivot wavelength 7692.4 Angstrom, bandwidth 434.4 Angstrom",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,51 @@ def test_curve_is_sorted():
     np.testing.assert_array_equal(curve.wavelength, [6000, 7000, 8000])
     np.testing.assert_array_equal(curve.sensitivity, [1, 2, 3])
     assert curve.name == "slope"
+
+
+def test_curve_in_a_line():
+    curve = FilterCurve([6000, 6500, 7000], [0, 1, 0], name="V", source="a book")
+    assert repr(curve) == "<FilterCurve V: 3 points, 6000.0 to 7000.0 Angstrom, from a book>"
+    assert str(FilterCurve([6000, 6500], [1, 1])) == "filter: 2 points, 6000.0 to 6500.0 Angstrom"
+
+
+@pytest.mark.parametrize(
+    "wavelength", [[605, 700] * u.nm, [0.605, 0.7] * u.um, [6050, 7000] * u.AA, [6050, 7000]], ids=str
+)
+@pytest.mark.parametrize(
+    "sensitivity", [[0.2, 0.4], [0.2, 0.4] * u.dimensionless_unscaled, [20, 40] * u.percent], ids=str
+)
+def test_curve_of_quantities(wavelength, sensitivity):
+    curve = FilterCurve(wavelength, sensitivity)
+    for array, expected in ((curve.wavelength, [6050, 7000]), (curve.sensitivity, [0.2, 0.4])):
+        assert type(array) is np.ndarray
+        np.testing.assert_allclose(array, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "sensitivity", "words"),
+    [
+        ([5e14, 6e14] * u.Hz, [1, 1], "curve V: wavelength is in Hz: give it in Angstrom or another unit"),
+        ([6, 7] * u.s, [1, 1], "curve V: wavelength is in s: give it in Angstrom or another unit"),
+        ([6000, 7000], [1, 1] * u.m, "curve V: sensitivity is in m: give it without a unit"),
+    ],
+    ids=str,
+)
+def test_curve_of_another_dimension(wavelength, sensitivity, words):
+    with pytest.raises(UserError, match=words):
+        FilterCurve(wavelength, sensitivity, name="V")
+
+
+def test_limits_of_an_integral_are_quantities():
+    curve = FilterCurve([6000, 6500, 8000], [0, 1, 0.2])
+    edges = np.linspace(5000, 9000, 9)
+    expected = curve.integral(edges[:-1], edges[1:])
+    found = curve.integral(edges[:-1] / 10 * u.nm, edges[1:] / 1e4 * u.um)
+    assert type(found) is np.ndarray
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert curve.integral(600 * u.nm, 0.65 * u.um) == pytest.approx(250)
+    with pytest.raises(UserError, match="stop is in Hz: give it in Angstrom"):
+        curve.integral(6000.0, 1 * u.Hz)
 
 
 @pytest.mark.parametrize(

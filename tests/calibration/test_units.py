@@ -10,7 +10,8 @@ from astropy.nddata import CCDData, StdDevUncertainty, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
-from astropy_imphot import UserError, image_grids_aligned, rescale_hst_like_muse
+from astropy_imphot import HstFilterInfo, UserError, image_grids_aligned, rescale_hst_like_muse
+from astropy_imphot.calibration.units import FLUX_UNITS, flux_factor, read_muse_image, scaled
 
 SHAPE = (40, 50)
 MUSE_UNIT = 1e-20 * u.erg / u.s / u.cm**2 / u.AA
@@ -148,6 +149,58 @@ def test_variance_mask_and_pixels_go_along(kind):
     assert rescaled.wcs.wcs.compare(hst.wcs.wcs)
     assert rescaled.meta["FILTER"] == "F606W"
     np.testing.assert_array_equal(hst.data, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_image_times_a_factor(dtype):
+    before = image(u.electron / u.s, pixel=0.03, FILTER="F606W")
+    before.data = before.data.astype(dtype)
+    before.uncertainty = VarianceUncertainty(np.full(SHAPE, 2, dtype))
+    before.mask = before.data > 4
+    after = scaled(before, 7.73, MUSE_UNIT)
+    np.testing.assert_array_equal(after.data, before.data * 7.73)
+    np.testing.assert_allclose(after.uncertainty.array, before.uncertainty.array * 7.73**2, rtol=2e-7)
+    assert (after.data.dtype, after.uncertainty.array.dtype) == (dtype, dtype)
+    np.testing.assert_array_equal(after.mask, before.mask)
+    assert after.wcs.wcs.compare(before.wcs.wcs)
+    assert after.meta == before.meta
+    assert isinstance(after.meta, fits.Header)
+    assert (after.unit, after.uncertainty.unit) == (MUSE_UNIT, MUSE_UNIT**2)
+    assert before.unit == u.electron / u.s
+    assert scaled(image(), 2.0, MUSE_UNIT).uncertainty is None
+
+
+def test_muse_image_in_single_precision():
+    # The variance is 1e-40 in this unit, and the square of the factor 1e40.
+    muse = image(FLAM, data=np.full(SHAPE, 1e-20, np.float32))
+    muse.uncertainty = StdDevUncertainty(np.full(SHAPE, 2e-20, np.float64))
+    found = read_muse_image(muse)
+    np.testing.assert_allclose(found.data, 1, rtol=1e-6)
+    np.testing.assert_allclose(found.uncertainty.array, 4, rtol=1e-6)
+    assert found.data.dtype == found.uncertainty.array.dtype == np.float64
+    assert found.unit == MUSE_UNIT
+    assert muse.data.dtype == np.float32
+
+
+def test_add_a_flux_unit(monkeypatch):
+    # One row is all that is needed: here, nJy per pixel at the pivot wavelength of the filter.
+    def flux(header):
+        pivot = HstFilterInfo(header).photplam * u.AA
+        return (1 * u.nJy).to(FLAM, u.spectral_density(pivot))
+
+    hst = image(u.nJy, FILTER="F775W")
+    with pytest.raises(UserError, match="is in nJy: convert it"):
+        rescale_hst_like_muse(hst, image())
+    monkeypatch.setitem(FLUX_UNITS, u.nJy, flux)
+    expected = 2.99792458e-5 * 1e-9 / 7692.4**2 / 1e-20
+    np.testing.assert_allclose(rescale_hst_like_muse(hst, image()).data, hst.data * expected)
+    assert flux_factor(u.uJy, hst.meta, MUSE_UNIT, "hst.fits") == pytest.approx(1000 * expected)
+
+
+@pytest.mark.parametrize("unit", [u.percent, u.electron, u.Jy, u.mag, u.electron / u.s / u.cm**2])
+def test_units_that_are_refused(unit):
+    with pytest.raises(UserError, match="hst is in .*: convert it to counts per second"):
+        flux_factor(unit, {"FILTER": "F775W"}, MUSE_UNIT, "hst")
 
 
 def test_rescaled_twice_is_rescaled_once():
