@@ -184,8 +184,8 @@ class ImageFitOptions(StarFitOptions):
     ----------
     regions, segment, extramask, taper, fitter, fixed
         As for `StarFitOptions`.
-    psf, star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, free, \
-keep_changed
+    psf, star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, \
+free, keep_changed
         As the function's.
 
     Examples
