@@ -87,6 +87,7 @@ def test_a_module_is_one_idea(name):
 
 SLOW = (
     "galsim",
+    "jinja2",
     "matplotlib",
     "photutils.segmentation",
     "regions",
