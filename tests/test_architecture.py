@@ -88,6 +88,7 @@ def test_a_module_is_one_idea(name):
 
 SLOW = (
     "galsim",
+    "jinja2",
     "matplotlib",
     "photutils.segmentation",
     "regions",

@@ -161,7 +161,8 @@ def _fit(options):
     if not options.quiet:
         for line in _summary(found.exposures):
             print(line)
-        print(found.report)
+        if found.report is not None:
+            print(found.report)
     for failure in found.failures.values():
         log.error("error: %s", failure)
     return 1 if found.failures else 0

@@ -26,11 +26,13 @@ from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
-from astropy_imphot.report.page import write_report
+from astropy_imphot.report.page import require_jinja2, write_report
 
 __all__ = ["FittedField", "fit_field"]
 
 log = logging.getLogger("astropy_imphot")
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,8 +48,8 @@ class FittedField:
         A row for each exposure: as in exposures.ecsv.
     failures : dict of str to str
         Why exposures failed, or files of theirs could not be written, by their names.
-    report : path
-        The file report.html.
+    report : path or None
+        The file report.html; None if Jinja2 is not installed.
     reused : list of str
         The exposures that an earlier run had finished.
 
@@ -59,7 +61,7 @@ class FittedField:
     results: QTable
     exposures: QTable
     failures: dict
-    report: Path
+    report: Path | None
     reused: list = field(default_factory=list)
 
 
@@ -136,7 +138,7 @@ def fit_field(
     -----
     Every exposure is written to its own folder in ``outdir``/exposures as soon as it is finished: its
     results, IMPHOT.fits, a picture, and the regions of objects that changed. At the end follow the tables,
-    OFFSET_LIST.fits and report.html. The combination of the filters is that of
+    OFFSET_LIST.fits and, if Jinja2 is installed, report.html. The combination of the filters is that of
     `~astropy_imphot.field.combine.combine`; of exposures,
     `~astropy_imphot.field.compare.compare_exposures` tells which are unlike the others. An exposure that
     fails is named in ``failures`` and tried again by the next run; the others are not affected.
@@ -160,6 +162,7 @@ def fit_field(
     if plots:
         # Known before the long run, not after it.
         require_matplotlib()
+    with_report = _can_report()
     hst = find_hst_images(hst)
     found = find_exposures(exposures, hst, filter_name)
     cubes = [exposure for exposure in found if exposure.cube and not exposure.problem]
@@ -200,8 +203,13 @@ def fit_field(
     if write_psf:
         failures |= _write_psf(found, table, store, records, psf, inplace=write_psf == "inplace")
     about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
-    _write(store, results, table, plots, about)
-    report = Path(outdir) / "report.html"
+    _write_tables(store, results, table)
+    if with_report:
+        _write_report(store, results, table, plots, about)
+    else:
+        # That of an earlier run would mislead.
+        (store.outdir / REPORT).unlink(missing_ok=True)
+    report = Path(outdir) / REPORT if with_report else None
     return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
 
 
@@ -254,26 +262,21 @@ def _has(path, keywords):
     return all(header.get(key) == value for key, value in kept.items())
 
 
-def _write(store, results, exposures, plots, about):
-    """Write the tables, the report and the offsets."""
+def _can_report():
+    """Return whether a report can be written, and warn if not: tables and offsets do not need it."""
+    try:
+        require_jinja2()
+    except UserError as error:
+        warnings.warn(f"there will be no {REPORT}: {error}", AstropyUserWarning, stacklevel=3)
+        return False
+    return True
+
+
+def _write_tables(store, results, exposures):
+    """Write the tables and the offsets."""
     for name, table in (("results", results), ("exposures", exposures)):
         with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
             table.write(temporary)
-    fitted = exposures["exposure"][exposures["error"] == ""] if plots else ()
-    pictures = {name: store.folder(name) / PICTURE for name in fitted}
-    write_report(
-        store.outdir / "report.html",
-        results,
-        exposures,
-        {name: path for name, path in pictures.items() if path.exists()},
-        meta={
-            "inputs": about["inputs"],
-            "options": {key: value for key, value in store.settings.items() if key != "astropy_imphot"}
-            | {f"curve of {name}": curve for name, curve in about["filter curves"].items()},
-            "versions": {"astropy_imphot": store.settings["astropy_imphot"]},
-            "runs": store.runs,
-        },
-    )
     offsets = store.outdir / "OFFSET_LIST.fits"
     try:
         write_offset_list(offsets, exposures, overwrite=True)
@@ -281,3 +284,22 @@ def _write(store, results, exposures, plots, about):
         # That of an earlier run would mislead.
         offsets.unlink(missing_ok=True)
         warnings.warn(f"there is no {offsets.name}: {error}", AstropyUserWarning, stacklevel=3)
+
+
+def _write_report(store, results, exposures, plots, about):
+    fitted = exposures["exposure"][exposures["error"] == ""] if plots else ()
+    pictures = {name: store.folder(name) / PICTURE for name in fitted}
+    options = {key: value for key, value in store.settings.items() if key != "astropy_imphot"}
+    options |= {f"curve of {name}": curve for name, curve in about["filter curves"].items()}
+    write_report(
+        store.outdir / REPORT,
+        results,
+        exposures,
+        {name: picture for name, picture in pictures.items() if picture.exists()},
+        meta={
+            "inputs": about["inputs"],
+            "options": options,
+            "versions": {"astropy_imphot": store.settings["astropy_imphot"]},
+            "runs": store.runs,
+        },
+    )

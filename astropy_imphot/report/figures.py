@@ -12,7 +12,7 @@ __all__ = ["fwhm_against_time", "fwhm_against_wavelength", "scale_and_background
 # Inches; figures are shown as narrow as a telephone is.
 SIZE = (5.4, 4.2)
 
-# More names than these would hide the figure; more exposures are told apart by a colour bar or their number.
+# More names than these would hide the figure; a color bar or numbers identify more exposures.
 MOST_NAMES = 8
 
 # Polynomials of wavelength are in l = (wavelength - BLUE) / (RED - BLUE) - 0.5, Angstrom.
@@ -38,7 +38,7 @@ def fwhm_against_wavelength(results, exposures):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure. Its colours tell exposures apart.
+        The figure. Each exposure has its color.
 
     Examples
     --------
@@ -63,23 +63,21 @@ def fwhm_against_wavelength(results, exposures):
     owners = np.array(texts(results, "exposure"))
     names = texts(exposures, "exposure")
     many = len(names) > MOST_NAMES
-    colours, mappable = _sequence_colours(len(names))
+    colors, mappable = _sequence_colors(len(names))
     curve_of = numbers(exposures, "fwhm_coef")
     grid = np.linspace(BLUE, RED, 100)
     drawn = False
-    for name, colour, coefficients in zip(names, colours, curve_of, strict=True):
+    for name, color, coefficients in zip(names, colors, curve_of, strict=True):
         rows = (owners == name) & np.isfinite(wavelength) & np.isfinite(fwhm)
         if rows.any():
             look = {"ms": 3, "lw": 0.8, "alpha": 0.6} if many else {"ms": 5, "lw": 1.2}
             bars = np.nan_to_num(error[rows])
-            axes.errorbar(
-                wavelength[rows], fwhm[rows], bars, fmt="o", color=colour, label=label(name), **look
-            )
+            axes.errorbar(wavelength[rows], fwhm[rows], bars, fmt="o", color=color, label=label(name), **look)
             drawn = True
-        # A single filter knows of no change with wavelength.
+        # A single filter does not constrain a change with wavelength.
         if np.unique(wavelength[rows]).size > 1 and np.isfinite(coefficients).all():
             curve = np.polyval(coefficients, (grid - BLUE) / (RED - BLUE) - 0.5)
-            axes.plot(grid, curve, color=colour, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
+            axes.plot(grid, curve, color=color, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
             drawn = True
     if not drawn:
         return _without(figure, axes, "no exposure has a FWHM")
@@ -179,11 +177,11 @@ def sky_offsets(exposures):
     outlying = (np.nan_to_num(numbers(exposures, "flags")).astype(int) & ExposureFlags.OUTLYING_OFFSET) > 0
     errors = [np.nan_to_num(numbers(exposures, key)) for key in ("dra_err", "ddec_err", "radec_corr")]
     outlines = [_ellipse(*row) for row in np.transpose([dra, ddec, *errors])[known]]
-    colours = np.where(outlying, "C3", "C0")[known]
-    axes.add_collection(PolyCollection(outlines, facecolors=colours, edgecolors=colours, lw=0.8, alpha=0.3))
+    colors = np.where(outlying, "C3", "C0")[known]
+    axes.add_collection(PolyCollection(outlines, facecolors=colors, edgecolors=colors, lw=0.8, alpha=0.3))
     # The outlying ones last, that nothing hides them.
-    for rows, colour in ((known & ~outlying, "C0"), (known & outlying, "C3")):
-        axes.scatter(dra[rows], ddec[rows], s=9, color=colour, zorder=3)
+    for rows, color in ((known & ~outlying, "C0"), (known & outlying, "C3")):
+        axes.scatter(dra[rows], ddec[rows], s=9, color=color, zorder=3)
     axes.axvline(np.median(dra[known]), color="0.6", lw=0.8, ls="--", zorder=0)
     axes.axhline(np.median(ddec[known]), color="0.6", lw=0.8, ls="--", zorder=0)
     named = known if known.sum() <= MOST_NAMES else known & outlying
@@ -192,8 +190,8 @@ def sky_offsets(exposures):
         axes.annotate(str(index + 1), place, xytext=(4, 4), textcoords="offset points", fontsize="small")
     _frame(axes, np.concatenate(outlines))
     axes.set(
-        xlabel="dra (arcsec, difference of coordinates)",
-        ylabel="ddec (arcsec,\ndifference of coordinates)",
+        xlabel="dra (arcsec, coordinate difference)",
+        ylabel="ddec (arcsec, coordinate difference)",
     )
     return figure
 
@@ -219,7 +217,7 @@ def _frame(axes, points):
 
 def scale_and_background(results, exposures):
     """
-    Draw the flux scale and the background of all filters, and the common scale, over the exposures.
+    Draw the flux scale and the background of all filters, and the mean scale, for each exposure.
 
     Parameters
     ----------
@@ -231,7 +229,7 @@ def scale_and_background(results, exposures):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure. Each filter has a colour, from blue to red; the common scale is black.
+        The figure. Each filter has a color, from blue to red; the mean scale is black.
 
     Examples
     --------
@@ -270,13 +268,13 @@ def scale_and_background(results, exposures):
         rows = (filters == name) & (places > 0)
         look = {
             "fmt": MARKERS[index % len(MARKERS)],
-            "color": _filter_colour(index, len(order)),
+            "color": _filter_color(index, len(order)),
             "label": label(name),
             **look_of_all,
         }
         for axes, key in ((above, "scale"), (below, "bg")):
             _points(axes, places[rows] + shifts[index], results[rows], key, look)
-    look = {"fmt": "." if many else "s", "color": "k", "label": "common", "mfc": "none", **look_of_all}
+    look = {"fmt": "." if many else "s", "color": "k", "label": "mean", "mfc": "none", **look_of_all}
     _points(above, np.arange(1, len(names) + 1) + shifts[-1], exposures, "scale", look)
     above.set_title("scale, MUSE/HST", loc="left", fontsize="medium")
     below.set_title(
@@ -310,8 +308,8 @@ def _without(figure, axes, why):
     return figure
 
 
-def _sequence_colours(count):
-    """Return a colour for each exposure, and what a colour bar is made of."""
+def _sequence_colors(count):
+    """Return a color for each exposure, and what a color bar is made of."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
@@ -322,7 +320,7 @@ def _sequence_colours(count):
     return mappable.to_rgba(np.arange(1, count + 1)), mappable
 
 
-def _filter_colour(index, count):
+def _filter_color(index, count):
     from matplotlib import colormaps
 
     return colormaps["turbo"](0.1 + 0.8 * (index + 0.5) / count)

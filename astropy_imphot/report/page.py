@@ -4,26 +4,47 @@ import base64
 import hashlib
 from importlib import resources
 from io import BytesIO
-from string import Template
 
 from astropy.table import QTable
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write
+from astropy_imphot.report.content import OVERVIEW, VALUES, Picture, exposures_of
 from astropy_imphot.report.figures import (
     fwhm_against_time,
     fwhm_against_wavelength,
     scale_and_background,
     sky_offsets,
 )
-from astropy_imphot.report.markup import Markup, element, fill, joined
-from astropy_imphot.report.sections import FieldRows, exposure_section, image, meanings, overview, settings
 from astropy_imphot.results.flags import ExposureFlags, FitFlags
 
-__all__ = ["write_report"]
+__all__ = ["require_jinja2", "write_report"]
 
 # Pixels per inch of the figures: sharp where a pixel of the page is two of the screen.
 FIGURE_DPI = 160
+
+# The tables of what was done, and their headings.
+PROVENANCE = {"inputs": "Input files", "options": "Options", "versions": "Software versions", "runs": "Runs"}
+
+
+def require_jinja2():
+    """
+    Raise a `UserError` if there is no Jinja2.
+
+    Raises
+    ------
+    UserError
+        If it is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.report.page import require_jinja2
+    >>> require_jinja2()
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise UserError('reports need Jinja2: pip install "astropy-imphot[report]".') from error
 
 
 def write_report(path, results, exposures, pictures, *, meta):
@@ -47,12 +68,12 @@ def write_report(path, results, exposures, pictures, *, meta):
     Raises
     ------
     UserError
-        If the file cannot be written.
+        If the file cannot be written, or Jinja2 is not installed.
 
     Notes
     -----
-    Without matplotlib there are no figures. All text is escaped, and browsers are told to run no script
-    but the report's and to load nothing, so headers and file names cannot do harm.
+    Without matplotlib there are no figures. All text is escaped, and the page's Content Security Policy
+    allows no script but the report's own and no file from elsewhere: headers and file names can do no harm.
 
     Examples
     --------
@@ -96,29 +117,55 @@ def write_report(path, results, exposures, pictures, *, meta):
     >>> meta = {"options": {"margin": 3.0}, "versions": {"astropy_imphot": "0.1"}, "inputs": {}}
     >>> write_report("report.html", results, exposures, {}, meta=meta)
     """
+    template = _template()
     # Tables that were read from files may hold columns with units that are no quantities.
     results, exposures = QTable(results), QTable(exposures)
-    field = FieldRows.of(results, exposures)
+    content = exposures_of(results, exposures, pictures)
     style, script = _resource("report.css"), _resource("report.js")
-    page = fill(
-        Template(_resource("report.html")),
-        title=_title(field),
-        summary=_summary(field, meta),
+    figures, no_figures = _figures(results, exposures)
+    page = template.render(
         policy=_policy(style, script),
-        # These are the package's own, and no text.
-        style=Markup(style),
-        script=Markup(script),
-        exposures=overview(field),
-        figures=_figures(results, exposures),
-        fits=joined(
-            exposure_section(field, index, pictures.get(name))
-            for index, name in enumerate(field.exposures.texts["exposure"])
-        ),
-        flags=joined([meanings(ExposureFlags, "Of exposures"), meanings(FitFlags, "Of the fits of filters")]),
-        run=joined(settings(meta.get(key, {}), key) for key in ("inputs", "options", "versions", "runs")),
+        style=style,
+        script=script,
+        title=_title(content),
+        summary=_summary(content, meta),
+        overview=OVERVIEW.values(),
+        columns=VALUES.values(),
+        flux_unit=results["bg"].unit.to_string("unicode"),
+        exposures=content,
+        figures=figures,
+        no_figures=no_figures,
+        flags={"Flags of exposures": _meanings(ExposureFlags), "Flags of fits": _meanings(FitFlags)},
+        provenance=_provenance(meta),
     )
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _template():
+    require_jinja2()
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("astropy_imphot.report"),
+        autoescape=True,
+        finalize=_printable,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _printable(value):
+    """Return a value as text that HTML allows; what is markup already stays."""
+    if hasattr(value, "__html__"):
+        return value
+    # File names may hold bytes that are no text, and headers control characters.
+    text = str(value).encode("utf-8", "replace").decode("utf-8")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _resource(name):
@@ -143,45 +190,62 @@ def _hash(source):
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _title(field):
-    objects = sorted({name for name in field.exposures.texts["object"] if name})
-    return f"{objects[0] if len(objects) == 1 else 'MUSE exposures'}, compared with HST"
+def _title(exposures):
+    objects = sorted({exposure.object for exposure in exposures if exposure.object})
+    return f"{f'{objects[0]}: ' if len(objects) == 1 else ''}MUSE exposures compared with HST images"
 
 
-def _summary(field, meta):
-    count = len(field)
-    failed = sum(field.failed(index) for index in range(count))
-    flagged = sum(field.exposures.integer("flags", index) > 0 for index in range(count))
-    # An exposure that failed has none.
-    filters = [name for name in dict.fromkeys(field.fits.texts["filter"]) if name]
+def _summary(exposures, meta):
+    count = len(exposures)
+    failed = sum(exposure.failed for exposure in exposures)
+    flagged = sum(bool(exposure.flags) for exposure in exposures)
+    # An exposure that failed may have no filter.
+    names = dict.fromkeys(fit.filter for exposure in exposures for fit in exposure.fits if fit.filter)
     versions = ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items())
     return (
-        f"{count} exposure{'' if count == 1 else 's'} in {', '.join(filters) or 'no filter'}: "
-        f"{failed or 'none'} failed, {flagged or 'none'} {'is' if flagged == 1 else 'are'} flagged."
-        + (f" Made with {versions}." if versions else "")
+        f"{count} exposure{'' if count == 1 else 's'} in {', '.join(names) or 'no filter'}: "
+        f"{failed or 'none'} failed, {flagged or 'none'} flagged."
+        + (f" Software: {versions}." if versions else "")
     )
 
 
 def _figures(results, exposures):
+    """Return the figures of all exposures together, or why there are none."""
     drawers = {
-        "FWHM of the filters against wavelength, and the polynomial of each exposure": (
+        "FWHM against wavelength: the filters of each exposure, and the exposure's polynomial": (
             lambda: fwhm_against_wavelength(results, exposures)
         ),
-        "FWHM at 7000 Angstrom against time": lambda: fwhm_against_time(exposures),
-        "Offsets of the exposures with ellipses of one standard deviation, and their median": (
+        "FWHM at 7000 Å against time": lambda: fwhm_against_time(exposures),
+        "Offsets of the exposures, with error ellipses of one standard deviation; dashed: the median": (
             lambda: sky_offsets(exposures)
         ),
-        "Flux scale and background of the filters, and the common scale, over the exposures": (
+        "Flux scale and background of each filter, and the mean scale, against the number of the exposure": (
             lambda: scale_and_background(results, exposures)
         ),
     }
-    shown = []
     try:
-        for caption, drawer in drawers.items():
-            drawn = BytesIO()
-            drawer().savefig(drawn, format="png", dpi=FIGURE_DPI)
-            picture = image(drawn.getvalue(), "png", caption)
-            shown.append(element("figure", picture, element("figcaption", caption)))
+        return [Picture("png", _png(draw()), caption) for caption, draw in drawers.items()], ""
     except UserError as error:
-        return element("p", f"No figures: {error}", class_="note")
-    return element("div", *shown, class_="figures")
+        return [], f"No figures: {error}"
+
+
+def _png(figure):
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=FIGURE_DPI)
+    return drawn.getvalue()
+
+
+def _meanings(kind):
+    return {flag.name: flag.meaning for flag in kind}
+
+
+def _provenance(meta):
+    return {
+        heading: {name: _in_words(value) for name, value in meta[key].items()}
+        for key, heading in PROVENANCE.items()
+        if meta.get(key)
+    }
+
+
+def _in_words(value):
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -3,7 +3,7 @@
   const table = document.getElementById("exposure-table");
   const body = table.tBodies[0];
   const rows = Array.from(body.rows);
-  const filter = document.getElementById("filter");
+  const search = document.getElementById("search");
   const onlyFlagged = document.getElementById("only-flagged");
   const count = document.getElementById("count");
   const fits = new Map(Array.from(document.querySelectorAll("details.exposure"), (fit) => [fit.id, fit]));
@@ -31,7 +31,7 @@
   };
 
   const choose = () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
       const text = texts.get(row);
@@ -63,7 +63,7 @@
     // The address does not change at the second click on a link.
     if (link) fits.get(link.hash.slice(1)).open = true;
   });
-  filter.addEventListener("input", choose);
+  search.addEventListener("input", choose);
   onlyFlagged.addEventListener("change", choose);
   window.addEventListener("hashchange", openTarget);
   for (const [id, open] of [["open-all", true], ["close-all", false]]) {

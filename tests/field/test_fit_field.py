@@ -138,6 +138,38 @@ def test_files(found):
     assert HOSTILE not in report
 
 
+@pytest.mark.filterwarnings("default:there will be no report.html")
+def test_without_jinja2(images, tmp_path, monkeypatch, capsys):
+    """The run is done without a report, and the user knows before it starts."""
+    outdir = tmp_path / "out"
+    assert run_here(images[0][:1], images[1], outdir, plots=False).report == outdir / "report.html"
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    told_before = []
+
+    def bar(fits):
+        told_before.append(len(told))
+        return fits
+
+    with pytest.warns(UserWarning, match=r"no report.html: .*pip install .*\[report\]") as told:
+        found = run_here(images[0][:1], images[1], outdir, plots=False, progress_bar=bar)
+    assert told_before == [1]
+    assert Path(told[0].filename).name == Path(__file__).name
+    assert found.report is None
+    # Not that of the earlier run either.
+    assert {path.name for path in outdir.iterdir()} == {
+        "OFFSET_LIST.fits",
+        "exposures",
+        "exposures.ecsv",
+        "fit_field.json",
+        "results.ecsv",
+    }
+    command = [images[0][0], "--hst", *images[1], "--outdir", str(outdir), "--no_plots", "--nprocess", "1"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "None" not in out
+    assert "warning: there will be no report.html" in err
+
+
 def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
     for row, cube in zip(found[0].exposures, cubes[0], strict=True):
         copy = found[1] / "exposures" / row["exposure"] / Path(cube).name
@@ -481,6 +513,8 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+# It is written before the report, and may be the first file that has no room.
+@pytest.mark.filterwarnings("default:there is no OFFSET_LIST.fits")
 def test_a_full_disk(images, small_disk, capsys):
     arguments = [*images[0], "--hst", *images[1], "--outdir", str(small_disk / "out"), "--no_plots"]
     assert main([*arguments, "--nprocess", "1"]) == 1

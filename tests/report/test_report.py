@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
+from importlib import resources
 
 import astropy.units as u
 import numpy as np
@@ -20,7 +21,6 @@ from astropy_imphot.report.figures import (
     scale_and_background,
     sky_offsets,
 )
-from astropy_imphot.report.markup import Markup, element, joined
 from astropy_imphot.report.page import write_report
 from astropy_imphot.report.pictures import exposure_picture, save_jpeg
 from astropy_imphot.results.columns import numbers
@@ -148,23 +148,43 @@ class Tags(HTMLParser):
         self.words.append(data)
 
 
-def test_elements_escape():
-    assert element("p", HOSTILE, title=HOSTILE).count("<") == 2
-    assert element("p", element("b", "&")) == "<p><b>&amp;</b></p>"
-    assert joined(["<", Markup("<br>")], "&") == "&lt;&amp;<br>"
-    # Text that is put together is no markup any more.
-    assert element("p", Markup("<b>") + HOSTILE).count("<") == 2
-    assert (
-        element("p", title=element("b", class_="x"))
-        == '<p title="&lt;b class=&quot;x&quot;&gt;&lt;/b&gt;"></p>'
+TEMPLATES = list(resources.files("astropy_imphot.report").joinpath("templates").iterdir())
+
+
+def test_every_text_is_escaped(tmp_path):
+    """Whatever a table, the options or a file's name have, it is text in the page, and HTML allows it."""
+    odd = "a\x00b\u202ec\udc80"
+    results, exposures = make_tables(2, filters={HOSTILE: 7648.0}, failed=[1])
+    for table in (results, exposures):
+        table["exposure"] = [f"{HOSTILE}{name}" for name in table["exposure"]]
+        table["error"] = [f"{odd}{text}" if text else "" for text in table["error"]]
+    exposures["date_obs"], exposures["object"] = [HOSTILE] * 2, [odd] * 2
+    results["method"] = [HOSTILE] * 2
+    keys = ("inputs", "options", "versions", "runs")
+    meta = {key: {HOSTILE: f"{key} {HOSTILE}", odd: [HOSTILE, 1]} for key in keys}
+    write_report(tmp_path / "report.html", results, exposures, {}, meta=meta)
+    parsed = Tags((tmp_path / "report.html").read_text())
+    assert [tag for tag, _ in parsed.tags].count("script") == 1
+    words = "".join(parsed.words)
+    assert "a\ufffdb\ufffdc?" in words
+    for key in keys:
+        assert f"{key} {HOSTILE}" in words
+    # Names, methods and times are shown in their cells; attributes have them as well.
+    assert words.count(HOSTILE) > 15
+    labels = [attributes["aria-label"] for _, attributes in parsed.tags if "aria-label" in attributes]
+    assert sum(HOSTILE in label for label in labels) == 2
+    assert all(c.isprintable() or c in "\n\t" for c in words)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=[path.name for path in TEMPLATES])
+def test_templates_escape(template):
+    source = template.read_text()
+    assert re.findall(r"(\w+) *\| *safe", source) == (
+        ["style", "script"] if template.name == "page.html" else []
     )
-    assert element("p", "a\x00b\u202ec\udc80") == "<p>a\ufffdb\ufffdc?</p>"
-
-
-@pytest.mark.parametrize("attribute", [{"onclick": "x"}, {"src": "http://x"}, {"href": "javascript:x"}])
-def test_elements_load_and_run_nothing(attribute):
-    with pytest.raises(ValueError, match="no place"):
-        element("a", **attribute)
+    assert "autoescape" not in source
+    # Escaped text could still end an attribute without quotes.
+    assert not re.search(r"=\s*\{\{", source)
 
 
 def test_numbers_and_texts_of_masked_columns():
@@ -221,7 +241,7 @@ def test_page_is_whole_and_safe(report):
 
 def test_page_says_all(report):
     words = " ".join("".join(Tags(report.read_text()).words).split())
-    assert "12 exposures in F606W, F775W, F814W, F850LP: 1 failed, 2 are flagged." in words
+    assert "12 exposures in F606W, F775W, F814W, F850LP: 1 failed, 2 flagged." in words
     assert "astropy_imphot 0.1, astropy 7.0" in words
     for kind in (ExposureFlags, FitFlags):
         for flag in kind:
@@ -244,6 +264,14 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     page = (tmp_path / "report.html").read_text()
     assert "No figures: plots need matplotlib" in page
     assert "<img" not in page
+
+
+def test_without_jinja2(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    results, exposures = make_tables(2)
+    with pytest.raises(UserError, match=r"need Jinja2: pip install .*\[report\]"):
+        write_report(tmp_path / "report.html", results, exposures, {}, meta=META)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tables_from_files(tmp_path):
@@ -412,7 +440,7 @@ def test_sorting(page):
 
 
 def test_filtering(page):
-    box = page.get_by_label("Filter")
+    box = page.get_by_label("Search")
     assert page.locator("#count").inner_text() == "12 of 12 shown"
     box.fill("outlying_offset")
     assert shown_rows(page) == ["2"]
@@ -477,8 +505,8 @@ def test_all_images_load_and_nothing_is_too_wide(page):
 
 
 def test_title_is_text(page):
-    assert page.title() == f"{HOSTILE}, compared with HST"
-    assert page.locator("h1").inner_text() == f"{HOSTILE}, compared with HST"
+    assert page.title() == f"{HOSTILE}: MUSE exposures compared with HST images"
+    assert page.locator("h1").inner_text() == f"{HOSTILE}: MUSE exposures compared with HST images"
 
 
 def test_foreign_scripts_do_not_run(browser, report, tmp_path):
@@ -505,7 +533,7 @@ def test_without_scripts(browser, report):
     page = context.new_page()
     page.goto(report.as_uri())
     assert page.locator("#exposure-table tbody tr").count() == 12
-    assert page.locator("#filter").is_hidden()
+    assert page.locator("#search").is_hidden()
     context.close()
 
 
