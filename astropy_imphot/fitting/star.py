@@ -136,9 +136,9 @@ def fit_star(hst, muse, star, options, name=None):
         regions = options.regions
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
         mask = exclusion_mask(image, regions=area, segment=options.segment, extramask=options.extramask)
-        mask |= ~star_mask(star, image.wcs, image.shape)
+        mask |= ~star_mask(star, image)
         hst_image = _hst_around_star(hst, star, image)
-        hst_mask = ~star_mask(star, hst_image.wcs, hst_image.shape, source_name(hst, "the HST image"))
+        hst_mask = ~star_mask(star, hst_image, source_name(hst, "the HST image"))
         if hst_image.mask is not None:
             hst_mask |= hst_image.mask
         taper, fitter = options.taper, options.fitter

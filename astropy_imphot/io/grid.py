@@ -1,6 +1,6 @@
 """The pixels of an image on the sky, without their values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import astropy.units as u
 import numpy as np
@@ -10,10 +10,10 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
-from astropy_imphot.io.headers import header_wcs, merged_header, parse_unit
+from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
 from astropy_imphot.io.layout import science_hdu
 
-__all__ = ["Grid", "image_grids_aligned", "read_grid"]
+__all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
 
 # Two grids are the same if no pixel is further off than this, in pixels.
 GRID_TOLERANCE = 0.01
@@ -31,9 +31,9 @@ class Grid:
     shape : (int, int)
         (ny, nx).
     unit : `~astropy.units.UnitBase`
-        The unit of the values, dimensionless where it is not known.
+        The unit of the values, dimensionless where it is not known (default: dimensionless).
     meta : `~astropy.io.fits.Header` or dict
-        The header.
+        The header (default: an empty one).
 
     Examples
     --------
@@ -48,8 +48,8 @@ class Grid:
 
     wcs: WCS
     shape: tuple
-    unit: u.UnitBase
-    meta: object
+    unit: u.UnitBase = u.dimensionless_unscaled
+    meta: object = field(default_factory=dict)
 
     @property
     def pixel_scale(self):
@@ -138,3 +138,48 @@ def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
     x, y = np.array([0, nx - 1, 0, nx - 1]), np.array([0, 0, ny - 1, ny - 1])
     x_2, y_2 = grid_2.wcs.world_to_pixel(grid_1.wcs.pixel_to_world(x, y))
     return bool(np.all(np.hypot(x_2 - x, y_2 - y) < tolerance))
+
+
+def enclosing_slices(footprint, grid, name):
+    """
+    Return the rectangle of pixels that encloses positions on the sky.
+
+    Parameters
+    ----------
+    footprint : `~astropy.coordinates.SkyCoord`
+        The positions.
+    grid : Grid
+        The image's pixels.
+    name : str
+        What an error calls it.
+
+    Returns
+    -------
+    (slice, slice)
+        Of its rows and columns.
+
+    Raises
+    ------
+    UserError
+        If fewer than 2 x 2 pixels are left.
+
+    Examples
+    --------
+    >>> from astropy_imphot.io.grid import enclosing_slices
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> grid = sky_grid((50, 60))
+    >>> enclosing_slices(grid.wcs.pixel_to_world([10.2, 19.9], [4.5, 7.1]), grid, "h.fits")
+    (slice(4, 9, None), slice(10, 21, None))
+    """
+    x, y = grid.wcs.world_to_pixel(footprint)
+    slices = []
+    for pixels, size in zip((y, x), grid.shape, strict=True):
+        if not np.all(np.isfinite(pixels)):
+            size = 0
+            pixels = np.zeros(1)
+        start = max(0, int(np.floor(pixels.min())))
+        stop = min(size, int(np.ceil(pixels.max())) + 1)
+        if stop - start < 2:
+            raise UserError(NO_OVERLAP.format(name=name))
+        slices.append(slice(start, stop))
+    return tuple(slices)

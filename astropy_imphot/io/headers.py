@@ -4,7 +4,6 @@ import re
 import warnings
 
 import astropy.units as u
-import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
@@ -13,7 +12,6 @@ from astropy_imphot.io.errors import UserError
 
 __all__ = [
     "NO_OVERLAP",
-    "enclosing_slices",
     "header_wcs",
     "merged_header",
     "parse_unit",
@@ -132,50 +130,3 @@ def without_structure(meta):
             # What a dict may hold, and a header cannot.
             continue
     return header
-
-
-def enclosing_slices(footprint, wcs, shape, name):
-    """
-    Return the rectangle of pixels that encloses positions on the sky.
-
-    Parameters
-    ----------
-    footprint : `~astropy.coordinates.SkyCoord`
-        The positions.
-    wcs : `~astropy.wcs.WCS`
-        The image's.
-    shape : (int, int)
-        Its (ny, nx).
-    name : str
-        What an error calls it.
-
-    Returns
-    -------
-    (slice, slice)
-        Of its rows and columns.
-
-    Raises
-    ------
-    UserError
-        If fewer than 2 x 2 pixels are left.
-
-    Examples
-    --------
-    >>> from astropy_imphot.io.headers import enclosing_slices
-    >>> from astropy_imphot.simulation import sky_grid
-    >>> grid = sky_grid((50, 60))
-    >>> enclosing_slices(grid.wcs.pixel_to_world([10.2, 19.9], [4.5, 7.1]), grid.wcs, grid.shape, "h.fits")
-    (slice(4, 9, None), slice(10, 21, None))
-    """
-    x, y = wcs.world_to_pixel(footprint)
-    slices = []
-    for pixels, size in ((y, shape[0]), (x, shape[1])):
-        if not np.all(np.isfinite(pixels)):
-            size = 0
-            pixels = np.zeros(1)
-        start = max(0, int(np.floor(pixels.min())))
-        stop = min(size, int(np.ceil(pixels.max())) + 1)
-        if stop - start < 2:
-            raise UserError(NO_OVERLAP.format(name=name))
-        slices.append(slice(start, stop))
-    return tuple(slices)

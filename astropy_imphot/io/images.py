@@ -13,8 +13,8 @@ from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write, opened, source_name
+from astropy_imphot.io.grid import Grid, enclosing_slices
 from astropy_imphot.io.headers import (
-    enclosing_slices,
     header_wcs,
     merged_header,
     parse_unit,
@@ -76,7 +76,7 @@ def read_image(source, *, footprint=None):
         wcs = header_wcs(science.header, hdus, name).celestial
         cut = (slice(None), slice(None))
         if footprint is not None:
-            cut = enclosing_slices(footprint, wcs, science.shape, name)
+            cut = enclosing_slices(footprint, Grid(wcs, science.shape), name)
             wcs = wcs[cut]
         data = _pixels(science, cut)
         mask = ~np.isfinite(data)
@@ -265,7 +265,7 @@ def _from_nddata(image, footprint):
         raise UserError("the image has no celestial WCS: set its wcs attribute.")
     cut = (slice(None), slice(None))
     if footprint is not None:
-        cut = enclosing_slices(footprint, wcs, image.data.shape, "the image")
+        cut = enclosing_slices(footprint, Grid(wcs, image.data.shape), "the image")
         wcs = wcs[cut]
     data = image.data[cut]
     mask = ~np.isfinite(data)

@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.grid import read_grid
 
 __all__ = ["read_regions", "regions_mask"]
 
@@ -95,7 +96,7 @@ def _regions_name(source):
     return str(source) if isinstance(source, (str, Path)) else "the list of regions"
 
 
-def regions_mask(regions, wcs, shape):
+def regions_mask(regions, image):
     """
     Return what ds9 regions leave out.
 
@@ -103,10 +104,8 @@ def regions_mask(regions, wcs, shape):
     ----------
     regions
         As for `read_regions`.
-    wcs : `~astropy.wcs.WCS`
-        Of the image.
-    shape : (int, int)
-        Its (ny, nx).
+    image : `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        The image, or its pixels, of shape (ny, nx).
 
     Returns
     -------
@@ -124,12 +123,14 @@ def regions_mask(regions, wcs, shape):
     >>> from astropy_imphot.masking.ds9regions import regions_mask
     >>> from astropy_imphot.simulation import sky_grid
     >>> grid = sky_grid((50, 60))
-    >>> mask = regions_mask(["image", "-circle(10, 20, 3)"], grid.wcs, grid.shape)
+    >>> mask = regions_mask(["image", "-circle(10, 20, 3)"], grid)
     >>> bool(mask[19, 9]), int(mask.sum())
     (True, 25)
     """
     from regions import SkyRegion
 
+    grid = read_grid(image)
+    wcs, shape = grid.wcs, grid.shape
     usable = {True: [], False: []}
     name = _regions_name(regions)
     for region in read_regions(regions):

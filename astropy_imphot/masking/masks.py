@@ -9,6 +9,7 @@ from astropy.nddata import NDData
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.io.grid import read_grid
 from astropy_imphot.masking.ds9regions import regions_mask
 from astropy_imphot.masking.places import star_circle
 
@@ -22,7 +23,7 @@ SEGMENT_PIXELS = 5
 SEGMENT_WIDENING = 5
 
 
-def star_mask(star, wcs, shape, name="the MUSE image"):
+def star_mask(star, image, name="the MUSE image"):
     """
     Return the pixels around a star.
 
@@ -30,10 +31,8 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
     ----------
     star : tuple or `~regions.CircleSkyRegion`
         As for `~astropy_imphot.masking.places.star_circle`.
-    wcs : `~astropy.wcs.WCS`
-        Of the image.
-    shape : (int, int)
-        Its (ny, nx).
+    image : `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        The image, or its pixels, of shape (ny, nx).
     name : str
         What errors call the image (default: the MUSE image).
 
@@ -52,7 +51,7 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
     >>> from astropy_imphot.masking.masks import star_mask
     >>> from astropy_imphot.simulation import CENTER, sky_grid
     >>> grid = sky_grid((51, 61))
-    >>> inside = star_mask((CENTER.ra.deg, CENTER.dec.deg, 0.3), grid.wcs, grid.shape)
+    >>> inside = star_mask((CENTER.ra.deg, CENTER.dec.deg, 0.3), grid)
     >>> int(inside.sum())
     9
     """
@@ -60,6 +59,8 @@ def star_mask(star, wcs, shape, name="the MUSE image"):
 
     ra, dec, radius = star_circle(star)
     position = SkyCoord(ra, dec, unit="deg")
+    grid = read_grid(image)
+    wcs, shape = grid.wcs, grid.shape
     x, y = wcs.world_to_pixel(position)
     if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
         raise UserError(f"the star at {ra}, {dec} is outside {name}: check its coordinates.")
@@ -110,10 +111,10 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
     if isinstance(regions, str) and regions in ("star", "notstar"):
         if star is None:
             raise UserError(f"regions is {regions!r}, but there is no star: give star (--star).")
-        inside = star_mask(star, image.wcs, image.shape)
+        inside = star_mask(star, image)
         mask |= ~inside if regions == "star" else inside
     elif regions is not None:
-        mask |= regions_mask(regions, image.wcs, image.shape)
+        mask |= regions_mask(regions, image)
     if extramask is not None:
         mask |= _extra_mask(extramask, image.shape)
     if segment:

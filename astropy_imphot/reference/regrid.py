@@ -11,7 +11,7 @@ from astropy_imphot.calibration.units import flux_factor, muse_unit
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import source_name
 from astropy_imphot.io.filling import filled
-from astropy_imphot.io.grid import image_grids_aligned, read_grid
+from astropy_imphot.io.grid import Grid, image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
 from astropy_imphot.io.images import read_image
 from astropy_imphot.noise.autocorrelation import sky_variance
@@ -130,7 +130,7 @@ def coarse_template(hst, muse, *, margin):
 
     Examples
     --------
-    >>> from astropy_imphot.io.grid import read_grid
+    >>> from astropy_imphot.io.grid import Grid, read_grid
     >>> from astropy_imphot.reference.regrid import coarse_template
     >>> from astropy_imphot.simulation import simulate_field
     >>> field = simulate_field(seed=1, size=10.0)
@@ -151,7 +151,7 @@ def coarse_template(hst, muse, *, margin):
         [block_reduce(block_reduce(layer, (size, 1), np.mean), (1, size), np.mean) for layer in layers]
     )
     (data, *seen), reached = interpolate(
-        means, coarser_wcs(image.wcs, size), finer_wcs(grid.wcs, 1, before), shape
+        means, coarser_wcs(image.wcs, size), Grid(finer_wcs(grid.wcs, 1, before), shape)
     )
     missing = np.where(reached, 1 - seen[0] if seen else 0, 1)
     field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
@@ -220,9 +220,8 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     filtering = {"flat": flat, "stop": stop, "keep_pixels": keep_pixels}
     smooth = [lowpassed(layer, hst_grid.pixel_scale, **filtering) for layer in layers.values()]
     smooth_wcs = image.wcs if keep_pixels else stretched_wcs(image.wcs, smooth[0][1])
-    finer = finer_wcs(muse.wcs, OVERSAMPLE, before)
-    finer_shape = tuple(OVERSAMPLE * size for size in shape)
-    resampled, reached = interpolate(np.array([layer for layer, _ in smooth]), smooth_wcs, finer, finer_shape)
+    finer = Grid(finer_wcs(muse.wcs, OVERSAMPLE, before), tuple(OVERSAMPLE * size for size in shape))
+    resampled, reached = interpolate(np.array([layer for layer, _ in smooth]), smooth_wcs, finer)
     layers = dict(zip(layers, resampled, strict=True))
     if uniform is not None:
         layers["variance"] = np.full((1, 1), uniform)

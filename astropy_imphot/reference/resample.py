@@ -134,17 +134,17 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
     return smooth[:ny, :nx], factors
 
 
-def interpolate(layers, wcs_in, wcs_out, shape_out):
+def interpolate(layers, wcs_in, grid):
     """Return layers of shape (k, ny, nx) on another grid, by cubic splines, and where they reach on it."""
-    if wcs_in.has_distortion or wcs_out.has_distortion:
+    if wcs_in.has_distortion or grid.wcs.has_distortion:
         # Tables of a distortion have kinks, so that every sample's place is needed.
         from reproject import reproject_interp
 
         resampled, footprint = reproject_interp(
-            (layers, wcs_in), wcs_out, shape_out=shape_out, order="bicubic", roundtrip_coords=False
+            (layers, wcs_in), grid.wcs, shape_out=grid.shape, order="bicubic", roundtrip_coords=False
         )
         return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
-    places = _places(wcs_in, wcs_out, shape_out)
+    places = _places(wcs_in, grid)
     last = np.reshape(layers.shape[1:], (2, 1, 1)) - 1
     # The outermost pixels serve for what is within a pixel of their centres.
     reached = np.all((places >= -1) & (places <= last + 1), axis=0)
@@ -153,12 +153,12 @@ def interpolate(layers, wcs_in, wcs_out, shape_out):
     return np.where(reached, resampled, 0), reached
 
 
-def _places(wcs_in, wcs_out, shape_out):
+def _places(wcs_in, grid):
     """Return the pixel coordinates (y, x) in a grid at the pixels of another."""
     from scipy.interpolate import RectBivariateSpline
 
     # Projections are smooth: between nodes, splines follow them to 1e-6 pixels, and take an eighth
     # of the time.
-    nodes = [np.linspace(0, size - 1, 4 + size // NODES) for size in shape_out]
-    x, y = pixel_to_pixel(wcs_out, wcs_in, *np.meshgrid(*nodes[::-1]))
-    return np.array([RectBivariateSpline(*nodes, one)(*map(np.arange, shape_out)) for one in (y, x)])
+    nodes = [np.linspace(0, size - 1, 4 + size // NODES) for size in grid.shape]
+    x, y = pixel_to_pixel(grid.wcs, wcs_in, *np.meshgrid(*nodes[::-1]))
+    return np.array([RectBivariateSpline(*nodes, one)(*map(np.arange, grid.shape)) for one in (y, x)])

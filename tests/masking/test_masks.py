@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 from regions import CirclePixelRegion, PixCoord, Regions
 
 from astropy_imphot import UserError
+from astropy_imphot.io.grid import Grid
 from astropy_imphot.masking.ds9regions import read_regions, regions_mask
 from astropy_imphot.masking.masks import exclusion_mask, star_mask, taper_weights
 
@@ -80,7 +81,7 @@ def test_shapes_in_pixels(wcs, shape, frame):
     inside = PIXEL_SHAPES[shape]
     assert 0 < inside.sum() < inside.size
     lines = f"{frame}-{shape}".splitlines()
-    np.testing.assert_array_equal(regions_mask(lines, wcs, SHAPE), inside)
+    np.testing.assert_array_equal(regions_mask(lines, Grid(wcs, SHAPE)), inside)
 
 
 @pytest.mark.parametrize("frame", [*FRAMES, "FK5", "J2000"])
@@ -90,7 +91,7 @@ def test_circles_on_the_sky(wcs, frame, radius):
     name = "fk5" if frame == "J2000" else frame.lower()
     inside = wcs.pixel_to_world(X, Y).separation(position) < 1.07 * u.arcsec
     assert 0 < inside.sum() < inside.size
-    mask = regions_mask([frame, f"-circle({sky_word(position, name)},{radius})"], wcs, SHAPE)
+    mask = regions_mask([frame, f"-circle({sky_word(position, name)},{radius})"], Grid(wcs, SHAPE))
     np.testing.assert_array_equal(mask, inside)
 
 
@@ -108,7 +109,7 @@ def test_turned_shapes_on_the_sky(wcs, frame):
         f'box({where},2.63",1.01",20)': (abs(along) < 2.63 / 2) & (abs(across) < 1.01 / 2),
     }.items():
         assert 0 < inside.sum() < inside.size
-        np.testing.assert_array_equal(regions_mask([frame, f"-{shape}"], wcs, SHAPE), inside)
+        np.testing.assert_array_equal(regions_mask([frame, f"-{shape}"], Grid(wcs, SHAPE)), inside)
 
 
 # Galactic coordinates are never sexagesimal.
@@ -124,7 +125,7 @@ def test_coordinates_keep_their_precision(wcs, frame, sexagesimal):
         position = wcs.pixel_to_world(column + 0.2, row - 0.2)
         lines.append(f'-circle({sky_word(position, frame, sexagesimal)},0.08")')
         expected[row, column] = True
-    np.testing.assert_array_equal(regions_mask(lines, wcs, SHAPE), expected)
+    np.testing.assert_array_equal(regions_mask(lines, Grid(wcs, SHAPE)), expected)
 
 
 def test_file_as_ds9_writes_it(wcs, tmp_path):
@@ -144,7 +145,7 @@ def test_file_as_ds9_writes_it(wcs, tmp_path):
     inside = (np.hypot(X - 34, Y - 24) < 7.5) | circle(20, 15, 5.3)
     expected = ~inside | (X == 19)
     for source in (path, str(path), path.read_text().splitlines(), read_regions(path)):
-        np.testing.assert_array_equal(regions_mask(source, wcs, SHAPE), expected)
+        np.testing.assert_array_equal(regions_mask(source, Grid(wcs, SHAPE)), expected)
 
 
 @pytest.mark.parametrize("frame", ["image", "physical", "fk5"])
@@ -152,7 +153,7 @@ def test_comment_behind_the_frame(wcs, frame):
     position = sky_word(wcs.pixel_to_world(19, 14), "fk5") if frame == "fk5" else "20,15"
     radius = '1.06"' if frame == "fk5" else "5.3"
     lines = [f"{frame} # the frame", f"-circle({position},{radius})"]
-    np.testing.assert_array_equal(regions_mask(lines, wcs, SHAPE), circle(20, 15, 5.3))
+    np.testing.assert_array_equal(regions_mask(lines, Grid(wcs, SHAPE)), circle(20, 15, 5.3))
 
 
 A, B, C = circle(15, 15, 6.2), circle(20, 15, 6.2), circle(35, 30, 4.2)
@@ -175,16 +176,16 @@ A, B, C = circle(15, 15, 6.2), circle(20, 15, 6.2), circle(35, 30, 4.2)
     ],
 )
 def test_include_and_exclude(wcs, lines, expected):
-    np.testing.assert_array_equal(regions_mask(["image", *lines], wcs, SHAPE), expected)
+    np.testing.assert_array_equal(regions_mask(["image", *lines], Grid(wcs, SHAPE)), expected)
 
 
 def test_regions_objects(wcs):
     region = CirclePixelRegion(PixCoord(14, 14), 6.2)
     # Made by hand, it says neither include nor exclude.
     assert "include" not in region.meta
-    np.testing.assert_array_equal(regions_mask(Regions([region]), wcs, SHAPE), ~A)
+    np.testing.assert_array_equal(regions_mask(Regions([region]), Grid(wcs, SHAPE)), ~A)
     region.meta["include"] = False
-    np.testing.assert_array_equal(regions_mask(Regions([region]), wcs, SHAPE), A)
+    np.testing.assert_array_equal(regions_mask(Regions([region]), Grid(wcs, SHAPE)), A)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_regions_objects(wcs):
 def test_shapes_that_cannot_be_used(wcs, shape, name):
     lines = ["image", shape, "-circle(15,15,6.2)"]
     with pytest.warns(AstropyUserWarning, match=name):
-        mask = regions_mask(lines, wcs, SHAPE)
+        mask = regions_mask(lines, Grid(wcs, SHAPE))
     np.testing.assert_array_equal(mask, A)
 
 
@@ -225,7 +226,7 @@ def test_file_with_nothing_usable(wcs, tmp_path, content):
     path = tmp_path / "field.reg"
     path.write_text(content)
     with pytest.raises(UserError, match=r"field\.reg.*: give circles"):
-        regions_mask(path, wcs, SHAPE)
+        regions_mask(path, Grid(wcs, SHAPE))
 
 
 @pytest.mark.parametrize("line", ["circle(10,20)", "circle(a,b,c)", "circle(10,20,-3)", "- circle(10,20,3)"])
@@ -233,7 +234,7 @@ def test_broken_line(wcs, tmp_path, line):
     path = tmp_path / "field.reg"
     path.write_text(f"image\n{line}\n")
     with pytest.raises(UserError, match=r"field\.reg is not in ds9's region format") as caught:
-        regions_mask(path, wcs, SHAPE)
+        regions_mask(path, Grid(wcs, SHAPE))
     message = str(caught.value)
     # Python's own words about a constructor are not for astronomers.
     assert "__init__" not in message
@@ -246,13 +247,13 @@ def test_file_that_cannot_be_read(wcs, tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"field\.reg (does not exist|cannot be read).*(check|save|give)"):
-        regions_mask(path, wcs, SHAPE)
+        regions_mask(path, Grid(wcs, SHAPE))
 
 
 @pytest.mark.parametrize(("x", "y"), [(19.3, 14.2), (0.0, 39.0)])
 def test_star_mask(wcs, x, y):
     position = wcs.pixel_to_world(x, y)
-    inside = star_mask((position.ra.deg, position.dec.deg, 1.07), wcs, SHAPE)
+    inside = star_mask((position.ra.deg, position.dec.deg, 1.07), Grid(wcs, SHAPE))
     np.testing.assert_array_equal(inside, np.hypot(X - x, Y - y) < 1.07 / 0.2)
 
 
@@ -260,7 +261,7 @@ def test_star_mask(wcs, x, y):
 def test_star_outside_the_image(wcs, distance):
     position = SkyCoord(53.16, -27.78, unit="deg").directional_offset_by(40 * u.deg, distance * u.arcsec)
     with pytest.raises(UserError, match=r"the star at .* is outside the MUSE image: check its coord"):
-        star_mask((position.ra.deg, position.dec.deg, 2), wcs, SHAPE)
+        star_mask((position.ra.deg, position.dec.deg, 2), Grid(wcs, SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_star_outside_the_image(wcs, distance):
 )
 def test_star_that_is_none(wcs, star, message):
     with pytest.raises(UserError, match=message):
-        star_mask(star, wcs, SHAPE)
+        star_mask(star, Grid(wcs, SHAPE))
 
 
 def test_no_reason_to_leave_anything_out(image):
@@ -430,6 +431,6 @@ def test_composites_and_labels_in_every_frame(wcs, tmp_path, frame):
     )
     kept = np.hypot(X - 12, Y - 15) < 5
     kept |= (np.hypot(X - 30, Y - 22) < 4) & (np.hypot(X - 31, Y - 22) >= 2)
-    mask = regions_mask(path, wcs, SHAPE)
+    mask = regions_mask(path, Grid(wcs, SHAPE))
     # On the sky the circles' edges may fall either way.
     assert np.count_nonzero(mask == kept) <= (12 if sky else 0)

@@ -67,7 +67,7 @@ def test_larger_pixels_are_where_they_were(kind, angle):
 def test_interpolation_of_what_muse_sees():
     hst, muse = sky_grid((700, 700), 0.03), sky_grid((90, 90))
     smooth, factors = lowpassed(waves(hst.shape, HST_SCALE, (2.0, 1.5)), HST_SCALE, 3.5, 5.0)
-    values, reached = interpolate(smooth[np.newaxis], stretched_wcs(hst.wcs, factors), muse.wcs, muse.shape)
+    values, reached = interpolate(smooth[np.newaxis], stretched_wcs(hst.wcs, factors), muse)
     y, x = np.indices(muse.shape)
     x, y = hst.wcs.world_to_pixel(muse.wcs.pixel_to_world(x, y))
     expected = np.cos(2 * np.pi * 2.0 * y * 0.03) * np.cos(2 * np.pi * 1.5 * x * 0.03)
@@ -86,7 +86,7 @@ def test_interpolation_is_reprojects(angle):
         there = hst.wcs.pixel_to_world_values(155, 150)
         hst.wcs.wcs.crval += np.subtract(muse.wcs.pixel_to_world_values(43, 34), there)
     image = np.random.default_rng(3).normal(size=(1, 300, 310))
-    values, reached = interpolate(image, hst.wcs, muse.wcs, muse.shape)
+    values, reached = interpolate(image, hst.wcs, muse)
     expected, footprint = reproject_interp((image[0], hst.wcs), muse.wcs, muse.shape, order="bicubic")
     assert 0.5 < reached.mean() < 1
     seen = footprint > 0
