@@ -1,7 +1,6 @@
 """From exposures and HST images to a calibrated data set."""
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
 from astropy_imphot.field.plan import find_exposures, find_hst_images
@@ -25,7 +23,7 @@ from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.together import collect
 from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.image import option_files
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.report.page import write_report
@@ -277,4 +275,4 @@ def _write(store, results, exposures, plots, about):
     except UserError as error:
         # That of an earlier run would mislead.
         offsets.unlink(missing_ok=True)
-        warnings.warn(f"there is no {offsets.name}: {error}", AstropyUserWarning, stacklevel=3)
+        warn(f"there is no {offsets.name}: {error}")

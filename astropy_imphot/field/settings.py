@@ -13,7 +13,7 @@ from astropy_imphot.calibration.curves import camera_in_header
 from astropy_imphot.calibration.filters import FilterCurve
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.fitting.image import check_options, fit_image_photometry, option_files
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.images import read_header
 from astropy_imphot.psf.images import read_hst_psf
 
@@ -70,7 +70,7 @@ def check_settings(options, fwhm_degree, beta_degree, write_psf):
     check_options(DEFAULTS | options)
     for path in option_files(options):
         if not Path(path).is_file():
-            raise UserError(f"{path} does not exist: check the name.")
+            raise FileError(f"{path} does not exist: check the name.")
 
 
 def require_matplotlib():
