@@ -13,6 +13,7 @@ import numpy as np
 from astropy.io import fits
 
 from astropy_imphot.io.errors import FileError, UserError, warn
+from astropy_imphot.io.mpdaf import is_mpdaf, mpdaf_hdus
 
 __all__ = [
     "atomic_folder",
@@ -55,7 +56,7 @@ def source_name(source, default="the image"):
         return str(source)
     if isinstance(source, fits.HDUList):
         return source.filename() or default
-    if _is_mpdaf(source):
+    if is_mpdaf(source):
         return source.filename or default
     return default
 
@@ -185,8 +186,8 @@ def opened(source):
         context = _open_file(source)
     elif isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
         context = nullcontext([source])
-    elif _is_mpdaf(source):
-        context = nullcontext(_mpdaf_hdus(source))
+    elif is_mpdaf(source):
+        context = nullcontext(mpdaf_hdus(source))
     else:
         raise UserError(
             "an image can be given as a path, HDU, HDUList, CCDData or mpdaf Image, not as a "
@@ -204,19 +205,6 @@ def opened(source):
             if any(word in str(error) for word in ("mmap length", "buffer is too small", "truncated")):
                 raise FileError(_truncated(source)) from error
             raise
-
-
-def _is_mpdaf(source):
-    # Not asked by its class, which would import mpdaf.
-    return all(hasattr(source, f"get_{name}_hdu") for name in ("data", "stat", "dq"))
-
-
-def _mpdaf_hdus(source):
-    """Return the HDUs that mpdaf would write, with the digits that it has in memory."""
-    data = source.get_data_hdu(convert_float32=False)
-    stat = source.get_stat_hdu(header=data.header, convert_float32=False)
-    companions = [hdu for hdu in (stat, source.get_dq_hdu(header=data.header)) if hdu is not None]
-    return fits.HDUList([fits.PrimaryHDU(header=source.primary_header), data, *companions])
 
 
 def _open_file(path):
