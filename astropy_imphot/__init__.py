@@ -12,7 +12,7 @@ from astropy_imphot.fitting.batch import (
 )
 from astropy_imphot.fitting.image import fit_image_photometry
 from astropy_imphot.fitting.star import fit_image_and_star_photometry, fit_star_photometry
-from astropy_imphot.io.errors import UserError, WorkerError
+from astropy_imphot.io.errors import FileError, ImphotWarning, UserError, WorkerError
 from astropy_imphot.io.grid import image_grids_aligned
 from astropy_imphot.io.images import read_cube, read_image, write_image
 from astropy_imphot.masking import ds9regions
@@ -39,6 +39,7 @@ __all__ = [
     "ConvolvedTemplate2D",
     "ExposureFlags",
     "FailedPhotometry",
+    "FileError",
     "FilterCurve",
     "FitFlags",
     "FitImageAndStarPhotometryMP",
@@ -54,6 +55,7 @@ __all__ = [
     "HstReference",
     "HstTemplate",
     "ImphotArgumentParser",
+    "ImphotWarning",
     "MoffatStar2D",
     "StarFit",
     "UserError",

@@ -68,6 +68,14 @@ def test_only_commands_print(name):
     assert not [call for call in calls if getattr(call.func, "id", "") == "print"]
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_one_function_gives_all_warnings(name):
+    # Which is io.errors.warn: it has the class of the package, and the line of the caller.
+    calls = [node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)]
+    given = [call for call in calls if ast.unparse(call.func).startswith("warnings.warn")]
+    assert len(given) == (name == "io.errors")
+
+
 def lines_of_code(path):
     """Number of lines without docstrings, comments and blank lines."""
     tree = ast.parse(path.read_text())
@@ -89,6 +97,7 @@ def test_a_module_is_one_idea(name):
 SLOW = (
     "galsim",
     "jinja2",
+    "loky",
     "matplotlib",
     "photutils.segmentation",
     "regions",

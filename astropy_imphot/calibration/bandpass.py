@@ -1,7 +1,6 @@
 """Bandpass images of cubes: the mean of the planes, weighted by a filter's curve."""
 
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -11,10 +10,9 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.calibration.filters import FilterCurve
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import drop_pages, source_name
 from astropy_imphot.io.images import read_cube
 
@@ -71,7 +69,7 @@ def bandpass_image(cube, curve, *, progress_bar=None):
 
     Warns
     -----
-    AstropyUserWarning
+    ImphotWarning
         If more than 0.5 % of the curve's integral lies outside the cube.
 
     Notes
@@ -312,11 +310,7 @@ def _plane_weights(curve, edges, name):
             "choose a filter within the cube, or check the curve's unit."
         )
     if lost > LOST_FRACTION:
-        warnings.warn(
-            f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside {name}.",
-            AstropyUserWarning,
-            stacklevel=4,
-        )
+        warn(f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside {name}.")
     return weights
 
 

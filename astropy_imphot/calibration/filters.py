@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from astropy_imphot.calibration.curves import named_curve
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.images import read_header
 from astropy_imphot.io.quantities import to_value
@@ -283,7 +283,7 @@ class FilterCurve:
         """
         path = Path(path)
         if not path.is_file():
-            raise UserError(f"the filter curve {path} does not exist: check the name.")
+            raise FileError(f"the filter curve {path} does not exist: check the name.")
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="loadtxt: input contained no data")

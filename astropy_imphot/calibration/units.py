@@ -1,13 +1,10 @@
 """Flux units of images, and images in the unit of MUSE."""
 
-import warnings
-
 import astropy.units as u
 from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.calibration.filters import HstFilterInfo
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
@@ -96,7 +93,7 @@ def muse_unit(grid, name="the MUSE image"):
 
     Warns
     -----
-    AstropyUserWarning
+    ImphotWarning
         If the image has no unit.
 
     Examples
@@ -108,7 +105,7 @@ def muse_unit(grid, name="the MUSE image"):
     """
     unit = grid.unit
     if unit is None or unit == u.dimensionless_unscaled:
-        warnings.warn(f"{name} has no unit: {PIPELINE_UNIT} is assumed.", AstropyUserWarning, stacklevel=3)
+        warn(f"{name} has no unit: {PIPELINE_UNIT} is assumed.")
         return PIPELINE_UNIT
     if not unit.is_equivalent(PIPELINE_UNIT):
         raise UserError(f"{name} is in {unit}: convert it to {PIPELINE_UNIT}.")

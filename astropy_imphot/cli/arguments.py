@@ -7,6 +7,8 @@ import re
 import sys
 import warnings
 
+from astropy import log as astropy_log
+
 from astropy_imphot._version import version
 from astropy_imphot.io.errors import UserError
 
@@ -126,8 +128,10 @@ def run(parser, command, args):
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(f"{parser.prog}: %(message)s"))
     log.addHandler(handler)
-    level = log.level
+    level, astropy_level = log.level, astropy_log.level
     log.setLevel(logging.INFO)
+    # astropy prints what is less on standard output, where the results are.
+    astropy_log.setLevel(max(astropy_level, logging.WARNING))
 
     def tell(message, category, *args, **kwargs):
         log.warning("warning: %s", message)
@@ -145,3 +149,4 @@ def run(parser, command, args):
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+        astropy_log.setLevel(astropy_level)

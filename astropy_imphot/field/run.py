@@ -1,14 +1,12 @@
 """From exposures and HST images to a calibrated data set."""
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import astropy.units as u
 from astropy.io import fits
 from astropy.table import QTable
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
 from astropy_imphot.field.plan import find_exposures, find_hst_images
@@ -23,7 +21,7 @@ from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.together import collect
 from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.report.page import require_jinja2, write_report
@@ -267,7 +265,7 @@ def _can_report():
     try:
         require_jinja2()
     except UserError as error:
-        warnings.warn(f"there will be no {REPORT}: {error}", AstropyUserWarning, stacklevel=3)
+        warn(f"there will be no {REPORT}: {error}")
         return False
     return True
 
@@ -283,7 +281,7 @@ def _write_tables(store, results, exposures):
     except UserError as error:
         # That of an earlier run would mislead.
         offsets.unlink(missing_ok=True)
-        warnings.warn(f"there is no {offsets.name}: {error}", AstropyUserWarning, stacklevel=3)
+        warn(f"there is no {offsets.name}: {error}")
 
 
 def _write_report(store, results, exposures, plots, about):

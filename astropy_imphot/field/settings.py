@@ -12,7 +12,7 @@ from astropy_imphot._version import version
 from astropy_imphot.calibration.curves import camera_in_header
 from astropy_imphot.calibration.filters import FilterCurve
 from astropy_imphot.field.store import fingerprint
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.images import read_header
 from astropy_imphot.psf.shape import PsfShape
 
@@ -56,7 +56,7 @@ def check_settings(options, fwhm_degree, beta_degree, write_psf):
         raise UserError(f"write_psf is {write_psf!r}: give 'copy', 'inplace' or None.")
     for path in options.files.values():
         if not Path(path).is_file():
-            raise UserError(f"{path} does not exist: check the name.")
+            raise FileError(f"{path} does not exist: check the name.")
 
 
 def require_matplotlib():

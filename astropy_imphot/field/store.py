@@ -10,7 +10,7 @@ from pathlib import Path
 
 from astropy.table import QTable
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.files import atomic_write
 
 __all__ = ["Store", "fingerprint", "write_record"]
@@ -149,7 +149,7 @@ class Store:
             for name in OUTPUTS if self._restart else ():
                 (self.outdir / name).unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{self.outdir} cannot be written: {error.strerror or error}.") from error
+            raise FileError(f"{self.outdir} cannot be written: {error.strerror or error}.") from error
         with atomic_write(self.outdir / SETTINGS, overwrite=True) as temporary:
             temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
 

@@ -1,14 +1,14 @@
 """Many exposures, through any executor of concurrent.futures."""
 
-import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 import warnings
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
-from multiprocessing.context import SpawnContext
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
+from astropy import log
 from astropy.io import fits
 
 from astropy_imphot.fitting.image import fit_image
@@ -23,19 +23,10 @@ from astropy_imphot.results.photometry import FailedPhotometry
 __all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
 
 # Each process has a core, on which more threads would stand in each other's way.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-
-class _RecordingContext(SpawnContext):
-    """Starts processes, and knows which, so that no other child of the program is ended with them."""
-
-    def __init__(self):
-        super().__init__()
-        self.processes = []
-
-    def Process(self, *args, **kwargs):  # noqa: N802
-        self.processes.append(super().Process(*args, **kwargs))
-        return self.processes[-1]
+# How long a worker may outlive its parent.
+PARENT_SECONDS = 1.0
 
 
 class Batch:
@@ -82,35 +73,23 @@ class Batch:
             raise UserError(f"nprocess is {nprocess}: give 1 or more.")
         self._muse = muse
         self._calls = calls
-        self._nprocess = min(nprocess or os.cpu_count() or 1, max(len(self._muse), 1))
+        self._nprocess = nprocess
         self._executor = executor
         self._on_error = on_error
-        self._own = []
-        self._context = _RecordingContext()
-        self._environment = None
+        self._pools = []
+        self._entered = False
 
     def __len__(self):
         return len(self._muse)
 
     def __enter__(self):
-        if self._executor is None:
-            # Workers read these when they start.
-            self._environment = {key: os.environ.get(key) for key in THREAD_VARIABLES}
-            os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+        self._entered = True
         return self
 
     def __exit__(self, error_type, error, trace):
-        if error_type is not None:
-            # Nobody waits for their present jobs any more.
-            for process in self._context.processes:
-                process.terminate()
-        for executor in self._own:
-            executor.shutdown(cancel_futures=True)
-        for key, value in (self._environment or {}).items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        # After an error nobody waits for the present jobs.
+        for pool in self._pools:
+            pool.shutdown(kill_workers=error_type is not None)
 
     def __iter__(self):
         """Give the results in the order of the exposures, as they come."""
@@ -143,7 +122,7 @@ class Batch:
         ...         [(muse.shape, fit.method) for muse, fit in fits.items()]
         [((50, 50), 'image')]
         """
-        if self._executor is None and self._environment is None:
+        if self._executor is None and not self._entered:
             raise UserError(f"{type(self).__name__} starts processes: use it in a with statement.")
         running = {}
         try:
@@ -194,12 +173,17 @@ class Batch:
         """Return where jobs can run at the same time, an executor for each."""
         if self._executor is not None:
             return [self._executor] * len(self)
-        # With a pool of its own for each, it is known whose worker was killed.
-        return [self._pool() for _ in range(self._nprocess)]
+        from loky import cpu_count
+
+        # A pool of one process for each, so that a killed process belongs to one exposure.
+        return [self._pool() for _ in range(min(self._nprocess or cpu_count(), max(len(self), 1)))]
 
     def _pool(self):
-        pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start_worker)
-        self._own.append(pool)
+        # Unlike those of the standard library, its processes do not run the user's script again.
+        from loky import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(1, initializer=_start_worker, env=ONE_THREAD)
+        self._pools.append(pool)
         return pool
 
     def _renewed(self, place):
@@ -262,8 +246,8 @@ class FitImagePhotometryMP(Batch):
 
     Notes
     -----
-    Processes are spawned, so that a script that uses this class has to have its
-    statements below ``if __name__ == "__main__":``. They end with the context.
+    Processes are those of `loky <https://loky.readthedocs.io>`_: they work in scripts, with or without
+    ``if __name__ == "__main__":``, and in notebooks. They end with the context.
 
     Examples
     --------
@@ -401,12 +385,16 @@ def _portable(source):
 
 
 def _start_worker():
-    """Leave Ctrl-C to the parent, and do not outlive it."""
+    """Leave Ctrl-C and standard output to the parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
+    log.setLevel("WARNING")
+    parent = os.getppid()
 
     def follow_parent():
-        multiprocessing.parent_process().join()
+        # On Windows the number stays the same, and the worker ends after its present job.
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
         os._exit(1)
 
     threading.Thread(target=follow_parent, daemon=True).start()

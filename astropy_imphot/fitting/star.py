@@ -1,12 +1,9 @@
 """Fit of one star, in the MUSE image and in the HST image."""
 
-import warnings
-
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.calibration.units import flux_factor, read_muse_image
 from astropy_imphot.fitting.image import fit_image
@@ -18,7 +15,7 @@ from astropy_imphot.fitting.statistics import (
     pixel_weights,
     statistics,
 )
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming, short_name, source_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
@@ -243,11 +240,9 @@ def _hst_around_star(hst, star, muse):
 
 
 def _warn_of_filter(name):
-    warnings.warn(
+    warn(
         f"{name} was filtered for the MUSE grid, so that a star in it is no Moffat function: its scale is "
-        "several percent off; give the HST image at its own pixels.",
-        AstropyUserWarning,
-        stacklevel=5,
+        "several percent off; give the HST image at its own pixels."
     )
 
 

@@ -1,22 +1,49 @@
-"""The errors that the package raises for what its user can mend."""
+"""The errors and warnings that the package gives for what its user can mend."""
 
-__all__ = ["UserError", "WorkerError"]
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from astropy.utils.exceptions import AstropyUserWarning
+
+__all__ = ["FileError", "ImphotWarning", "UserError", "WorkerError", "warn"]
+
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """
     Something is wrong with the input, and the user can mend it.
 
     The message is one sentence that names the file or the argument and says what
-    to do. The scripts print it without a traceback and exit with status 1.
+    to do. The commands print it without a traceback and exit with status 1.
 
     Examples
     --------
     >>> from astropy_imphot import UserError
-    >>> raise UserError("cube.fits does not exist: check the name.")
+    >>> raise UserError("margin is -1.0: give 0 to 60 arcsec.")
     Traceback (most recent call last):
         ...
-    astropy_imphot.io.errors.UserError: cube.fits does not exist: check the name.
+    astropy_imphot.io.errors.UserError: margin is -1.0: give 0 to 60 arcsec.
+    """
+
+
+class FileError(UserError, OSError):
+    """
+    A file is missing, broken, or cannot be read or written.
+
+    It can be caught as a `UserError`, as all errors of the package, or as an `OSError`. The message is
+    one sentence that names the file and says what to do.
+
+    Examples
+    --------
+    >>> from astropy_imphot import read_image
+    >>> try:
+    ...     read_image("no_such_file.fits")
+    ... except OSError as error:
+    ...     print(error)
+    no_such_file.fits does not exist: check the name.
     """
 
 
@@ -48,3 +75,59 @@ class WorkerError(UserError):
 
     def __reduce__(self):
         return type(self), (self.name, self.reason, self.worker_traceback)
+
+
+class ImphotWarning(AstropyUserWarning):
+    """
+    The input has a problem that does not stop the package, but may change the result.
+
+    Every warning of the package is of this class, and has the line of the user's code that called the
+    package.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from astropy_imphot import ImphotWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", ImphotWarning)
+    """
+
+
+def warn(message):
+    """
+    Give a warning at the line that called the package.
+
+    Parameters
+    ----------
+    message : str or Warning
+        What is wrong, given as an `ImphotWarning`; or a warning of another package, given as it is.
+
+    Warns
+    -----
+    ImphotWarning
+        Always, if ``message`` is a str.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from astropy_imphot.io.errors import warn
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("muse.fits has no unit.")
+    >>> caught[0].category.__name__, str(caught[0].message)
+    ('ImphotWarning', 'muse.fits has no unit.')
+    """
+    frame = caller = sys._getframe(1)
+    # Frames of other packages may stand between ours: contextlib's, or a fitter's.
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(PACKAGE):
+            caller = frame.f_back or frame
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message,
+        None if isinstance(message, Warning) else ImphotWarning,
+        caller.f_code.co_filename,
+        caller.f_lineno,
+        module=caller.f_globals.get("__name__"),
+        registry=caller.f_globals.setdefault("__warningregistry__", {}),
+    )

@@ -12,7 +12,8 @@ from uuid import uuid4
 import numpy as np
 from astropy.io import fits
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError, warn
+from astropy_imphot.io.mpdaf import is_mpdaf, mpdaf_hdus
 
 __all__ = [
     "atomic_folder",
@@ -35,7 +36,7 @@ def source_name(source, default="the image"):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
         What a function was given.
     default : str
         The name of an input that has none.
@@ -43,7 +44,7 @@ def source_name(source, default="the image"):
     Returns
     -------
     str
-        A path as it was given, the path of the file behind an HDUList, or ``default``.
+        A path as it was given, the path of the file behind an HDUList or an mpdaf object, or ``default``.
 
     Examples
     --------
@@ -55,6 +56,8 @@ def source_name(source, default="the image"):
         return str(source)
     if isinstance(source, fits.HDUList):
         return source.filename() or default
+    if is_mpdaf(source):
+        return source.filename or default
     return default
 
 
@@ -64,7 +67,7 @@ def short_name(source):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
         What a function was given.
 
     Returns
@@ -96,7 +99,7 @@ def naming(*sources):
     Raises
     ------
     UserError
-        Any that is raised within, with a name.
+        Any that is raised within, with a name; a `FileError` remains one.
 
     Examples
     --------
@@ -114,7 +117,8 @@ def naming(*sources):
         names = [source_name(source, "") for source in sources]
         if not names[0] or any(name and name in str(error) for name in names):
             raise
-        raise UserError(f"{names[0]}: {error}") from error
+        kind = FileError if isinstance(error, FileError) else UserError
+        raise kind(f"{names[0]}: {error}") from error
 
 
 def drop_pages(array):
@@ -153,7 +157,7 @@ def opened(source):
 
     Parameters
     ----------
-    source : str, path, HDU or HDUList
+    source : str, path, HDU, HDUList, or mpdaf Image or Cube
         What a public function was given.
 
     Yields
@@ -163,8 +167,10 @@ def opened(source):
 
     Raises
     ------
-    UserError
+    FileError
         If there is no such file, or it is not a whole FITS file.
+    UserError
+        If ``source`` is of another class.
 
     Examples
     --------
@@ -180,24 +186,30 @@ def opened(source):
         context = _open_file(source)
     elif isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
         context = nullcontext([source])
+    elif is_mpdaf(source):
+        context = nullcontext(mpdaf_hdus(source))
     else:
         raise UserError(
-            f"an image can be given as a path, HDU, HDUList or CCDData, not as a {type(source).__name__}."
+            "an image can be given as a path, HDU, HDUList, CCDData or mpdaf Image, not as a "
+            f"{type(source).__name__}."
         )
     with context as hdus:
         try:
             yield hdus
+        except UserError:
+            # Also a ValueError, but not of the file's reader.
+            raise
         except (EOFError, zlib.error) as error:
-            raise UserError(_truncated(source)) from error
+            raise FileError(_truncated(source)) from error
         except (OSError, TypeError, ValueError) as error:
             if any(word in str(error) for word in ("mmap length", "buffer is too small", "truncated")):
-                raise UserError(_truncated(source)) from error
+                raise FileError(_truncated(source)) from error
             raise
 
 
 def _open_file(path):
     if not Path(path).exists():
-        raise UserError(f"{path} does not exist: check the name.")
+        raise FileError(f"{path} does not exist: check the name.")
     try:
         if str(path).endswith(".gz"):
             # astropy leaves out, silently, the extensions behind a break.
@@ -211,16 +223,16 @@ def _open_file(path):
             # A file that ends early is found here, not in the middle of a long run.
             place = hdus[len(hdus) - 1].fileinfo()
     except (EOFError, zlib.error) as error:
-        raise UserError(_truncated(path)) from error
+        raise FileError(_truncated(path)) from error
     except OSError as error:
-        raise UserError(f"{path} is not a FITS file that can be read: check or download it again.") from error
+        raise FileError(f"{path} is not a FITS file that can be read: check or download it again.") from error
     told = [str(warning.message) for warning in caught]
     if any("truncated" in text for text in told) or _breaks_off(place):
         hdus.close()
-        raise UserError(_truncated(path))
+        raise FileError(_truncated(path))
     for warning, text in zip(caught, told, strict=True):
         if "extra bytes after the last HDU" not in text:
-            warnings.warn(warning.message, stacklevel=5)
+            warn(warning.message)
     return hdus
 
 
@@ -236,7 +248,7 @@ def _truncated(source):
 
 def refuse_existing(path, overwrite):
     """
-    Raise a `UserError` if a file to be written exists and may not be replaced.
+    Raise a `FileError` if a file to be written exists and may not be replaced.
 
     Parameters
     ----------
@@ -247,7 +259,7 @@ def refuse_existing(path, overwrite):
 
     Raises
     ------
-    UserError
+    FileError
         If it exists and ``overwrite`` is False.
 
     Examples
@@ -256,7 +268,7 @@ def refuse_existing(path, overwrite):
     >>> refuse_existing("no_such_file.fits", overwrite=False)
     """
     if Path(path).exists() and not overwrite:
-        raise UserError(f"{path} exists: use --overwrite (overwrite=True) to replace it.")
+        raise FileError(f"{path} exists: use --overwrite (overwrite=True) to replace it.")
 
 
 @contextmanager
@@ -278,7 +290,7 @@ def atomic_write(path, overwrite=False):
 
     Raises
     ------
-    UserError
+    FileError
         If the file exists and ``overwrite`` is False, or it cannot be written.
 
     Examples
@@ -290,15 +302,18 @@ def atomic_write(path, overwrite=False):
     path = Path(path)
     refuse_existing(path, overwrite)
     if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: there is no folder {path.parent}.")
+        raise FileError(f"{path} cannot be written: there is no folder {path.parent}.")
     temporary = path.with_name(f".partial-{path.name}")
     try:
         # What a killed run may have left.
         temporary.unlink(missing_ok=True)
         yield temporary
         temporary.replace(path)
+    except UserError:
+        # One of another file is an OSError as well.
+        raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -320,7 +335,7 @@ def atomic_folder(path):
 
     Raises
     ------
-    UserError
+    FileError
         If it cannot be written.
 
     Examples
@@ -343,7 +358,10 @@ def atomic_folder(path):
             path.replace(old)
             shutil.rmtree(old, ignore_errors=True)
         temporary.replace(path)
+    except UserError:
+        # One of another file is an OSError as well.
+        raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -64,7 +64,7 @@ def read_grid(source):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, mpdaf Image or Cube, or Grid
         An image or a cube, of which only the header is read.
 
     Returns

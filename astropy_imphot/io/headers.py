@@ -1,14 +1,17 @@
 """What FITS headers say about an image: its unit, its WCS and the observation."""
 
+import logging
 import re
+import threading
 import warnings
+from contextlib import contextmanager
 
 import astropy.units as u
+from astropy import log
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 
 __all__ = [
     "NO_OVERLAP",
@@ -16,6 +19,8 @@ __all__ = [
     "merged_header",
     "parse_unit",
     "unit_string",
+    "wcs_header",
+    "without_information",
     "without_structure",
 ]
 
@@ -87,11 +92,7 @@ def parse_unit(text, name="the image"):
         warnings.simplefilter("ignore", u.UnitsWarning)
         unit = u.Unit(words, parse_strict="silent")
     if isinstance(unit, u.UnrecognizedUnit):
-        warnings.warn(
-            f"{name} has the unit {text!r}, which is not understood and ignored.",
-            AstropyUserWarning,
-            stacklevel=4,
-        )
+        warn(f"{name} has the unit {text!r}, which is not understood and ignored.")
         return u.dimensionless_unscaled
     return unit
 
@@ -107,14 +108,41 @@ def merged_header(hdus, science):
     return header
 
 
+@contextmanager
+def without_information():
+    """Drop what astropy logs as INFO in this thread, which is printed on standard output, among results."""
+    thread = threading.get_ident()
+
+    def wanted(record):
+        return record.levelno > logging.INFO or record.thread != thread
+
+    log.addFilter(wanted)
+    try:
+        yield
+    finally:
+        log.removeFilter(wanted)
+
+
 def header_wcs(header, hdus, name):
     """Return a header's WCS, or raise a `UserError` that names the file if it is not celestial."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
     if not wcs.has_celestial:
         raise UserError(f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
+    if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
+        # The coefficients are used all the same; else each copy for another process would log that again.
+        wcs.wcs.ctype = [f"{kind}-SIP" for kind in wcs.wcs.ctype]
     return wcs
+
+
+def wcs_header(wcs):
+    """Return the cards of a WCS, with those of its distortion if it has one."""
+    with without_information():
+        header = wcs.to_header(relax=True if wcs.sip is not None else None)
+    for key in ("MJD-OBS", "DATE-OBS", "MJDREF"):
+        header.remove(key, ignore_missing=True)
+    return header
 
 
 def without_structure(meta):

@@ -19,6 +19,7 @@ from astropy_imphot.io.headers import (
     merged_header,
     parse_unit,
     unit_string,
+    wcs_header,
     without_structure,
 )
 from astropy_imphot.io.layout import companion_hdus, science_hdu
@@ -32,7 +33,7 @@ def read_image(source, *, footprint=None):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or mpdaf Image
         The image. In a file, the extension DATA or SCI is read, or else the first
         image. STAT (variances), ERR (standard deviations), DQ (not 0 where a pixel is
         bad) and WHT (0 where a pixel was not observed; without STAT and ERR, 1/WHT are the
@@ -103,7 +104,7 @@ def read_header(source):
 
     Parameters
     ----------
-    source : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
         An image or a cube.
 
     Returns
@@ -138,7 +139,7 @@ def read_cube(source):
 
     Parameters
     ----------
-    source : str, path, HDUList or `~astropy.nddata.NDData`
+    source : str, path, HDUList, `~astropy.nddata.NDData` or mpdaf Cube
         The cube; in a file, its extension DATA or the first image, with STAT and DQ
         where they are present.
 
@@ -207,7 +208,7 @@ def write_image(image, path, *, overwrite=False, extensions=()):
 
     Raises
     ------
-    UserError
+    FileError
         If the file exists and ``overwrite`` is False, or it cannot be written.
 
     Examples
@@ -218,20 +219,18 @@ def write_image(image, path, *, overwrite=False, extensions=()):
     >>> write_image(CCDData(np.ones((5, 7)), unit="ct"), "/no/such/folder/image.fits")
     Traceback (most recent call last):
         ...
-    astropy_imphot.io.errors.UserError: /no/such/folder/image.fits cannot be written: there is no folder /no/such/folder.
+    astropy_imphot.io.errors.FileError: /no/such/folder/image.fits cannot be written: there is no folder /no/such/folder.
     """  # noqa: E501
     hdus = fits.HDUList([fits.PrimaryHDU(header=without_structure(image.meta))])
-    wcs_header = fits.Header() if image.wcs is None else image.wcs.to_header()
-    for key in ("MJD-OBS", "DATE-OBS", "MJDREF"):
-        wcs_header.remove(key, ignore_missing=True)
-    hdus.append(fits.ImageHDU(image.data, header=wcs_header, name="DATA"))
+    header = fits.Header() if image.wcs is None else wcs_header(image.wcs)
+    hdus.append(fits.ImageHDU(image.data, header=header, name="DATA"))
     hdus["DATA"].header["BUNIT"] = unit_string(image.unit)
     if image.uncertainty is not None:
         variance = image.uncertainty.represent_as(VarianceUncertainty)
-        hdus.append(fits.ImageHDU(variance.array, header=wcs_header, name="STAT"))
+        hdus.append(fits.ImageHDU(variance.array, header=header, name="STAT"))
         hdus["STAT"].header["BUNIT"] = unit_string(image.unit**2)
     if image.mask is not None and np.any(image.mask):
-        hdus.append(fits.ImageHDU(image.mask.astype(np.uint8), header=wcs_header, name="DQ"))
+        hdus.append(fits.ImageHDU(image.mask.astype(np.uint8), header=header, name="DQ"))
     hdus.extend(extensions)
     with atomic_write(path, overwrite) as temporary:
         hdus.writeto(temporary)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FileError, UserError, warn
 from astropy_imphot.io.grid import read_grid
 
 __all__ = ["read_regions", "regions_mask"]
@@ -43,7 +42,7 @@ def read_regions(source):
 
     Warns
     -----
-    AstropyUserWarning
+    ImphotWarning
         For every shape that cannot be used, by its name.
 
     Examples
@@ -67,11 +66,11 @@ def read_regions(source):
     lines = source
     if isinstance(source, (str, Path)):
         if not Path(source).is_file():
-            raise UserError(f"{name} does not exist: check the name.")
+            raise FileError(f"{name} does not exist: check the name.")
         try:
             lines = Path(source).read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name} cannot be read as text: save the regions again in ds9.") from error
+            raise FileError(f"{name} cannot be read as text: save the regions again in ds9.") from error
     text = re.sub(PHYSICAL_FRAME, r"\1image", "\n".join(lines))
     if not re.search(ANY_FRAME, text):
         text = "image\n" + text
@@ -86,7 +85,7 @@ def read_regions(source):
             ) from error
     # What the parser leaves out, it says in warnings, which are passed on by name.
     for warning in caught:
-        warnings.warn(f"{name}: {warning.message}", AstropyUserWarning, stacklevel=2)
+        warn(f"{name}: {warning.message}")
     if not len(regions):
         raise UserError(f"{name} holds no usable region: give circles, ellipses, boxes or polygons.")
     return regions
@@ -140,11 +139,7 @@ def regions_mask(regions, image):
                 pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
             inside = pixel_region.to_mask(mode="center").to_image(shape)
         except (NotImplementedError, ValueError):
-            warnings.warn(
-                f"{name}: a {type(region).__name__} encloses no pixels and is ignored.",
-                AstropyUserWarning,
-                stacklevel=2,
-            )
+            warn(f"{name}: a {type(region).__name__} encloses no pixels and is ignored.")
             continue
         inside = np.zeros(shape, dtype=bool) if inside is None else inside > 0
         usable[bool(int(region.meta.get("include", True)))].append(inside)

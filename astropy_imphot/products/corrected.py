@@ -1,18 +1,38 @@
 """MUSE images corrected by what a fit found."""
 
 import numpy as np
+from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from scipy import fft, ndimage
 
+from astropy_imphot._version import version
 from astropy_imphot.calibration.units import muse_unit
 from astropy_imphot.fitting.statistics import pixel_coordinates
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
+from astropy_imphot.io.files import source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 
 __all__ = ["apply_corrections"]
 
 CORRECTIONS = ("xy", "scale", "zero")
+
+# What the header of a corrected image records: value of the fit, keyword, comment.
+RECORDED = {
+    "xy": {
+        "dx": ("IMPHDX", "[arcsec] offset along x, {how}"),
+        "dy": ("IMPHDY", "[arcsec] offset along y, {how}"),
+        "rotation": ("IMPHROT", "[deg] rotation, from x towards y, {how}"),
+    },
+    "scale": {"scale": ("IMPHSCAL", "flux scale, pixels were divided by it")},
+    "zero": {
+        "bg": ("IMPHBG", "background, subtracted, unit of BUNIT"),
+        "bg_x": ("IMPHBGX", "its gradient along x, per arcsec"),
+        "bg_y": ("IMPHBGY", "its gradient along y, per arcsec"),
+    },
+}
+COMMENTS = {keyword: comment for values in RECORDED.values() for keyword, comment in values.values()}
+VERSION_KEYWORD = "IMPHVERS"
 
 # Pixels around an image into which it is continued before it is shifted, lest its edges ring.
 CONTINUATION = 32
@@ -39,16 +59,28 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     Returns
     -------
     `~astropy.nddata.CCDData`
-        The corrected image, of the same shape.
+        The corrected image, of the same shape. Its header, ``meta``, has the corrections in IMPHDX, IMPHDY
+        (arcsec), IMPHROT (degrees), IMPHSCAL, and IMPHBG, IMPHBGX, IMPHBGY (unit of the image, per arcsec
+        for the gradients), and the version of this package in IMPHVERS. A correction that was not made has
+        no keyword.
 
     Raises
     ------
+    FileError
+        If the image cannot be read.
     UserError
-        If a correction is not known, the image cannot be read, or the scale is not
-        above 0.
+        If a correction is not known, the scale is not above 0, or the image was corrected by this fit
+        before.
+
+    Warns
+    -----
+    ImphotWarning
+        If the image was corrected before, by another fit. The keywords then have both corrections.
 
     Notes
     -----
+    An image is corrected as ((image - background)/scale), moved by -dx, -dy.
+
     The shift is exact for an image whose frequencies are below the Nyquist frequency: a
     phase in the Fourier plane. Variances are carried over by linear interpolation.
 
@@ -62,23 +94,32 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     >>> again = fit_image_photometry(field.hst, corrected)
     >>> bool(abs(again.dx.value) < again.dx.stdev)
     True
+    >>> round(corrected.meta["IMPHDX"], 1)
+    0.2
     """
     wanted = [word.strip() for word in corrections.split(",") if word.strip()]
     for word in wanted:
         if word not in CORRECTIONS:
             raise UserError(f"there is no correction {word!r}: choose from {', '.join(CORRECTIONS)}.")
+    name = source_name(image, "the MUSE image")
     image = read_image(image)
-    unit = muse_unit(image)
-    data = image.data.astype(float)
-    variance = None if image.uncertainty is None else image.uncertainty.array
-    mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask
+    unit = muse_unit(image, name)
+    meta = _recorded(image.meta, _made(fit, wanted, unit), name, resample)
+    variance = None if image.uncertainty is None else image.uncertainty.array.astype(float)
+    corrected = CCDData(
+        image.data.astype(float),
+        uncertainty=None if variance is None else VarianceUncertainty(variance),
+        unit=unit,
+    )
     if "zero" in wanted:
-        data = data - _background(fit, image) * fit.bg.unit.to(unit)
+        corrected = corrected.subtract(_background(fit, image) * fit.bg.unit)
     if "scale" in wanted:
         if not fit.scale.value > 0:
             raise UserError(f"the scale is {fit.scale.value}: images can be divided by one above 0 only.")
-        data = data / fit.scale.value
-        variance = None if variance is None else variance / fit.scale.value**2
+        corrected = corrected.divide(fit.scale.value)
+    data = corrected.data
+    variance = None if variance is None else corrected.uncertainty.array
+    mask = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask
     wcs = image.wcs
     if "xy" in wanted:
         height, width = read_grid(image).pixel_scale
@@ -98,8 +139,43 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         uncertainty=None if variance is None else VarianceUncertainty(variance.astype(np.float32)),
         unit=unit,
         wcs=wcs,
-        meta=image.meta,
+        meta=meta,
     )
+
+
+def _made(fit, wanted, unit):
+    """Return the values of a fit that are corrected, by their keywords, in the unit of the image."""
+    made = {}
+    for correction in wanted:
+        factor = fit.bg.unit.to(unit) if correction == "zero" else 1.0
+        for key, (keyword, _) in RECORDED[correction].items():
+            if key in fit.values:
+                made[keyword] = float(fit.values[key].value * factor)
+    return made
+
+
+def _recorded(meta, made, name, resample):
+    """Return the header of a corrected image, with the corrections that were made before and now."""
+    before = {key: meta[key] for key in COMMENTS if key in meta}
+    again = [key for key in made if key in before]
+    if again and np.allclose([before[key] for key in again], [made[key] for key in again], 1e-6, 0):
+        raise UserError(
+            f"{name} was corrected by this fit before ({', '.join(again)}): give the image that was fitted."
+        )
+    if before:
+        warn(f"{name} was corrected before ({', '.join(before)}): use a fit of the corrected image only.")
+    total = {key: before.get(key, 0.0) + value for key, value in made.items()}
+    scale = before.get("IMPHSCAL", 1.0)
+    if "IMPHSCAL" in made:
+        total["IMPHSCAL"] = scale * made["IMPHSCAL"]
+    for key in made.keys() & {"IMPHBG", "IMPHBGX", "IMPHBGY"}:
+        total[key] = before.get(key, 0.0) + scale * made[key]
+    meta = meta.copy()
+    how = "by shifting pixels" if resample else "corrected in the WCS"
+    for key, value in (*total.items(), (VERSION_KEYWORD, version)):
+        comment = COMMENTS.get(key, "version of astropy_imphot").format(how=how)
+        meta[key] = (value, comment) if isinstance(meta, fits.Header) else value
+    return meta
 
 
 def _background(fit, image):

@@ -3,16 +3,14 @@
 import gzip
 import re
 import shutil
-import warnings
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from astropy.utils.exceptions import AstropyUserWarning
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened, short_name
 from astropy_imphot.psf.moffat import MOFFAT
 
@@ -51,7 +49,7 @@ def write_offset_list(path, exposures, *, overwrite=False):
 
     Warns
     -----
-    AstropyUserWarning
+    ImphotWarning
         If an exposure that was measured has no DATE-OBS of 23 characters, without which the pipeline cannot
         tell that the row is its own: it is left out.
 
@@ -82,16 +80,14 @@ def write_offset_list(path, exposures, *, overwrite=False):
     dra, ddec = (u.Quantity(exposures[key]).to_value(u.deg) for key in ("dra", "ddec"))
     measured = np.isfinite(dra + ddec) & np.array([not error for error in exposures["error"]], dtype=bool)
     for row in np.flatnonzero(measured & ~keyed):
-        warnings.warn(
+        warn(
             f"{exposures['file'][row]} is left out of {path}: "
             + (
                 f"its DATE-OBS, {dates[row]}, is not of the form"
                 if dates[row]
                 else "it has no DATE-OBS, such as"
             )
-            + " 2014-09-25T04:12:00.000, which the pipeline finds its offset by.",
-            AstropyUserWarning,
-            stacklevel=2,
+            + " 2014-09-25T04:12:00.000, which the pipeline finds its offset by."
         )
     listed = measured & keyed
     if not listed.any():

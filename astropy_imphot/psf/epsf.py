@@ -12,7 +12,7 @@ from astropy.stats import sigma_clipped_stats
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming, opened
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
@@ -61,7 +61,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
 
     Warns
     -----
-    AstropyUserWarning
+    ImphotWarning
         If a given star is too close to the image's edge, outside it, masked or none.
 
     Notes
@@ -165,7 +165,7 @@ def _given(source, stars, half, scale):
             cutout = _cutout(image, np.unravel_index(peak, image.shape), half, scale)
         if cutout is None:
             text = f"the star at {star.to_string()} is not used: it is at the edge, outside, masked or none."
-            warnings.warn(text, AstropyUserWarning, stacklevel=3)
+            warn(text)
         else:
             cutouts.append(cutout)
     return cutouts

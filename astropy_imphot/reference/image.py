@@ -5,6 +5,7 @@ from threading import Lock
 
 from astropy_imphot.calibration.units import muse_unit
 from astropy_imphot.io.grid import read_grid
+from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.reference.regrid import coarse_template, make_template
 
 __all__ = ["HstReference"]
@@ -137,7 +138,7 @@ class HstReference:
 
     def _get(self, make, muse, options):
         grid = read_grid(muse)
-        header = grid.wcs.to_header_string(relax=True)
+        header = wcs_header(grid.wcs).tostring()
         key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
         # Threads that need the same template wait for the one that makes it.
         with self._lock:

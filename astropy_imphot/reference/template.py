@@ -15,6 +15,7 @@ from scipy import fft
 
 from astropy_imphot.io.files import opened
 from astropy_imphot.io.grid import Grid, read_grid
+from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.images import write_image
 from astropy_imphot.psf.fourier import decimation_window, frequencies, window_noise
 from astropy_imphot.psf.spectra import AliasedFrequencies, crop_spectrum
@@ -300,7 +301,7 @@ class HstTemplate:
         >>> template = make_template(field.hst, field.muse[0])
         >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
         """
-        header = self.wcs.to_header()
+        header = wcs_header(self.wcs)
         header["OVERSAMP"] = (self.oversample, "samples per MUSE pixel and axis")
         header["MARGINX"] = (self.margin[1], "MUSE pixels before the first of the image")
         header["MARGINY"] = (self.margin[0], "MUSE pixels before the first of the image")

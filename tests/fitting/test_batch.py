@@ -1,5 +1,6 @@
 """Many exposures: order, failures, killed workers, Ctrl-C, other executors."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from astropy import log
 from astropy.table import QTable
 from numpy.testing import assert_allclose
 
@@ -24,6 +26,7 @@ from astropy_imphot import (
     write_image,
 )
 from astropy_imphot.cli import fit_photometry
+from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.simulation import CENTER, Truth, simulate_field
 
 STAR = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
@@ -291,3 +294,46 @@ def test_open_files_travel(exposures):
         with FitImagePhotometryMP(hst, [hdus, others["DATA"]], nprocess=1) as fits:
             found = [fit.dx.value for fit in fits]
     assert_allclose(found, OFFSETS[:2], atol=0.01)
+
+
+SCRIPT = """
+from astropy_imphot import FitImagePhotometryMP
+print("begins")
+with FitImagePhotometryMP({hst!r}, {paths!r}, nprocess=2, fix_beta=2.5) as fits:
+    for fit in fits:
+        print(fit.name, round(fit.dx.value, 2), flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "-c", "stdin"])
+def test_scripts_need_no_guard(exposures, tmp_path, how):
+    hst, paths = exposures
+    code = SCRIPT.format(hst=hst, paths=good(paths)[:2])
+    (tmp_path / "script.py").write_text(code)
+    words = {"file": [str(tmp_path / "script.py")], "-c": ["-c", code], "stdin": ["-"]}[how]
+    done = subprocess.run(
+        [sys.executable, *words],
+        input=code if how == "stdin" else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == ["begins", "E0 0.0", "E1 0.05"]
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_workers_have_one_thread_each():
+    class Environment(Batch):
+        _function = staticmethod(os.getenv)
+
+    with Environment(["E0", "E1"], [(("OMP_NUM_THREADS",), {})] * 2, nprocess=2) as variables:
+        assert list(variables) == ["1", "1"]
+
+
+def test_workers_print_no_information():
+    class Level(Batch):
+        _function = staticmethod(log.isEnabledFor)
+
+    with Level(["E0"], [((logging.INFO,), {})], nprocess=1) as enabled:
+        assert list(enabled) == [False]

@@ -1,12 +1,24 @@
 """Corrected images: fitted again, nothing is left to correct."""
 
+from dataclasses import replace
+
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from numpy.testing import assert_allclose
 
-from astropy_imphot import UserError, apply_corrections, fit_image_photometry, image_grids_aligned, read_image
+from astropy_imphot import (
+    ImphotWarning,
+    UserError,
+    __version__,
+    apply_corrections,
+    fit_image_photometry,
+    image_grids_aligned,
+    read_image,
+    write_image,
+)
 from astropy_imphot.simulation import Truth, simulate_field
 
 
@@ -86,6 +98,59 @@ def test_masks_are_carried(pair):
     assert np.isnan(corrected.data[corrected.mask]).all()
     assert np.isfinite(corrected.data[~corrected.mask]).all()
     check_nothing_left(fit_image_photometry(hst, corrected), sigmas=1.5)
+
+
+def applied(image):
+    return {key: image.meta[key] for key in image.meta if key.startswith("IMPH")}
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_corrections_are_recorded(pair, tmp_path, resample):
+    _, muse, fit = pair
+    write_image(muse, tmp_path / "muse.fits")
+    image = read_image(tmp_path / "muse.fits")
+    corrected = apply_corrections(image, fit, resample=resample)
+    assert applied(image) == {}
+    write_image(corrected, tmp_path / "corrected.fits")
+    header = fits.getheader(tmp_path / "corrected.fits")
+    for key, value in {"IMPHDX": fit.dx, "IMPHDY": fit.dy, "IMPHSCAL": fit.scale, "IMPHBG": fit.bg}.items():
+        assert_allclose(header[key], value.value, rtol=1e-12)
+    assert header["IMPHVERS"] == __version__
+    assert "IMPHROT" not in header
+    how = "by shifting pixels" if resample else "corrected in the WCS"
+    assert header.comments["IMPHDX"] == f"[arcsec] offset along x, {how}"
+
+
+def test_only_what_is_corrected_is_recorded(pair):
+    _, muse, fit = pair
+    assert set(applied(apply_corrections(muse, fit, "scale"))) == {"IMPHSCAL", "IMPHVERS"}
+    muse = CCDData(muse.data, unit=u.erg / u.s / u.cm**2 / u.AA, wcs=muse.wcs, meta={"OBJECT": "UDF"})
+    corrected = apply_corrections(muse, fit, "zero")
+    assert_allclose(corrected.meta["IMPHBG"], fit.bg.value * 1e-20)
+    assert corrected.meta["OBJECT"] == "UDF"
+
+
+@pytest.mark.parametrize("corrections", ["xy,scale,zero", "xy", "zero"])
+def test_same_fit_twice(pair, tmp_path, corrections):
+    _, muse, fit = pair
+    path = tmp_path / "E1_aligned.fits"
+    write_image(apply_corrections(muse, fit, corrections), path)
+    with pytest.raises(UserError, match=r"E1_aligned\.fits was corrected by this fit before \(IMPH.*: give"):
+        apply_corrections(path, fit, corrections)
+
+
+def test_fit_of_the_corrected_image(pair):
+    hst, muse, fit = pair
+    corrected = apply_corrections(muse, replace(fit, values=fit.values | {"dx": replace(fit.dx, value=0.1)}))
+    fit_of_that = fit_image_photometry(hst, corrected)
+    with pytest.warns(ImphotWarning, match=r"was corrected before \(IMPHDX.*: use a fit of the corrected"):
+        twice = apply_corrections(corrected, fit_of_that)
+    # As what the first fit finds, all at once.
+    once = apply_corrections(muse, fit)
+    for key, error in {"IMPHDX": fit.dx, "IMPHDY": fit.dy, "IMPHSCAL": fit.scale, "IMPHBG": fit.bg}.items():
+        assert abs(twice.meta[key] - once.meta[key]) < error.stdev
+    rebuilt = (muse.data - twice.meta["IMPHBG"]) / twice.meta["IMPHSCAL"]
+    assert_allclose(twice.data, rebuilt, rtol=1e-5, atol=1e-5)
 
 
 def test_bad_corrections(pair):

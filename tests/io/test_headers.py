@@ -1,0 +1,110 @@
+"""What astropy logs of a header does not get among results."""
+
+import logging
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from astropy import log
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from astropy_imphot import (
+    FitImagePhotometryMP,
+    apply_corrections,
+    fit_image_photometry,
+    read_image,
+    write_image,
+)
+from astropy_imphot.cli.fit_photometry import main
+from astropy_imphot.io.headers import without_information
+from astropy_imphot.simulation import simulate_field
+
+SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_0_2": 1e-6, "B_2_0": -1e-6}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """An HST and two MUSE images, with SIP coefficients but CTYPE without -SIP."""
+    folder = tmp_path_factory.mktemp("sip")
+    field = simulate_field(seed=1, size=12.0, hst_pixel=0.06)
+    paths = [str(folder / name) for name in ("hst.fits", "E1.fits", "E2.fits")]
+    for path, image in zip(paths, [field.hst, field.muse[0], field.muse[0]], strict=True):
+        write_image(image, path)
+        with fits.open(path, mode="update") as hdus:
+            for hdu in hdus[1:]:
+                hdu.header.update(SIP)
+    return paths
+
+
+def test_the_files_are_what_astropy_logs(files, capsys):
+    # Or else the tests below would say nothing.
+    WCS(fits.getheader(files[1], "DATA"))
+    assert "INFO" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_images", [1, 2])
+def test_command_prints_only_the_table(files, n_images):
+    command = Path(sys.executable).with_name("fit_photometry")
+    images = files[1 : 1 + n_images]
+    done = subprocess.run(
+        [command, files[0], *images, "--fix_beta", "2.5"], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert [line[0] for line in lines[:3]] == ["#", "#", "#"]
+    assert [line[:2] for line in lines[3:]] == ["E1", "E2"][:n_images]
+    assert done.stderr == ""
+
+
+def test_functions_print_nothing(files, tmp_path, capsys):
+    hst, muse = read_image(files[0]), read_image(files[1])
+    fit = fit_image_photometry(hst, muse, fix_beta=2.5)
+    write_image(apply_corrections(muse, fit), tmp_path / "corrected.fits")
+    with FitImagePhotometryMP(hst, [muse], nprocess=1, fix_beta=2.5) as fits_of_all:
+        assert len(list(fits_of_all)) == 1
+    # Of a user's own, which astropy made.
+    muse.wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    fit_image_photometry(hst, muse, fix_beta=2.5)
+    write_image(muse, tmp_path / "muse.fits")
+    assert capsys.readouterr().out == ""
+
+
+def test_distortion_is_used_and_written(files, tmp_path, capsys):
+    header = fits.getheader(files[1], "DATA")
+    image = read_image(files[1])
+    write_image(image, tmp_path / "again.fits")
+    again = read_image(tmp_path / "again.fits")
+    copied = pickle.loads(pickle.dumps(image.wcs))
+    assert capsys.readouterr().out == ""
+    expected = WCS(header).pixel_to_world(3.0, 50.0)
+    header.update({key: 0.0 for key in SIP if "ORDER" not in key})
+    assert WCS(header).pixel_to_world(3.0, 50.0).separation(expected).arcsec > 1e-4
+    for wcs in (image.wcs, again.wcs, copied):
+        assert wcs.pixel_to_world(3.0, 50.0).separation(expected).arcsec < 1e-8
+
+
+def test_only_information_of_this_thread_is_dropped(capsys):
+    def other():
+        log.info("of another thread")
+
+    with without_information():
+        log.info("of this thread")
+        log.warning("a warning")
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    log.info("afterwards")
+    printed = capsys.readouterr()
+    assert "of this thread" not in printed.out
+    assert "of another thread" in printed.out
+    assert "afterwards" in printed.out
+    assert "a warning" in printed.err
+
+
+def test_the_level_is_as_before(files):
+    before = log.level
+    assert main([files[0], files[1], "--fix_beta", "2.5"]) == 0
+    assert log.level == before == logging.INFO
