@@ -16,7 +16,7 @@ from astropy_imphot.fitting.statistics import (
     statistics,
 )
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import naming, short_name, source_name
+from astropy_imphot.io.files import Source, naming, short_name, source_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
 from astropy_imphot.masking.masks import exclusion_mask, star_mask
@@ -128,7 +128,7 @@ def fit_star(hst, muse, star, options, name=None):
     --------
     See `fit_star_photometry`.
     """
-    with naming(muse, hst, *options.files.values()):
+    with naming(muse, hst, *options.files.values()), Source.of(hst) as hst:
         image = read_muse_image(muse)
         regions = options.regions
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
@@ -213,9 +213,9 @@ def fit_image_and_star(hst, muse, options, name=None):
     --------
     See `fit_image_and_star_photometry`.
     """
-    reference = HstReference.of(hst)
-    image_fit = fit_image(reference, muse, options, name)
-    return image_fit, fit_star(reference.source, muse, options.star, options.for_star(), name)
+    with HstReference.of(hst).opened() as reference, Source.of(muse) as muse:
+        image_fit = fit_image(reference, muse, options, name)
+        return image_fit, fit_star(reference.source, muse, options.star, options.for_star(), name)
 
 
 def _hst_around_star(hst, star, muse):

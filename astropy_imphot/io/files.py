@@ -2,11 +2,14 @@
 
 import gzip
 import mmap
+import os
 import shutil
 import warnings
 import zlib
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +19,7 @@ from astropy_imphot.io.errors import FileError, UserError, warn
 from astropy_imphot.io.mpdaf import is_mpdaf, mpdaf_hdus
 
 __all__ = [
+    "Source",
     "atomic_folder",
     "atomic_write",
     "drop_pages",
@@ -54,6 +58,8 @@ def source_name(source, default="the image"):
     """
     if isinstance(source, (str, Path)):
         return str(source)
+    if isinstance(source, Source):
+        return source_name(source.given, default)
     if isinstance(source, fits.HDUList):
         return source.filename() or default
     if is_mpdaf(source):
@@ -150,6 +156,71 @@ def drop_pages(array):
         owner.madvise(mmap.MADV_DONTNEED)
 
 
+class Source:
+    """
+    An input that is opened when it is first read, and then only once.
+
+    A context manager, at whose end the file is closed if it was opened. All that reads images takes it in the
+    place of what it was made of.
+
+    Parameters
+    ----------
+    given : object
+        What a public function was given: a path, HDU, HDUList, or an object of mpdaf; or what needs not be
+        opened, such as `~astropy.nddata.NDData`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.files import Source, opened
+    >>> fits.PrimaryHDU(np.ones((3, 4))).writeto("image.fits", overwrite=True)
+    >>> with Source("image.fits") as source:
+    ...     with opened(source) as once, opened(source) as twice:
+    ...         once is twice
+    True
+    """
+
+    def __init__(self, given):
+        self.given = given
+        self._context = ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return self._context.__exit__(*error)
+
+    @classmethod
+    def of(cls, given):
+        """
+        Return an input that readers open once, or itself if there is nothing to open.
+
+        Parameters
+        ----------
+        given : object
+            As for `Source`.
+
+        Returns
+        -------
+        context manager
+            A new `Source`, or one that gives ``given`` as it is.
+
+        Examples
+        --------
+        >>> from astropy_imphot.io.files import Source
+        >>> with Source.of([1, 2]) as source:
+        ...     source
+        [1, 2]
+        """
+        return cls(given) if isinstance(given, (str, Path)) or is_mpdaf(given) else nullcontext(given)
+
+    @cached_property
+    def hdus(self):
+        """The `~astropy.io.fits.HDUList`, opened now if it was not before."""
+        return self._context.enter_context(opened(self.given))
+
+
 @contextmanager
 def opened(source):
     """
@@ -180,7 +251,9 @@ def opened(source):
     ...     len(hdus)
     1
     """
-    if isinstance(source, fits.HDUList):
+    if isinstance(source, Source):
+        context = nullcontext(source.hdus)
+    elif isinstance(source, fits.HDUList):
         context = nullcontext(source)
     elif isinstance(source, (str, Path)):
         context = _open_file(source)
@@ -207,33 +280,48 @@ def opened(source):
             raise
 
 
+@contextmanager
 def _open_file(path):
     if not Path(path).exists():
         raise FileError(f"{path} does not exist: check the name.")
-    try:
-        if str(path).endswith(".gz"):
-            # astropy leaves out, silently, the extensions behind a break.
+    with ExitStack() as stack:
+        try:
+            plain = stack.enter_context(_decompressed(path)) if str(path).endswith(".gz") else path
+            # Not made errors, which would leave the file open.
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                hdus = stack.enter_context(fits.open(plain))
+                # A file that ends early is found here, not in the middle of a long run.
+                place = hdus[len(hdus) - 1].fileinfo()
+        except (EOFError, zlib.error) as error:
+            raise FileError(_truncated(path)) from error
+        except OSError as error:
+            raise FileError(
+                f"{path} is not a FITS file that can be read: check or download it again."
+            ) from error
+        told = [str(warning.message) for warning in caught]
+        if any("truncated" in text for text in told) or _breaks_off(place):
+            raise FileError(_truncated(path))
+        for warning, text in zip(caught, told, strict=True):
+            if "extra bytes after the last HDU" not in text:
+                warn(warning.message)
+        yield hdus
+
+
+@contextmanager
+def _decompressed(path):
+    """Give the name of a file with the decompressed bytes, which can be mapped into memory."""
+    with NamedTemporaryFile(suffix=".fits", delete=False) as target:
+        try:
             with gzip.open(path) as stream:
-                while stream.read(READ_BYTES):
-                    pass
-        # Not made errors, which would leave the file open.
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            hdus = fits.open(path)
-            # A file that ends early is found here, not in the middle of a long run.
-            place = hdus[len(hdus) - 1].fileinfo()
-    except (EOFError, zlib.error) as error:
-        raise FileError(_truncated(path)) from error
-    except OSError as error:
-        raise FileError(f"{path} is not a FITS file that can be read: check or download it again.") from error
-    told = [str(warning.message) for warning in caught]
-    if any("truncated" in text for text in told) or _breaks_off(place):
-        hdus.close()
-        raise FileError(_truncated(path))
-    for warning, text in zip(caught, told, strict=True):
-        if "extra bytes after the last HDU" not in text:
-            warn(warning.message)
-    return hdus
+                shutil.copyfileobj(stream, target, READ_BYTES)
+            target.close()
+            yield target.name
+        finally:
+            # Where files in use cannot be removed, arrays may still need it.
+            target.close()
+            with suppress(OSError):
+                os.unlink(target.name)
 
 
 def _breaks_off(place):

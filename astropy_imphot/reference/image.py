@@ -1,9 +1,13 @@
 """An HST image, and the templates that were made of it, for exposures that share a grid."""
 
 from collections import OrderedDict
+from concurrent.futures import Future
+from contextlib import contextmanager
+from copy import copy
 from threading import Lock
 
 from astropy_imphot.calibration.units import muse_unit
+from astropy_imphot.io.files import Source
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.reference.regrid import coarse_template, make_template
@@ -42,6 +46,7 @@ class HstReference:
         self.source = source
         # For each grid there are two, one to find the offset with.
         self._n_kept = 2 * n_kept
+        # Templates, or the promise of the thread that makes one.
         self._kept = OrderedDict()
         self._lock = Lock()
 
@@ -72,6 +77,35 @@ class HstReference:
         ('hst.fits', True)
         """
         return hst if isinstance(hst, cls) else cls(hst)
+
+    @contextmanager
+    def opened(self):
+        """
+        Give the reference with its file open, so that it is opened once for all that is read of it.
+
+        Yields
+        ------
+        HstReference
+            One that shares the templates; its ``source`` is for the readers of images.
+
+        Examples
+        --------
+        >>> from astropy_imphot import HstReference
+        >>> from astropy_imphot.simulation import simulate_field
+        >>> field = simulate_field(seed=1, size=10.0)
+        >>> with HstReference(field.hst).opened() as hst:
+        ...     hst.template(field.muse[0]).muse_shape
+        (50, 50)
+        """
+        with Source.of(self.source) as source:
+            twin = copy(self)
+            twin.source = source
+            yield twin
+
+    def __copy__(self):
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
 
     def template(self, muse, **options):
         """
@@ -140,11 +174,20 @@ class HstReference:
         grid = read_grid(muse)
         header = wcs_header(grid.wcs).tostring()
         key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
-        # Threads that need the same template wait for the one that makes it.
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = make(self.source, muse, **options)
+            promise = self._kept.get(key)
+            is_new = promise is None
+            if is_new:
+                promise = self._kept[key] = Future()
             self._kept.move_to_end(key)
             while len(self._kept) > self._n_kept:
                 self._kept.popitem(last=False)
-            return self._kept[key]
+        if is_new:
+            try:
+                promise.set_result(make(self.source, muse, **options))
+            except BaseException as error:
+                with self._lock:
+                    self._kept.pop(key, None)
+                promise.set_exception(error)
+        # Threads that need the same template wait for the one that makes it.
+        return promise.result()
