@@ -13,6 +13,7 @@ from astropy_imphot.calibration.curves import installed_curve
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.images import read_header
+from astropy_imphot.io.representation import Representation
 
 __all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header"]
 
@@ -146,8 +147,8 @@ def filter_in_header(header):
     return ""
 
 
-@dataclass(frozen=True, eq=False)
-class FilterCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class FilterCurve(Representation):
     """
     The sensitivity of a filter as a function of wavelength.
 
@@ -199,6 +200,10 @@ class FilterCurve:
         order = np.argsort(wavelength)
         object.__setattr__(self, "wavelength", wavelength[order])
         object.__setattr__(self, "sensitivity", sensitivity[order])
+
+    def _represented(self):
+        limits = f"{self.wavelength[0]:g} to {self.wavelength[-1]:g} Angstrom"
+        return {"name": self.name, "wavelength": limits, "source": self.source}
 
     @classmethod
     def read(cls, path, wave_unit="Angstrom"):

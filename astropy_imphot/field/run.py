@@ -12,6 +12,7 @@ from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
+from astropy_imphot.field.html import field_as_html
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.settings import (
     check_settings,
@@ -27,6 +28,7 @@ from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.image import option_files
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write, opened
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.report.page import write_report
 
@@ -35,8 +37,8 @@ __all__ = ["FittedField", "fit_field"]
 log = logging.getLogger("astropy_imphot")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FittedField:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class FittedField(Representation):
     """
     What `fit_field` found.
 
@@ -63,6 +65,9 @@ class FittedField:
     failures: dict
     report: Path
     reused: list = field(default_factory=list)
+
+    def _repr_html_(self):
+        return field_as_html(self.exposures, self.failures)
 
 
 def fit_field(

@@ -8,6 +8,7 @@ from astropy.nddata import CCDData
 from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.fitting.diagnostics import check_free, image_flags, parameter_units, untried_values
 from astropy_imphot.fitting.solve import solve
+from astropy_imphot.fitting.sources import with_sky_positions
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError
@@ -321,6 +322,7 @@ def _result(solution, image, name, options):
     return FittedImagePhotometry(
         name=name,
         method="image",
+        psf=model.psf,
         values={key: values[key] for key in (*PARAMETERS, *options["free"], "dra", "ddec")},
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
@@ -331,7 +333,7 @@ def _result(solution, image, name, options):
         model=as_image(light),
         residual=as_image(image.data - light),
         weights=solution.weights,
-        objects=solution.objects,
+        objects=with_sky_positions(solution.objects, image.wcs),
         labels=solution.labels,
         untried=untried,
         **vars(quality),
