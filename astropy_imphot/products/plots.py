@@ -7,6 +7,7 @@ from scipy import fft
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.results.flags import flag_names
+from astropy_imphot.results.values import with_error
 
 __all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
@@ -366,7 +367,7 @@ def _write_values(axes, fit, size):
     axes.axis("off")
     width = max(len(key) for key in fit.values)
     lines = [
-        f"{key:>{width}}  {value.value:.5g} " + ("(fixed)" if value.fixed else f"+- {value.stdev:.2g}")
+        f"{key:>{width}}  {with_error(value.value, 0.0 if value.fixed else value.stdev)}"
         for key, value in fit.values.items()
     ]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]

@@ -351,7 +351,7 @@ class FittedImagePhotometry(FittedPhotometry):
                 for row in self.objects[self.objects["left_out"] & ~self.objects["changed"]]
             ]
         if self.untried:
-            lines.append("  not fitted, what they would be to first order:")
+            lines.append("  would be, if they were free:")
             rows = [self._report_row(key, value) for key, value in self.untried.items()]
             lines += _aligned(rows, indent=4)
         return lines
