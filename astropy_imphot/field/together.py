@@ -84,8 +84,6 @@ def _stacked(tables):
         if isinstance(column, Masked) or hasattr(column, "mask"):
             # What is not known: NaN among numbers, as in the fits' own tables.
             unknown = {"f": np.nan, "U": "", "i": 0}[np.asarray(column).dtype.kind]
-            words = column.info.description
             stacked[key] = column.filled(unknown)
-            stacked[key].info.description = words
     stacked.meta["VERSION"] = f"astropy_imphot {version}"
     return stacked

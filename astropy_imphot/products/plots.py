@@ -7,7 +7,6 @@ from scipy import fft
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.results.flags import flag_names
-from astropy_imphot.results.values import with_error
 
 __all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
@@ -366,10 +365,7 @@ def _radial_power(image, pixel_scale):
 def _write_values(axes, fit, size):
     axes.axis("off")
     width = max(len(key) for key in fit.values)
-    lines = [
-        f"{key:>{width}}  {with_error(value.value, 0.0 if value.fixed else value.stdev)}"
-        for key, value in fit.values.items()
-    ]
+    lines = [f"{key:>{width}}  {value.text}" for key, value in fit.values.items()]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
     lines += [f"{'flag':>{width}}  {name}" for name in flag_names(fit.flags)]
     axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=size, va="top", transform=axes.transAxes)

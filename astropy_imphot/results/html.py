@@ -7,13 +7,15 @@ from io import BytesIO
 import numpy as np
 
 from astropy_imphot.results.flags import FitFlags
-from astropy_imphot.results.values import with_error
 
 __all__ = ["fit_as_html", "flags_as_html", "objects_as_html", "picture", "table_as_html"]
 
 # The longer side of an image in a picture has at most this many samples; between images there is a gap.
 PICTURE_SIZE = 150
 GAP = 3
+
+# How wide a picture is shown, in pixels of the screen.
+WIDTH = 540
 
 # The color of pixels that were not fitted, and its opacity.
 VEIL = 0.75
@@ -101,17 +103,15 @@ def fit_as_html(fit):
     >>> html.count("<img"), "<td>flux scale, MUSE/HST</td>" in html
     (1, True)
     """
-    rows = [
-        (key, with_error(value.value, 0.0 if value.fixed else value.stdev or np.nan), value.unit, info.words)
-        for key, value in fit.values.items()
-        for info in [fit.parameters[key]]
-    ]
+    rows = [(key, value.text, value.unit, fit.parameters[key].words) for key, value in fit.values.items()]
     quality = (
         f"{fit.n_pixels} pixels, rms of the residuals {fit.rms_error:.4g} {fit.bg.unit}, reduced chi-squared "
         f"{fit.rchi:.4g}, {'converged' if fit.converged else 'not converged'}"
     )
     images = (
-        f'<figure><img alt="{escape(title)}" src="{source}"><figcaption>{escape(title)}</figcaption></figure>'
+        f'<figure><img alt="{escape(title)}" src="{source}" width="{WIDTH}" '
+        'style="image-rendering: pixelated">'
+        f"<figcaption>{escape(title)}</figcaption></figure>"
         for title, source in fit._pictures().items()
     )
     return "".join(

@@ -14,7 +14,6 @@ from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags, flag_names
 from astropy_imphot.results.html import fit_as_html, objects_as_html, picture
 from astropy_imphot.results.summary import summary_header, summary_line
-from astropy_imphot.results.values import rounded
 
 __all__ = [
     "FailedPhotometry",
@@ -265,10 +264,9 @@ class FittedPhotometry(Representation):
 
     def _report_row(self, key, value, naive=None):
         info = self.parameters[key]
-        error = 0.0 if value.fixed else value.stdev or np.nan
         unit = info.unit if str(self.bg.unit) else info.unit.replace(FLUX, "1")
         naive = "" if naive is None else f"{naive:.2g}"
-        return key, *rounded(value.value, error), naive, "" if unit == "1" else unit, info.words
+        return key, *value.rounded, naive, "" if unit == "1" else unit, info.words
 
     def _more_lines(self):
         return []

@@ -59,10 +59,19 @@ class FittedValue(NDArrayOperatorsMixin):
         """The value as a `~astropy.units.Quantity`."""
         return u.Quantity(self.value, self.unit)
 
-    def __str__(self):
+    @property
+    def rounded(self):
+        """Value and error as texts, without their unit, see `~astropy_imphot.results.values.rounded`."""
         # An error of 0 that nothing held is not known.
-        text = with_error(self.value, 0.0 if self.fixed else self.stdev or np.nan)
-        return f"{text} {self.unit}".rstrip()
+        return rounded(self.value, 0.0 if self.fixed else self.stdev or np.nan)
+
+    @property
+    def text(self):
+        """Value and error as one text, without their unit."""
+        return _joined(*self.rounded)
+
+    def __str__(self):
+        return f"{self.text} {self.unit}".rstrip()
 
     def __format__(self, spec):
         return format(self.quantity, spec) if spec else str(self)
@@ -151,9 +160,10 @@ def with_error(value, error):
     >>> with_error(float("nan"), 0.1)
     ''
     """
-    if not np.isfinite(value):
-        return ""
-    value, error = rounded(value, error)
+    return _joined(*rounded(value, error)) if np.isfinite(value) else ""
+
+
+def _joined(value, error):
     return f"{value} (fixed)" if error == "fixed" else f"{value} ± {error}"
 
 
