@@ -30,9 +30,9 @@ from astropy_imphot.results.photometry import (
     FailedPhotometry,
     FittedImagePhotometry,
     FittedPhotometry,
-    summary_header,
 )
 from astropy_imphot.results.star import FittedStarPhotometry, StarFit
+from astropy_imphot.results.summary import summary_header
 from astropy_imphot.results.values import FittedValue
 
 __all__ = [
@@ -93,3 +93,7 @@ def __getattr__(name):
 
         return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ __all__ = ["DERIVED", "PARAMETERS", "ParameterInfo", "all_parameters", "model_pa
 # In units: the unit of the image.
 FLUX = "flux"
 
-KINDS = ("scale", "psf", "background", "shift", "rotation", "ellipticity", "sky")
+KINDS = ("scale", "psf", "background", "shift", "rotation", "ellipticity", "sky", "star")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,12 @@ class ParameterInfo:
         The parameter's name.
     words : str
         What it is.
-    kind : {"scale", "psf", "background", "shift", "rotation", "ellipticity", "sky"}
+    kind : {"scale", "psf", "background", "shift", "rotation", "ellipticity", "sky", "star"}
         What it does to the model: scale of the reference's light; a parameter of the PSF; a term of the
         background; an offset along an axis; a rotation about the image's center; an elongation of the PSF;
-        or nothing, for a value on the sky that follows from others. The kind decides how the noise of the
-        reference image acts on it, and whether the filters of an exposure share it.
+        or nothing, for a value on the sky that follows from others, and for one of a star in a single
+        image. The kind decides how the noise of the reference image acts on it, and whether the filters of an
+        exposure share it.
     unit : str
         Its unit, in astropy's words, in which ``flux`` stands for the unit of the image (default: none).
     default : float
@@ -49,6 +50,9 @@ class ParameterInfo:
         Errors above this are flagged. By default (None) none is.
     relative : bool
         Whether ``large_error`` is a fraction of the value (default: False).
+    degenerate_error : float, optional
+        Of a parameter of the PSF: an error above this fraction of its value is flagged as a degeneracy if
+        another one is fitted as well. By default (None) none is.
     basis : callable, optional
         Of a term of the background: its shape, a function of the distances from the image's center along x
         and y in arcsec. By default (None) it is not a term of the background.
@@ -75,6 +79,7 @@ class ParameterInfo:
     step: float = 0.0
     large_error: float | None = None
     relative: bool = False
+    degenerate_error: float | None = None
     basis: Callable | None = None
 
     def __post_init__(self):

@@ -18,7 +18,7 @@ from astropy_imphot.io.images import write_image
 from astropy_imphot.products.corrected import apply_corrections
 from astropy_imphot.products.images import saved_paths, write_fit_images
 from astropy_imphot.products.tables import check_format, write_table
-from astropy_imphot.results.photometry import FailedPhotometry, summary_header
+from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["main"]
 
@@ -189,7 +189,7 @@ def _print(fit, options, first):
         if options.verbose:
             print(fit.report(), end="\n\n", flush=True)
         else:
-            print("\n".join([*summary_header() * first, fit.summary(header=False)]), flush=True)
+            print(fit.summary(header=first), flush=True)
 
 
 def _write(fit, muse, options):

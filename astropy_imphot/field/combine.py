@@ -10,7 +10,11 @@ from scipy.special import chdtrc
 from astropy_imphot.field.bands import band_effect
 from astropy_imphot.field.joint import is_shared, joint_covariance
 from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.noise.covariance import inverse
+from astropy_imphot.parameters import all_parameters
+from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.results.offsets import sky_jacobian, sky_offsets
 from astropy_imphot.results.values import FittedValue
@@ -21,6 +25,19 @@ __all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "relativ
 # PSF is quoted. Angstrom.
 WAVELENGTHS = (4750.0, 9350.0)
 REFERENCE = 7000.0
+
+# The columns of the table of a combination that are not values.
+COLUMNS = {
+    "filters": "filters that were combined",
+    "outliers": "filters that disagree with the others",
+    "radec_corr": "correlation of dra and ddec",
+    "fwhm_coef": "polynomial of fwhm in wavelength, highest power first",
+    "fwhm_cov": "covariance of fwhm_coef",
+    "beta_coef": "polynomial of beta in wavelength, highest power first",
+    "beta_cov": "covariance of beta_coef",
+    "chi2": "chi-squared of the combination",
+    "dof": "its degrees of freedom",
+}
 
 # Fits that say nothing.
 UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
@@ -35,8 +52,8 @@ RELATIVE = ("fwhm", "scale")
 BAND_PASSES = 2
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CombinedPhotometry:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class CombinedPhotometry(Representation):
     """
     What the filters of an exposure tell together.
 
@@ -79,6 +96,9 @@ class CombinedPhotometry:
     chi2: float
     dof: int
 
+    def _represented(self):
+        return {"filters": list(self.filters)} | self.values | {"chi2": round(self.chi2, 2), "dof": self.dof}
+
     @property
     def agree(self):
         """
@@ -116,7 +136,12 @@ class CombinedPhotometry:
             row[f"{key}_coef"] = coefficients[None] * unit
             row[f"{key}_cov"] = covariance[None] * unit**2
         row |= {"chi2": [self.chi2], "dof": [self.dof], "outliers": [",".join(self.outliers)]}
-        return QTable(row)
+        words = {
+            name: f"{info.words}, at {REFERENCE:g} Angstrom" if info.kind == "psf" else info.words
+            for name, info in all_parameters(MOFFAT).items()
+        }
+        words |= {f"scale_{name}": f"flux scale, MUSE/HST, in {name}" for name in self.scales}
+        return describe(QTable(row), words | COLUMNS)
 
 
 def relative(wavelength):

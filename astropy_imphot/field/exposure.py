@@ -20,12 +20,26 @@ from astropy_imphot.products.images import object_regions
 from astropy_imphot.products.pipeline_files import write_imphot
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.report.pictures import exposure_picture, save_jpeg
+from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import ExposureFlags
 from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["about", "fit_exposure"]
 
 PICTURE = "picture.jpg"
+
+# The columns of the tables of a field that are not of a fit, nor of a combination of fits.
+COLUMNS = {
+    "exposure": "name of the exposure",
+    "filter": "filter of the HST image",
+    "wavelength": "mean wavelength of the filter",
+    "file": "cube or image of the exposure",
+    "object": "OBJECT of the header",
+    "date_obs": "DATE-OBS of the header",
+    "mjd_obs": "MJD-OBS of the header",
+    "flags": "sum of ExposureFlags",
+    "error": "why it failed",
+}
 
 # An image of less than this part of a filter is not what HST saw.
 LEAST_INSIDE = 0.5
@@ -159,7 +173,8 @@ def _row(fit, exposure, name, wavelength, path):
     table = fit.to_table()
     if "error" not in table.colnames:
         table["error"] = [""]
-    return hstack([QTable(start), table], metadata_conflicts="silent")
+        table["error"].info.description = COLUMNS["error"]
+    return hstack([describe(QTable(start), COLUMNS), table], metadata_conflicts="silent")
 
 
 def about(exposure, header):
@@ -186,15 +201,14 @@ def about(exposure, header):
     np.str_('UDF-04')
     """
     mjd = header.get("MJD-OBS")
-    return QTable(
-        {
-            "exposure": [exposure.name],
-            "file": [exposure.files[0]],
-            "object": [str(header.get("OBJECT", ""))],
-            "date_obs": [str(header.get("DATE-OBS", ""))],
-            "mjd_obs": [float(mjd) if isinstance(mjd, (int, float)) else np.nan],
-        }
-    )
+    row = {
+        "exposure": [exposure.name],
+        "file": [exposure.files[0]],
+        "object": [str(header.get("OBJECT", ""))],
+        "date_obs": [str(header.get("DATE-OBS", ""))],
+        "mjd_obs": [float(mjd) if isinstance(mjd, (int, float)) else np.nan],
+    }
+    return describe(QTable(row), COLUMNS)
 
 
 def _combined(fits, found, bands, degrees):
@@ -207,7 +221,8 @@ def _combined(fits, found, bands, degrees):
     try:
         combination = combine(fits, bands, **degrees)
     except UserError as error:
-        return QTable({"flags": [int(flags | ExposureFlags.FILTER_MISSING)], "error": [str(error)]})
+        row = {"flags": [int(flags | ExposureFlags.FILTER_MISSING)], "error": [str(error)]}
+        return describe(QTable(row), COLUMNS)
     if combination.unusable:
         flags |= ExposureFlags.FILTER_MISSING
     if combination.outliers:
@@ -216,4 +231,6 @@ def _combined(fits, found, bands, degrees):
         flags |= ExposureFlags.FILTERS_DISAGREE
     table = combination.to_table()
     table["flags"], table["error"] = [int(flags)], [""]
+    for key in ("flags", "error"):
+        table[key].info.description = COLUMNS[key]
     return table

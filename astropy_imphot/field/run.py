@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
+from astropy_imphot.field.html import field_as_html
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.settings import (
     check_settings,
@@ -23,6 +24,7 @@ from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
 from astropy_imphot.report.page import require_jinja2, write_report
 
@@ -33,8 +35,8 @@ log = logging.getLogger("astropy_imphot")
 REPORT = "report.html"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FittedField:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class FittedField(Representation):
     """
     What `fit_field` found.
 
@@ -61,6 +63,9 @@ class FittedField:
     failures: dict
     report: Path | None
     reused: list = field(default_factory=list)
+
+    def _repr_html_(self):
+        return field_as_html(self.exposures, self.failures)
 
 
 @takes_options(ImageFitOptions)

@@ -6,9 +6,11 @@ from astropy.utils.masked import Masked
 
 from astropy_imphot._version import version
 from astropy_imphot.field.compare import compare_exposures
-from astropy_imphot.field.exposure import about
+from astropy_imphot.field.exposure import COLUMNS, about
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.images import read_header
+from astropy_imphot.results.columns import describe
+from astropy_imphot.results.photometry import COLUMNS as FIT_COLUMNS
 
 __all__ = ["collect"]
 
@@ -59,7 +61,7 @@ def collect(exposures, store, records, failures):
     if len(failures) == len(exposures):
         raise UserError(f"no exposure could be fitted: {'; '.join(failures.values())}")
     results, table = (_stacked(tables) for tables in zip(*found, strict=True))
-    table["flags"] = table["flags"] | compare_exposures(table, results)
+    table["flags"][:] |= compare_exposures(table, results)
     return results, table, failures
 
 
@@ -71,7 +73,8 @@ def _failed(exposure, error):
     row = {"exposure": [exposure.name], "file": [exposure.files[0]], "method": ["failed"], "error": [error]}
     table = about(exposure, header)
     table["error"] = [error]
-    return QTable(row), table
+    table["error"].info.description = COLUMNS["error"]
+    return describe(QTable(row), FIT_COLUMNS | COLUMNS), table
 
 
 def _stacked(tables):

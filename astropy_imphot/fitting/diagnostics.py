@@ -113,6 +113,7 @@ def image_flags(solution, values, untried):
         values,
         quality.free,
         quality.covariance,
+        psf=model.psf,
         converged=solution.converged,
         bounded=at_bound(model),
         n_pixels=quality.n_pixels,

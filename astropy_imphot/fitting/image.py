@@ -6,6 +6,7 @@ from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.fitting.diagnostics import image_flags, untried_values
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.fitting.solve import solve
+from astropy_imphot.fitting.sources import with_sky_positions
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError
@@ -224,6 +225,7 @@ def _result(solution, image, name, options):
     return FittedImagePhotometry(
         name=name,
         method="image",
+        psf=model.psf,
         values={
             key: value
             for key, value in values.items()
@@ -238,7 +240,7 @@ def _result(solution, image, name, options):
         model=as_image(light),
         residual=as_image(image.data - light),
         weights=solution.weights,
-        objects=solution.objects,
+        objects=with_sky_positions(solution.objects, image.wcs),
         labels=solution.labels,
         untried=untried,
         **vars(quality),

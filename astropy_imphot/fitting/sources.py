@@ -15,8 +15,25 @@ from scipy import ndimage
 from astropy_imphot.masking.masks import detected_objects
 from astropy_imphot.noise.autocorrelation import autocorrelation
 from astropy_imphot.noise.covariance import score_covariance
+from astropy_imphot.results.columns import describe
 
-__all__ = ["EARLIER", "are_compact", "object_pixels", "segment_objects", "vote"]
+__all__ = ["EARLIER", "are_compact", "object_pixels", "segment_objects", "vote", "with_sky_positions"]
+
+# The columns of the table of objects: what they are, and their formats.
+COLUMNS = {
+    "label": ("label of the object's pixels", None),
+    "x": ("position along x, 0 at the center of the first pixel", ".1f"),
+    "y": ("position along y, 0 at the center of the first pixel", ".1f"),
+    "sky_center": ("position on the sky", None),
+    "n_pixels": ("number of pixels", None),
+    "scale": ("flux scale less the consensus, as a fraction", ".4f"),
+    "dx": ("offset along x less the consensus", ".4f"),
+    "dy": ("offset along y less the consensus", ".4f"),
+    "compact": ("whether it is compact, such as a star", None),
+    "changed": ("whether it differs significantly", None),
+    "reason": ("moved, varied, appeared, or earlier round", None),
+    "left_out": ("whether it was masked", None),
+}
 
 # The reason of objects that a fit leaves out because they differed before, though not in the end.
 EARLIER = "earlier round"
@@ -285,7 +302,51 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     table["x"].unit = table["y"].unit = u.pix
     table["left_out"] = _left_out(table, labels, LARGEST_PART * valid.sum())
     del table["new_light"], table["significance"]
-    return table
+    return _described(table)
+
+
+def with_sky_positions(objects, wcs):
+    """
+    Return the table of objects with their positions on the sky.
+
+    Parameters
+    ----------
+    objects : `~astropy.table.QTable` or None
+        From `vote`.
+    wcs : `~astropy.wcs.WCS`
+        Of the MUSE image.
+
+    Returns
+    -------
+    `~astropy.table.QTable` or None
+        A copy with the column ``sky_center``, a `~astropy.coordinates.SkyCoord` in ICRS, after x and y; None
+        for None.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.fitting.sources import with_sky_positions
+    >>> from astropy_imphot.simulation import CENTER, sky_grid
+    >>> objects = QTable({"x": [29.5] * u.pix, "y": [24.5] * u.pix})
+    >>> objects = with_sky_positions(objects, sky_grid((50, 60)).wcs)
+    >>> objects.colnames, bool(objects["sky_center"][0].separation(CENTER) < 1 * u.mas)
+    (['x', 'y', 'sky_center'], True)
+    """
+    if objects is None:
+        return None
+    positions = wcs.pixel_to_world(*(objects[key].to_value(u.pix) for key in "xy")).icrs
+    objects = objects.copy()
+    objects.add_column(positions, name="sky_center", index=objects.colnames.index("y") + 1)
+    return _described(objects)
+
+
+def _described(table):
+    for key in table.colnames:
+        style = COLUMNS[key.removesuffix("_err")][1]
+        if style is not None:
+            table[key].info.format = style
+    return describe(table, {key: words for key, (words, _) in COLUMNS.items()})
 
 
 def _less_plane(residual, weights, sky):

@@ -22,6 +22,7 @@ from astropy_imphot.io.images import read_image
 from astropy_imphot.masking.masks import exclusion_mask, star_mask
 from astropy_imphot.masking.places import star_circle
 from astropy_imphot.models.star import MoffatStar2D
+from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.flags import at_bound, basic_flags
@@ -353,6 +354,7 @@ def _result(hst_fit, muse_fit, options, name):
         values,
         free,
         covariance,
+        psf=MOFFAT,
         converged=converged,
         bounded=at_bound(muse_fit.fitted_model) or at_bound(hst_fit.fitted_model),
         n_pixels=muse_fit.quality.n_pixels,
@@ -360,6 +362,7 @@ def _result(hst_fit, muse_fit, options, name):
     return FittedStarPhotometry(
         name=name,
         method="stars",
+        psf=MOFFAT,
         values=values,
         covariance=covariance,
         naive_covariance=covariances["naive_covariance"][np.ix_(used, used)],

@@ -12,6 +12,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
 from astropy_imphot.io.layout import science_hdu
+from astropy_imphot.io.representation import Representation
 
 __all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
 
@@ -19,8 +20,8 @@ __all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
 GRID_TOLERANCE = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Representation):
     """
     The pixels of an image or of a cube's planes, without their values.
 
@@ -50,6 +51,13 @@ class Grid:
     shape: tuple
     unit: u.UnitBase = u.dimensionless_unscaled
     meta: object = field(default_factory=dict)
+
+    def _represented(self):
+        return {
+            "shape": self.shape,
+            "unit": str(self.unit),
+            "pixel_scale": tuple(round(one, 4) for one in self.pixel_scale),
+        }
 
     @property
     def pixel_scale(self):

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import fft, ndimage, special
 
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.models.places import Places
 from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies
 from astropy_imphot.psf.shape import LOG_FREQUENCY
@@ -90,7 +91,7 @@ class NoiseProducts:
         return special.j0(2 * np.pi * away[..., np.newaxis] * self.frequencies) @ self.power
 
 
-class TemplateConvolver:
+class TemplateConvolver(Representation):
     """
     Convolves a template with a PSF, less the PSF of HST.
 
@@ -132,6 +133,9 @@ class TemplateConvolver:
         self.hst_psf = hst_psf
         self._last_images = (None, {})
         self._last_places = (None, None, None)
+
+    def _represented(self):
+        return {"template": self.template, "psf": self.psf, "hst_psf": self.hst_psf}
 
     def __deepcopy__(self, memo):
         # Results depend on the arguments alone, so that copies of a model can share it.

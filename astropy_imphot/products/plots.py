@@ -365,10 +365,7 @@ def _radial_power(image, pixel_scale):
 def _write_values(axes, fit, size):
     axes.axis("off")
     width = max(len(key) for key in fit.values)
-    lines = [
-        f"{key:>{width}}  {value.value:.5g} " + ("(fixed)" if value.fixed else f"+- {value.stdev:.2g}")
-        for key, value in fit.values.items()
-    ]
+    lines = [f"{key:>{width}}  {value.text}" for key, value in fit.values.items()]
     lines += [f"{'rms':>{width}}  {fit.rms_error:.4g}", f"{'pixels':>{width}}  {fit.n_pixels}"]
     lines += [f"{'flag':>{width}}  {name}" for name in flag_names(fit.flags)]
     axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=size, va="top", transform=axes.transAxes)

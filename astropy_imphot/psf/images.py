@@ -14,6 +14,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import header_wcs, merged_header
+from astropy_imphot.io.representation import Representation
 
 __all__ = ["CORE", "HstPsf", "core_center", "read_hst_psf"]
 
@@ -28,8 +29,8 @@ KEPT_SUMS = (0.9, 1.0)
 CORE = 0.15
 
 
-@dataclass(frozen=True, eq=False)
-class HstPsf:
+@dataclass(frozen=True, eq=False, repr=False)
+class HstPsf(Representation):
     """
     The PSF of an HST image, on that image's pixel axes: made by `read_hst_psf`.
 

@@ -64,6 +64,7 @@ class Moffat(PsfShape):
             bounds=(1.05, 100.0),
             valid=(1, 100),
             style="7.4f",
+            degenerate_error=0.3,
         ),
     )
     fsf_mode = 2

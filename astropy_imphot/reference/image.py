@@ -10,12 +10,13 @@ from astropy_imphot.calibration.units import muse_unit
 from astropy_imphot.io.files import Source
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import wcs_header
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.reference.regrid import coarse_template, make_template
 
 __all__ = ["HstReference"]
 
 
-class HstReference:
+class HstReference(Representation):
     """
     An HST image whose templates are kept, so that exposures on the same grid share them.
 
@@ -53,6 +54,9 @@ class HstReference:
     def __reduce__(self):
         # Templates are made faster than they travel.
         return type(self), (self.source, self._n_kept // 2)
+
+    def _represented(self):
+        return {"source": self.source}
 
     @classmethod
     def of(cls, hst):

@@ -17,6 +17,7 @@ from astropy_imphot.io.files import opened
 from astropy_imphot.io.grid import Grid, read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.psf.fourier import decimation_window, frequencies, window_noise
 from astropy_imphot.psf.spectra import AliasedFrequencies, crop_spectrum
 from astropy_imphot.reference.resample import finer_wcs
@@ -36,8 +37,8 @@ EXTENSIONS = {"data": "TEMPLATE", "variance": "TEMPLATE_STAT", "missing": "TEMPL
 MISSING_LIMIT = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class HstTemplate:
+@dataclass(frozen=True, eq=False, repr=False)
+class HstTemplate(Representation):
     """
     An HST image, in MUSE units, sampled for a MUSE grid and wider than it.
 
@@ -93,6 +94,9 @@ class HstTemplate:
 
     def __getstate__(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _represented(self):
+        return {key: getattr(self, key) for key in ("data", "muse_shape", "oversample", "margin", "window")}
 
     @property
     def muse_shape(self):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from astropy_imphot.results.values import with_error
+
 __all__ = ["label", "texts", "with_error"]
 
 # Characters of a name in a figure.
@@ -39,43 +41,6 @@ def texts(table, key):
 
 def _decoded(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def with_error(value, error):
-    """
-    Return a value and its error to the digits that mean something.
-
-    Parameters
-    ----------
-    value, error : float
-        The value and its standard deviation, which is 0 if the value was fixed.
-
-    Returns
-    -------
-    str
-        Two digits of the error, and the value to the same place; nothing if the value is
-        not a number.
-
-    Examples
-    --------
-    >>> from astropy_imphot.report.cells import with_error
-    >>> with_error(0.651234, 0.004321)
-    '0.6512 ± 0.0043'
-    >>> with_error(2.8, 0.0)
-    '2.8 (fixed)'
-    >>> with_error(float("nan"), 0.1)
-    ''
-    """
-    if not np.isfinite(value):
-        return ""
-    if error == 0:
-        return f"{value:.5g} (fixed)"
-    if not np.isfinite(error):
-        return f"{value:.5g} ± ?"
-    places = 1 - int(np.floor(np.log10(abs(error))))
-    if not 0 <= places <= 8:
-        return f"{value:.5g} ± {error:.2g}"
-    return f"{value:.{places}f} ± {error:.{places}f}"
 
 
 def label(name):

@@ -1,8 +1,46 @@
-"""Columns of tables as plain numbers."""
+"""Columns of tables: what they are, and their plain numbers."""
 
 import numpy as np
 
-__all__ = ["numbers"]
+__all__ = ["describe", "numbers"]
+
+
+def describe(table, words):
+    """
+    Write into a table what its columns are.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table, whose columns get a description.
+    words : dict of str to str
+        What each column is, by its name. A column of errors (``_err``) needs none: it is the standard
+        deviation of another one.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        The same table.
+
+    Raises
+    ------
+    ValueError
+        If nothing describes a column.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.results.columns import describe
+    >>> table = describe(QTable({"beta": [2.5], "beta_err": [0.1]}), {"beta": "exponent of the MUSE PSF"})
+    >>> table["beta_err"].info.description
+    'standard deviation of beta'
+    """
+    for key in table.colnames:
+        value = key.removesuffix("_err")
+        if key not in words and value not in words:
+            raise ValueError(f"nothing describes the column {key}: give its words.")
+        table[key].info.description = words.get(key, f"standard deviation of {value}")
+    return table
 
 
 def numbers(table, key):

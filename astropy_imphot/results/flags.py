@@ -1,14 +1,17 @@
-"""The verdicts on fits and on exposures: one bit for each thing that their user should know."""
+"""Flags of fits and of exposures: a bit for each reason to doubt them."""
 
 from enum import IntFlag
+from itertools import combinations
 
 import numpy as np
+
+from astropy_imphot.parameters import all_parameters
 
 __all__ = ["ExposureFlags", "FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
 
 
 class _Flags(IntFlag):
-    """Bits that have a meaning in words."""
+    """Flags that have a meaning in words."""
 
     def __new__(cls, value, meaning=""):  # noqa: D102
         flag = int.__new__(cls, value)
@@ -19,12 +22,12 @@ class _Flags(IntFlag):
 
 class FitFlags(_Flags):
     """
-    What is doubtful about a fit; 0 if nothing is.
+    Reasons to doubt a fit; 0 if there are none.
 
     Attributes
     ----------
     meaning : str
-        What a flag says, in words.
+        A flag's meaning in words.
 
     Examples
     --------
@@ -36,7 +39,7 @@ class FitFlags(_Flags):
     ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
       1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
       2 AT_BOUND: a parameter ended at a bound
-      4 DEGENERATE: fwhm and beta are not determined separately: fix beta
+      4 DEGENERATE: the PSF's parameters are not determined separately: fix one, such as beta
       8 FEW_SOURCES: too few or too faint sources: the errors are large, or none can outvote another
      16 BEYOND_MARGIN: the offset is larger than the template's margin
      32 RESIDUALS: significant residuals are left: see the report, and the plot
@@ -47,7 +50,7 @@ class FitFlags(_Flags):
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
     AT_BOUND = 2, "a parameter ended at a bound"
-    DEGENERATE = 4, "fwhm and beta are not determined separately: fix beta"
+    DEGENERATE = 4, "the PSF's parameters are not determined separately: fix one, such as beta"
     FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or none can outvote another"
     BEYOND_MARGIN = 16, "the offset is larger than the template's margin"
     RESIDUALS = 32, "significant residuals are left: see the report, and the plot"
@@ -58,12 +61,12 @@ class FitFlags(_Flags):
 
 class ExposureFlags(_Flags):
     """
-    What is doubtful about an exposure among others; 0 if nothing is.
+    Reasons to doubt an exposure among others; 0 if there are none.
 
     Attributes
     ----------
     meaning : str
-        What a flag says, in words.
+        A flag's meaning in words.
 
     Examples
     --------
@@ -91,17 +94,14 @@ class ExposureFlags(_Flags):
 # Fewer fitted pixels than this are few: 4 x 4 arcsec.
 FEW_PIXELS = 400
 
-# Errors above these are large: arcsec, and fractions of scale, fwhm and beta.
-LARGE_ERRORS = {"dx": 0.01, "dy": 0.01, "scale": 0.03, "fwhm": 0.05, "beta": 0.3}
-
-# fwhm and beta are degenerate if their errors are correlated more than this.
+# Two parameters of the PSF are degenerate if their errors are correlated more than this.
 LARGEST_CORRELATION = 0.98
 
 # A parameter is at a bound if it is closer than this, as a fraction of the bound.
 CLOSE = 1e-3
 
 
-def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
+def basic_flags(values, free, covariance, *, psf, converged, bounded, n_pixels):
     """
     Return the flags that follow from a fit's values and errors.
 
@@ -112,7 +112,9 @@ def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
     free : sequence of str
         Names of the p free ones.
     covariance : array of shape (p, p)
-        Theirs.
+        Their covariance.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF, with whose parameters the table of parameters gives the limits of errors.
     converged : bool
         Whether the fit converged.
     bounded : bool
@@ -129,22 +131,21 @@ def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot import FittedValue
+    >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> from astropy_imphot.results.flags import basic_flags
     >>> values = {"dx": FittedValue(0.3, 0.1, False, u.arcsec)}
-    >>> basic_flags(values, ["dx"], [[0.01]], converged=True, bounded=False, n_pixels=900).name
+    >>> rest = {"psf": MOFFAT, "converged": True, "bounded": False, "n_pixels": 900}
+    >>> basic_flags(values, ["dx"], [[0.01]], **rest).name
     'FEW_SOURCES'
     """
     errors = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
+    table = all_parameters(psf)
     raised = {
         FitFlags.NOT_CONVERGED: not converged,
         FitFlags.AT_BOUND: bounded,
-        FitFlags.DEGENERATE: _degenerate(values, errors, free, np.asarray(covariance)),
+        FitFlags.DEGENERATE: _degenerate(values, errors, free, np.asarray(covariance), table),
         FitFlags.FEW_SOURCES: not all(0 < error < np.inf for error in errors.values())
-        or any(
-            errors.get(key, 0)
-            > (LARGE_ERRORS[key] * abs(values[key].value) if relative else LARGE_ERRORS[key])
-            for key, relative in (("dx", False), ("dy", False), ("scale", True), ("fwhm", True))
-        ),
+        or any(_is_large(values[key].value, error, table[key]) for key, error in errors.items()),
         FitFlags.FEW_PIXELS: n_pixels < FEW_PIXELS,
     }
     return combined(raised)
@@ -152,7 +153,7 @@ def basic_flags(values, free, covariance, *, converged, bounded, n_pixels):
 
 def at_bound(model):
     """
-    Tell whether a free parameter of a model is at one of its bounds.
+    Return whether a free parameter of a model is at one of its bounds.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def at_bound(model):
 
 def combined(raised):
     """
-    Return the flags of which a dictionary says that they are raised.
+    Return the sum of the flags that are raised.
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ def combined(raised):
     Returns
     -------
     FitFlags
-        Those that are, together.
+        The sum.
 
     Examples
     --------
@@ -215,12 +216,12 @@ def flag_names(flags, kind=FitFlags):
     flags : int
         The flags, as in a table.
     kind : type
-        What they are flags of: `FitFlags` (the default) or `ExposureFlags`.
+        `FitFlags` (the default) or `ExposureFlags`.
 
     Returns
     -------
     list of str
-        Their names.
+        The flags' names.
 
     Examples
     --------
@@ -233,9 +234,21 @@ def flag_names(flags, kind=FitFlags):
     return [flag.name for flag in kind if flag & flags]
 
 
-def _degenerate(values, errors, free, covariance):
-    if "fwhm" not in errors or "beta" not in errors:
+def _is_large(value, error, info):
+    if info.large_error is None:
         return False
-    one, other = free.index("fwhm"), free.index("beta")
-    correlation = abs(covariance[one, other]) / max(errors["fwhm"] * errors["beta"], 1e-300)
-    return correlation > LARGEST_CORRELATION or errors["beta"] > LARGE_ERRORS["beta"] * values["beta"].value
+    return error > info.large_error * (abs(value) if info.relative else 1)
+
+
+def _degenerate(values, errors, free, covariance, table):
+    """Tell whether parameters of the PSF cannot be told apart."""
+    of_psf = [key for key in free if table[key].kind == "psf"]
+    for one, other in combinations(of_psf, 2):
+        product = covariance[free.index(one), free.index(other)]
+        if abs(product) / max(errors[one] * errors[other], 1e-300) > LARGEST_CORRELATION:
+            return True
+    return len(of_psf) > 1 and any(
+        errors[key] > table[key].degenerate_error * abs(values[key].value)
+        for key in of_psf
+        if table[key].degenerate_error is not None
+    )

@@ -1,4 +1,4 @@
-"""Offsets in pixels carried over to the sky."""
+"""Offsets along the pixel axes as offsets on the sky."""
 
 import astropy.units as u
 import numpy as np
@@ -26,7 +26,7 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
     Returns
     -------
     dict of str to `FittedValue`
-        ``dra`` and ``ddec``, differences of coordinates at the centre of the field in
+        ``dra`` and ``ddec``, differences of coordinates at the center of the field in
         arcsec, MUSE - HST, not multiplied by the cosine of the declination: subtracted
         from CRVAL1 and CRVAL2 they correct the MUSE image.
 
@@ -41,7 +41,7 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
     >>> grid = sky_grid((50, 60))
     >>> offsets = sky_offsets(dx, dy, np.diag([1e-4, 1e-4]), grid.wcs, grid.shape)
     >>> print(offsets["dra"], "and", offsets["ddec"])
-    -0.11303 +- 0.011 arcsec and 0.2 +- 0.01 arcsec
+    -0.113 ± 0.011 arcsec and 0.200 ± 0.010 arcsec
     """
     jacobian = sky_jacobian(wcs, shape)
     errors = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T))
@@ -55,7 +55,7 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
 
 def sky_jacobian(wcs, shape):
     """
-    Return what carries offsets along the pixel axes over to the sky.
+    Return the matrix that turns offsets along the pixel axes into offsets on the sky.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def sky_jacobian(wcs, shape):
 
 
 def _degrees_per_pixel(wcs, shape):
-    """Return d(ra, dec)/d(x, y) at the centre of an image, from central differences of a pixel."""
+    """Return d(ra, dec)/d(x, y) at the center of an image, from central differences of a pixel."""
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
     places = wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1]).icrs

@@ -1,4 +1,4 @@
-"""What a fit found: values with errors, a table row, a summary line and a report."""
+"""Results of fits: values with errors, as a table row, a summary line, a report and HTML."""
 
 from dataclasses import dataclass, field
 
@@ -6,49 +6,70 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
+from astropy_imphot.io.representation import Representation
+from astropy_imphot.parameters import FLUX, all_parameters
+from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.shape import PsfShape
+from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags, flag_names
+from astropy_imphot.results.html import fit_as_html, objects_as_html, picture
+from astropy_imphot.results.summary import summary_header, summary_line
 
 __all__ = [
     "FailedPhotometry",
     "FittedImagePhotometry",
     "FittedPhotometry",
-    "summary_header",
+    "value_properties",
 ]
 
-# The values of every fit: name, format in the summary, and what they are.
+# The columns of a table of fits that are not values.
 COLUMNS = {
-    "scale": ("8.4f", "flux scale, MUSE/HST"),
-    "fwhm": ("7.4f", "FWHM of the MUSE PSF"),
-    "beta": ("7.4f", "exponent of the MUSE PSF"),
-    "bg": ("10.5g", "background, MUSE - HST"),
-    "dx": ("8.4f", "offset along x, MUSE - HST"),
-    "dy": ("8.4f", "offset along y, MUSE - HST"),
-    "dra": ("8.4f", "offset in right ascension, MUSE - HST"),
-    "ddec": ("8.4f", "offset in declination, MUSE - HST"),
+    "name": "name of the image",
+    "method": "image, stars or failed",
+    "rms": "root mean square of the residuals",
+    "rchi": "reduced chi-squared",
+    "n_pixels": "number of fitted pixels",
+    "flags": "sum of FitFlags",
+    "error": "why the fit failed",
 }
-# Those that are fitted on demand.
-EXTRAS = {
-    "bg_x": "gradient of the background along x",
-    "bg_y": "gradient of the background along y",
-    "rotation": "rotation, from x towards y",
-    "e1": "ellipticity of the MUSE PSF along x",
-    "e2": "ellipticity of the MUSE PSF along x = y",
-}
-NAME_WIDTH = 32
 
 
-def value_property(name):
-    """Return the attribute of a result that is one of its values."""
-    text = COLUMNS[name][1] if name in COLUMNS else f"{name.replace('_', ' ')} of the star"
+def value_properties(parameters):
+    """
+    Return the attributes of a result that are its values.
 
+    Parameters
+    ----------
+    parameters : dict of str to `~astropy_imphot.parameters.ParameterInfo`
+        The values.
+
+    Returns
+    -------
+    dict of str to property
+        Documented by the table of parameters.
+
+    Examples
+    --------
+    >>> from astropy_imphot.parameters import PARAMETERS
+    >>> from astropy_imphot.results.photometry import value_properties
+    >>> value_properties(PARAMETERS)["dx"].__doc__
+    '`FittedValue`: offset along x, MUSE - HST.'
+    """
+    return {name: _value_property(name, info.words) for name, info in parameters.items()}
+
+
+def _value_property(name, words):
     def value(self):
+        if name not in self.values:
+            # Python asks __getattr__ then, whose message is the one that is seen.
+            raise AttributeError(name)
         return self.values[name]
 
-    return property(value, doc=f"`FittedValue`: {text}.")
+    return property(value, doc=f"`FittedValue`: {words}.")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FittedPhotometry:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class FittedPhotometry(Representation):
     """
     The photometric parameters of a MUSE image.
 
@@ -58,12 +79,15 @@ class FittedPhotometry:
         The image's name.
     method : str
         ``"image"`` or ``"stars"``.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF.
     values : dict of str to `FittedValue`
-        All parameters; also the attributes scale, bg, dx, dy, dra, ddec, fwhm and beta.
+        All values, each of which is also an attribute: scale, bg, dx, dy, dra, ddec, the parameters of the
+        PSF (fwhm and beta of a Moffat function), and those that were fitted on demand.
     covariance : array of shape (p, p)
         Covariance of the free parameters, correlated noise included.
     naive_covariance : array of shape (p, p)
-        What it would be if the noise were independent and as large as the variances say.
+        The same for independent noise of the given variances.
     free : tuple of str
         Names of the free parameters, in the order of the covariance.
     rms_error : float
@@ -77,9 +101,14 @@ class FittedPhotometry:
     converged : bool
         Whether the fit converged.
     flags : `~astropy_imphot.results.flags.FitFlags`
-        What is doubtful about it; 0 if nothing is.
+        Reasons to doubt the fit; 0 if there are none.
     options : dict
-        What the fit was asked for.
+        The options of the fit.
+
+    Raises
+    ------
+    ValueError
+        If a value is in no table of parameters.
 
     Examples
     --------
@@ -88,6 +117,7 @@ class FittedPhotometry:
 
     name: str
     method: str
+    psf: PsfShape
     values: dict
     covariance: np.ndarray
     naive_covariance: np.ndarray
@@ -100,14 +130,44 @@ class FittedPhotometry:
     flags: FitFlags
     options: dict = field(default_factory=dict)
 
-    scale = value_property("scale")
-    bg = value_property("bg")
-    dx = value_property("dx")
-    dy = value_property("dy")
-    dra = value_property("dra")
-    ddec = value_property("ddec")
-    fwhm = value_property("fwhm")
-    beta = value_property("beta")
+    # Attributes that the documentation lists: those of nearly all fits.
+    vars().update(
+        value_properties({name: info for name, info in all_parameters(MOFFAT).items() if not info.on_demand})
+    )
+
+    def __post_init__(self):
+        unknown = [name for name in self.values if name not in self.parameters]
+        if unknown:
+            raise ValueError(f"{self.name} has {', '.join(unknown)}, which no table of parameters describes.")
+
+    def __getattr__(self, name):
+        # Without values while an object is unpickled.
+        values = self.__dict__.get("values", {})
+        if name in values:
+            return values[name]
+        exists = f": its values are {', '.join(values)}" if values else ""
+        raise AttributeError(f"{type(self).__name__} has no {name}{exists}.", name=name, obj=self)
+
+    def __dir__(self):
+        missing = {name for name in all_parameters(MOFFAT) if name not in self.values}
+        return sorted({*super().__dir__(), *self.values} - missing)
+
+    @property
+    def parameters(self):
+        """The table of parameters: dict of str to `~astropy_imphot.parameters.ParameterInfo`."""
+        return all_parameters(self.psf)
+
+    def _represented(self):
+        values = {key: self.values[key] for key, info in self.parameters.items() if key in self.values}
+        shown = {key: value for key, value in values.items() if self.parameters[key].style}
+        return {"name": self.name, "method": self.method} | shown | {"flags": flag_names(self.flags)}
+
+    def _repr_html_(self):
+        return fit_as_html(self)
+
+    def _pictures(self):
+        """Return a picture of data, model and residual, by its title; nothing without matplotlib."""
+        return {}
 
     def to_table(self):
         """
@@ -134,7 +194,8 @@ class FittedPhotometry:
         row["rchi"] = [self.rchi]
         row["n_pixels"] = [self.n_pixels]
         row["flags"] = [int(self.flags)]
-        return QTable(row, meta={"VERSION": f"astropy_imphot {version}"})
+        words = {name: info.words for name, info in self.parameters.items()}
+        return describe(QTable(row, meta={"VERSION": f"astropy_imphot {version}"}), words | COLUMNS)
 
     def summary(self, header=True):
         """
@@ -160,50 +221,52 @@ class FittedPhotometry:
         >>> fit.summary(header=False).split()[:2]
         ['E1', 'image']
         """
-        cells = [f"{self.name:<{NAME_WIDTH}}", f"{self.method:<6}"]
-        cells += [format(self.values[key].value, COLUMNS[key][0]) for key in COLUMNS]
-        line = "  ".join([*cells, f"{self.rms_error:9.4g}", f"{int(self.flags):5d}"])
-        return "\n".join([*summary_header(), line]) if header else line
+        line = summary_line(self)
+        return "\n".join([*summary_header(self.psf), line]) if header else line
 
     def report(self):
         """
-        Return everything that the fit found, in words and numbers.
+        Return the values with their errors, what is doubtful, and the correlations, in words.
 
         Returns
         -------
         str
-            Several lines, without a line feed at the end.
+            Several lines, without a line feed at the end. An error is that with the noise's correlation; the
+            naive one is for independent pixels of the given variances.
 
         Examples
         --------
         See `FittedImagePhotometry`.
         """
-        lines = [f"{self.name} ({self.method} fit)"]
-        for key, value in self.values.items():
-            text = COLUMNS[key][1] if key in COLUMNS else EXTRAS.get(key, "")
-            number = f"{value.value:12.6g}"
-            error = "fixed" if value.fixed else f"+- {value.stdev:.2g}"
-            naive = self._naive_error(key)
-            if naive is not None:
-                error += f"  (+- {naive:.2g} if pixels were independent and STAT right)"
-            lines.append(f"  {key:<9}{number} {error}  {value.unit}  {text}")
+        flux = f", flux in {self.bg.unit}" if str(self.bg.unit) else ""
+        lines = [f"{self.name} ({self.method} fit{flux})"]
+        rows = [("", "value", "error", "naive", "unit", "")]
+        rows += [self._report_row(key, value, self._naive_error(key)) for key, value in self.values.items()]
+        lines += _aligned(rows)
+        if self.free:
+            lines.append("  naive: the error if pixels were independent, and their variances right")
         lines += [
             f"  rms of the residuals {self.rms_error:.5g}, reduced chi-squared {self.rchi:.5g}",
             f"  {self.n_pixels} pixels, {self.n_evaluations} evaluations, "
             + ("converged" if self.converged else "NOT CONVERGED"),
         ]
-        lines += [f"  flag {flag.value}, {name}: {flag.meaning}" for name, flag in self._raised()]
+        flags = [FitFlags[name] for name in flag_names(self.flags)]
+        lines += [f"  flag {flag.value}, {flag.name}: {flag.meaning}" for flag in flags]
         lines += self._more_lines()
         if len(self.free) > 1:
             lines.append("  correlations:")
+            width = max(len(key) for key in self.free)
             correlation = _correlation(self.covariance)
             for i, one in enumerate(self.free):
-                row = "".join(f"{correlation[i, j]:8.3f}" for j in range(i + 1))
-                lines.append(f"    {one:<9}{row}")
+                row = "".join(f"{correlation[i, j]:7.3f}" for j in range(i + 1))
+                lines.append(f"    {one:<{width}}{row}")
         return "\n".join(lines)
 
-    def _raised(self):
-        return [(name, FitFlags[name]) for name in flag_names(self.flags)]
+    def _report_row(self, key, value, naive=None):
+        info = self.parameters[key]
+        unit = info.unit if str(self.bg.unit) else info.unit.replace(FLUX, "1")
+        naive = "" if naive is None else f"{naive:.2g}"
+        return key, *value.rounded, naive, "" if unit == "1" else unit, info.words
 
     def _more_lines(self):
         return []
@@ -215,7 +278,7 @@ class FittedPhotometry:
         return float(np.sqrt(self.naive_covariance[index, index]))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class FittedImagePhotometry(FittedPhotometry):
     """
     The result of `fit_image_photometry`.
@@ -226,20 +289,19 @@ class FittedImagePhotometry(FittedPhotometry):
         The model at the solution.
     data, model, residual : `~astropy.nddata.CCDData`
         The MUSE image, the model and their difference, of shape (ny, nx), masked where
-        pixels were left out of the fit.
+        pixels were not fitted.
     weights : array of shape (ny, nx)
-        1/standard deviation of the pixels as they were used in the fit, 0 where left out.
+        1/standard deviation of the fitted pixels, and 0 elsewhere.
     bread : array of shape (p, p)
-        What carries slopes of the fit to its parameters, see
+        The matrix that turns slopes of the fit into changes of its parameters, see
         `~astropy_imphot.noise.covariance.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
-        What each object of the field says of the scale and the offset, and whether it was
-        left out because it changed, see `~astropy_imphot.fitting.sources.vote`; None if they
-        were not asked.
+        Each object's own scale and offset, its place on the sky (``sky_center``), and whether it was
+        masked because it changed, see `~astropy_imphot.fitting.sources.vote`; None with ``keep_changed``.
     labels : int array of shape (ny, nx)
-        Where the objects are: their labels, 0 on the sky.
+        The objects' pixels: their labels, 0 on the sky.
     untried : dict of str to `FittedValue`
-        What those of bg_x, bg_y, rotation, e1 and e2 would be that were not free, to first order.
+        First-order estimates of bg_x, bg_y, rotation, e1 and e2, where they were not free.
 
     See Also
     --------
@@ -255,8 +317,8 @@ class FittedImagePhotometry(FittedPhotometry):
     FittedValue(value=2.5, stdev=0.0, fixed=True, unit=Unit(dimensionless))
     >>> fit.to_table().colnames[:4]
     ['name', 'method', 'scale', 'scale_err']
-    >>> print(fit.report().splitlines()[6].strip())
-    beta              2.5 fixed    exponent of the MUSE PSF
+    >>> print(fit.report().splitlines()[7])
+      beta      2.5   fixed                  exponent of the MUSE PSF
     """
 
     fitted_model: object
@@ -288,17 +350,21 @@ class FittedImagePhotometry(FittedPhotometry):
             ]
         if self.untried:
             lines.append("  would be, if they were free:")
-            lines += [
-                f"    {key:<9}{value.value:.3g} +- {value.stdev:.2g} {value.unit}"
-                for key, value in self.untried.items()
-            ]
+            rows = [self._report_row(key, value) for key, value in self.untried.items()]
+            lines += _aligned(rows, indent=4)
         return lines
 
+    def _pictures(self):
+        return picture("MUSE, model and residual", self.data, self.model, self.residual.data)
 
-@dataclass(frozen=True, kw_only=True)
-class FailedPhotometry:
+    def _repr_html_(self):
+        return fit_as_html(self) + objects_as_html(self.objects)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FailedPhotometry(Representation):
     """
-    Takes the place of a fit that failed.
+    A fit that failed, in the place of its result.
 
     Parameters
     ----------
@@ -307,7 +373,7 @@ class FailedPhotometry:
     error : str
         Why it failed.
     method : str
-        What tables have in the place of a fit's method (default: ``"failed"``).
+        The method in tables (default: ``"failed"``).
 
     Examples
     --------
@@ -335,7 +401,8 @@ class FailedPhotometry:
         >>> FailedPhotometry(name="E5", error="E5.fits does not exist.").to_table().colnames
         ['name', 'method', 'error']
         """
-        return QTable({"name": [self.name], "method": [self.method], "error": [self.error]})
+        row = {"name": [self.name], "method": [self.method], "error": [self.error]}
+        return describe(QTable(row), COLUMNS)
 
     def summary(self, header=True):
         """
@@ -377,34 +444,21 @@ class FailedPhotometry:
         return f"{self.name} failed: {self.error}"
 
 
-def summary_header():
-    """
-    Return the three lines above the summaries of fits.
-
-    Returns
-    -------
-    list of str
-        Lines that start with #.
-
-    Examples
-    --------
-    >>> from astropy_imphot.results.photometry import summary_header
-    >>> [line[0] for line in summary_header()]
-    ['#', '#', '#']
-    """
-    units = {"fwhm": '(")', "dx": '(")', "dy": '(")', "dra": '(")', "ddec": '(")'}
-    widths = {key: int(style.split(".")[0]) for key, (style, _) in COLUMNS.items()}
-    names = "  ".join(
-        [f"{'# name':<{NAME_WIDTH}}", f"{'method':<6}"]
-        + [f"{key:>{width}}" for key, width in widths.items()]
-        + [f"{'rms':>9}", "flags"]
-    )
-    second = "  ".join(
-        [f"{'#':<{NAME_WIDTH}}", " " * 6]
-        + [f"{units.get(key, ''):>{width}}" for key, width in widths.items()]
-        + [" " * 9, " " * 5]
-    )
-    return [names, second, "#" + "-" * (len(names) - 1)]
+def _aligned(rows, indent=2):
+    """Return rows of a name, numbers that are aligned to the right, and texts, as lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligns = ["<", *">>>", *"<<"]
+    return [
+        (
+            " " * indent
+            + "  ".join(
+                f"{cell:{align}{width}}"
+                for cell, align, width in zip(row, aligns, widths, strict=True)
+                if width
+            )
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _correlation(covariance):

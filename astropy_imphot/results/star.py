@@ -1,4 +1,4 @@
-"""What the fit of a star found, in the MUSE and in the HST image."""
+"""Results of the fit of a star, in the MUSE and in the HST image."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,37 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from astropy_imphot.results.photometry import FittedPhotometry, value_property
+from astropy_imphot.io.representation import Representation
+from astropy_imphot.parameters import FLUX, ParameterInfo
+from astropy_imphot.results.html import picture
+from astropy_imphot.results.photometry import FittedPhotometry, value_properties
 from astropy_imphot.results.values import FittedValue, covariance_of
 
 __all__ = ["FittedStarPhotometry", "StarFit"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class StarFit:
+# What the fit of one image finds: its words, and its unit.
+OF_STAR = {
+    "flux": ("flux of the star", FLUX),
+    "x": ("position of the star along x", "pix"),
+    "y": ("position of the star along y", "pix"),
+    "fwhm": ("FWHM of the star", "arcsec"),
+    "beta": ("exponent of the star", ""),
+    "bg": ("background per pixel at the star", FLUX),
+}
+
+# The table of parameters of the star in both images.
+STAR_PARAMETERS = {
+    f"{image.lower()}_{key}": ParameterInfo(
+        name=f"{image.lower()}_{key}", words=f"{words}, {image} image", kind="star", unit=unit
+    )
+    for image in ("MUSE", "HST")
+    for key, (words, unit) in OF_STAR.items()
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class StarFit(Representation):
     """
     The fit of a star in one image.
 
@@ -24,7 +47,7 @@ class StarFit:
     fitted_model : `MoffatStar2D`
         The model at the solution, in the coordinates of the whole image.
     data, model : `~astropy.nddata.CCDData`
-        The image around the star and the model, masked where pixels were left out.
+        The image around the star and the model, masked where pixels were not fitted.
     weights : array of the same shape
         1/standard deviation of the pixels.
     origin : (int, int)
@@ -32,7 +55,7 @@ class StarFit:
     pixel_scale : float
         Size of a pixel, arcsec.
     quality : `~astropy_imphot.fitting.statistics.FitStatistics`
-        Errors, and how well the model fits.
+        Errors and goodness of the fit.
     n_evaluations : int
         How often the fitter evaluated the model.
     converged : bool
@@ -69,14 +92,17 @@ class StarFit:
     wcs: object
     shape: tuple
 
+    def _represented(self):
+        return self.values | {"data": self.data, "converged": self.converged}
+
     def sky_values(self, prefix):
         """
-        Return the values as those of one of two images, the FWHM in arcsec.
+        Return the values under the names that they have in the result, the FWHM in arcsec.
 
         Parameters
         ----------
         prefix : str
-            Of the image: ``muse`` or ``hst``.
+            The image: ``muse`` or ``hst``.
 
         Returns
         -------
@@ -117,7 +143,7 @@ class StarFit:
         return covariance_of(keys, getattr(self.quality, kind), self.quality.free)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class FittedStarPhotometry(FittedPhotometry):
     """
     The result of `fit_star_photometry`.
@@ -151,15 +177,19 @@ class FittedStarPhotometry(FittedPhotometry):
     muse_fit: StarFit
     hst_fit: StarFit
 
-    muse_flux = value_property("muse_flux")
-    muse_x = value_property("muse_x")
-    muse_y = value_property("muse_y")
-    muse_fwhm = value_property("muse_fwhm")
-    muse_beta = value_property("muse_beta")
-    muse_bg = value_property("muse_bg")
-    hst_flux = value_property("hst_flux")
-    hst_x = value_property("hst_x")
-    hst_y = value_property("hst_y")
-    hst_fwhm = value_property("hst_fwhm")
-    hst_beta = value_property("hst_beta")
-    hst_bg = value_property("hst_bg")
+    # Attributes that the documentation lists.
+    vars().update(value_properties(STAR_PARAMETERS))
+
+    @property
+    def parameters(self):
+        """The table of parameters, with those of the star in each image."""
+        return super().parameters | STAR_PARAMETERS
+
+    def _pictures(self):
+        return {
+            title: source
+            for name, fit in (("MUSE", self.muse_fit), ("HST", self.hst_fit))
+            for title, source in picture(
+                f"{name} star, model and residual", fit.data, fit.model, fit.data.data - fit.model.data
+            ).items()
+        }

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
-__all__ = ["FittedValue", "covariance_of", "fitted_values"]
+__all__ = ["FittedValue", "covariance_of", "fitted_values", "rounded", "with_error"]
+
+# Errors have two significant digits; numbers of more decimal places than this have an exponent.
+DIGITS = 2
+MOST_PLACES = 8
 
 
 @dataclass(frozen=True)
-class FittedValue:
+class FittedValue(NDArrayOperatorsMixin):
     """
     The value of a parameter and its error.
 
@@ -24,12 +29,24 @@ class FittedValue:
     unit : `~astropy.units.UnitBase`
         The unit of both.
 
+    Notes
+    -----
+    Operators and numpy's functions act on ``quantity``, and give a `~astropy.units.Quantity`. Errors are not
+    propagated: parameters of a fit are correlated, see the fit's ``covariance``.
+
     Examples
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot import FittedValue
-    >>> print(FittedValue(0.65, 0.01, False, u.arcsec))
-    0.65 +- 0.01 arcsec
+    >>> fwhm = FittedValue(0.65, 0.01, False, u.arcsec)
+    >>> print(fwhm)
+    0.650 ± 0.010 arcsec
+    >>> 2 * fwhm
+    <Quantity 1.3 arcsec>
+    >>> f"{fwhm:.1f}"
+    '0.7 arcsec'
+    >>> print(fwhm < 1 * u.arcsec, (fwhm / (0.2 * u.arcsec / u.pix)).round(2))
+    True 3.25 pix
     """
 
     value: float
@@ -37,9 +54,117 @@ class FittedValue:
     fixed: bool
     unit: u.UnitBase
 
+    @property
+    def quantity(self):
+        """The value as a `~astropy.units.Quantity`."""
+        return u.Quantity(self.value, self.unit)
+
+    @property
+    def rounded(self):
+        """Value and error as texts, without their unit, see `~astropy_imphot.results.values.rounded`."""
+        # An error of 0 that nothing held is not known.
+        return rounded(self.value, 0.0 if self.fixed else self.stdev or np.nan)
+
+    @property
+    def text(self):
+        """Value and error as one text, without their unit."""
+        return _joined(*self.rounded)
+
     def __str__(self):
-        error = "(fixed)" if self.fixed else f"+- {self.stdev:.2g}"
-        return f"{self.value:.5g} {error} {self.unit}".rstrip()
+        return f"{self.text} {self.unit}".rstrip()
+
+    def __format__(self, spec):
+        return format(self.quantity, spec) if spec else str(self)
+
+    # The mixin's compares with quantities only, not with None.
+    __ne__ = object.__ne__
+
+    def __float__(self):
+        # As of a Quantity, an error if there is a unit that would be lost.
+        return float(self.quantity)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return getattr(ufunc, method)(*map(_as_quantity, inputs), **kwargs)
+
+
+def _as_quantity(operand):
+    if isinstance(operand, u.UnitBase):
+        return u.Quantity(1, operand)
+    return operand.quantity if isinstance(operand, FittedValue) else operand
+
+
+def rounded(value, error):
+    """
+    Return a value and its error, rounded to two significant digits of the error.
+
+    Parameters
+    ----------
+    value, error : float
+        The value and its standard deviation, which is 0 if the value was fixed, and not finite if it is not
+        known.
+
+    Returns
+    -------
+    value, error : str
+        Both to the same decimal place. Without an error, the value has five significant digits, and the
+        error is ``"fixed"``, or ``"?"`` if it is not known.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.values import rounded
+    >>> rounded(0.651234, 0.004321), rounded(1234567.0, 4321.0)
+    (('0.6512', '0.0043'), ('1234600', '4300'))
+    >>> rounded(1.23456e-18, 4.321e-20), rounded(2.8, 0.0), rounded(2.8, float("nan"))
+    (('1.235e-18', '4.3e-20'), ('2.8', 'fixed'), ('2.8', '?'))
+    """
+    if error == 0 or not np.isfinite([value, error]).all():
+        return f"{value:.5g}", "fixed" if error == 0 else "?"
+    place = _exponent(error, DIGITS) - DIGITS + 1
+    size = max(_exponent(value, DIGITS), place)
+    if -place > MOST_PLACES or size > MOST_PLACES:
+        return f"{value:.{size - place}e}", f"{error:.{DIGITS - 1}e}"
+    # Adding 0 takes the sign off a value that is rounded to 0.
+    value, error = (round(number, -place) + 0.0 for number in (value, error))
+    return f"{value:.{max(-place, 0)}f}", f"{error:.{max(-place, 0)}f}"
+
+
+def _exponent(number, digits):
+    """Return the power of ten of a number that is rounded to some digits."""
+    return int(f"{number:.{digits - 1}e}".split("e")[1])
+
+
+def with_error(value, error):
+    """
+    Return a value and its error as one text.
+
+    Parameters
+    ----------
+    value, error : float
+        The value and its standard deviation, as for `rounded`.
+
+    Returns
+    -------
+    str
+        Both to two significant digits of the error; empty if the value is not a number.
+
+    Examples
+    --------
+    >>> from astropy_imphot.results.values import with_error
+    >>> with_error(0.651234, 0.004321)
+    '0.6512 ± 0.0043'
+    >>> with_error(2.8, 0.0)
+    '2.8 (fixed)'
+    >>> with_error(float("nan"), 0.1)
+    ''
+    """
+    return _joined(*rounded(value, error)) if np.isfinite(value) else ""
+
+
+def _joined(value, error):
+    return f"{value} (fixed)" if error == "fixed" else f"{value} ± {error}"
 
 
 def fitted_values(model, quality, units):

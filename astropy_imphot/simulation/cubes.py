@@ -14,6 +14,7 @@ from astropy.nddata import CCDData
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.headers import unit_string
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.simulation.drawing import (
     CENTER,
     draw,
@@ -99,8 +100,8 @@ class CubeTruth:
         return self.fwhm + self.slope * (wavelength - PIVOT)
 
 
-@dataclass(frozen=True, eq=False)
-class SimulatedCubes:
+@dataclass(frozen=True, eq=False, repr=False)
+class SimulatedCubes(Representation):
     """
     HST images, MUSE cubes of the same sky, and the truth.
 

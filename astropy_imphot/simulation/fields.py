@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.representation import Representation
 from astropy_imphot.simulation.cubes import muse_cube
 from astropy_imphot.simulation.drawing import (
     CENTER,
@@ -141,8 +142,8 @@ class Star:
     brightening: float = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class SimulatedField:
+@dataclass(frozen=True, eq=False, repr=False)
+class SimulatedField(Representation):
     """
     An HST image, MUSE exposures of the same sky, and the truth.
 

@@ -203,7 +203,7 @@ def test_numbers_and_texts_of_masked_columns():
 
 def test_values_with_errors():
     assert with_error(1234.5678, 12.0) == "1235 ± 12"
-    assert with_error(0.5, 9.96e-4) == "0.50000 ± 0.00100"
+    assert with_error(0.5, 9.96e-4) == "0.5000 ± 0.0010"
     assert with_error(0.5, np.nan) == "0.5 ± ?"
 
 

@@ -122,8 +122,8 @@ def test_untried_of_a_good_fit(good):
     assert list(good.untried) == ["bg_x", "bg_y", "rotation", "e1", "e2"]
     for value in good.untried.values():
         assert abs(value.value) < 4 * value.stdev
-        # Its error is told: nothing held it.
-        assert "+-" in str(value)
+        # Nothing held it, so that it has an error.
+        assert "±" in str(value)
 
 
 def test_template_noise(deep):
