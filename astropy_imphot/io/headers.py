@@ -11,6 +11,7 @@ from astropy import log
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
+from astropy_imphot.io.dates import header_value
 from astropy_imphot.io.errors import UserError, warn
 
 __all__ = [
@@ -148,7 +149,10 @@ def wcs_header(wcs):
 def without_structure(meta):
     """Return the cards of a header that do not describe its array: what a new file may keep."""
     header = fits.Header()
-    cards = meta.cards if isinstance(meta, fits.Header) else meta.items()
+    if isinstance(meta, fits.Header):
+        cards = meta.cards
+    else:
+        cards = [(key, header_value(str(key), value)) for key, value in meta.items()]
     for card in cards:
         if STRUCTURE_KEYWORDS.fullmatch(str(card[0])):
             continue

@@ -51,9 +51,7 @@ def star_circle(star):
             SkyCoord(ra, dec, unit="deg")
         radius = float(to_value(radius, u.arcsec, "the star's radius"))
         ra, dec = float(ra), float(dec)
-    except UserError:
-        raise
-    except (TypeError, ValueError) as error:
+    except (UserError, TypeError, ValueError) as error:
         raise UserError(
             f"star is {star}: give right ascension and declination (degrees) and radius (arcsec)."
         ) from error

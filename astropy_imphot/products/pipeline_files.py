@@ -10,6 +10,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from astropy_imphot.io.dates import header_value, to_isot, to_mjd
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened, short_name
 from astropy_imphot.psf.moffat import MOFFAT
@@ -34,9 +35,10 @@ def write_offset_list(path, exposures, *, overwrite=False):
     path : str or path
         The file to write.
     exposures : `~astropy.table.QTable`
-        A row for each exposure, with the columns exposure and file (str); date_obs (str), its DATE-OBS, and
-        mjd_obs (float, days; NaN if it is not known); dra and ddec (angles), what its coordinates have to be
-        lowered by, not multiplied by the cosine of the declination; scale (float), MUSE/HST; and error
+        A row for each exposure, with the columns exposure and file (str); date_obs, its DATE-OBS (str or
+        `~astropy.time.Time`), and mjd_obs (float, days, NaN if it is not known; or `~astropy.time.Time`); dra
+        and ddec (angles), what its coordinates have to be lowered by, not multiplied by the cosine of the
+        declination; scale (float), MUSE/HST; and error
         (str), ``""`` if it was measured.
     overwrite : bool
         Replace an existing file (default: False).
@@ -74,7 +76,7 @@ def write_offset_list(path, exposures, *, overwrite=False):
     >>> print(row["DATE_OBS"], round(row["RA_OFFSET"], 6), round(row["FLUX_SCALE"], 3))
     2014-09-25T04:12:00.000 0.0001 1.25
     """
-    dates = np.array([str(date).strip() for date in exposures["date_obs"]])
+    dates = np.array([str(date).strip() for date in to_isot(exposures["date_obs"])])
     keyed = np.array([DATE_OBS.fullmatch(date) is not None for date in dates], dtype=bool)
     _refuse_same_dates(exposures["file"][keyed], dates[keyed])
     dra, ddec = (u.Quantity(exposures[key]).to_value(u.deg) for key in ("dra", "ddec"))
@@ -92,7 +94,8 @@ def write_offset_list(path, exposures, *, overwrite=False):
     listed = measured & keyed
     if not listed.any():
         raise UserError(f"{path} is not written: no exposure was measured and has a DATE-OBS.")
-    scale, mjd = (u.Quantity(exposures[key]).value[listed] for key in ("scale", "mjd_obs"))
+    scale = u.Quantity(exposures["scale"]).value[listed]
+    mjd = u.Quantity(to_mjd(exposures["mjd_obs"])).value[listed]
     columns = [
         fits.Column("DATE_OBS", "23A", array=dates[listed]),
         fits.Column("MJD_OBS", "D", unit="d", array=mjd),
@@ -130,7 +133,7 @@ def write_imphot(path, rows, *, header, offset=None, overwrite=False):
         numbers in arcsec), and scale, beta, bg and rms.
     header : `~astropy.io.fits.Header` or dict
         The exposure's, of which EXPNAME (by default the stem of the first row's file), DATE-OBS and
-        MJD-OBS are kept.
+        MJD-OBS are kept; a dict may have `~astropy.time.Time` for the dates.
     offset : (`~astropy.units.Quantity`, `~astropy.units.Quantity`), optional
         The exposure's dra and ddec. By default (None), or if one is NaN, there are no RA_OFF and DEC_OFF.
     overwrite : bool
@@ -167,7 +170,7 @@ def write_imphot(path, rows, *, header, offset=None, overwrite=False):
     meta = {"EXPNAME": header.get("EXPNAME", _ascii(short_name(str(rows["file"][0]))))}
     if offset is not None and np.all(np.isfinite(u.Quantity(offset))):
         meta.update(zip(("RA_OFF", "DEC_OFF"), u.Quantity(offset).to_value(u.deg).tolist(), strict=True))
-    meta.update({key: header[key] for key in ("DATE-OBS", "MJD-OBS") if key in header})
+    meta.update({key: header_value(key, header[key]) for key in ("DATE-OBS", "MJD-OBS") if key in header})
     hdu = fits.table_to_hdu(table)
     hdu.header.update(meta)
     for key in {"RA_OFF", "DEC_OFF"} & set(meta):

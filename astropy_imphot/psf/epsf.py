@@ -4,6 +4,7 @@ import warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
@@ -16,6 +17,7 @@ from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming, opened
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.psf.images import CORE, core_center
 
 __all__ = ["build_hst_psf"]
@@ -39,10 +41,11 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     ----------
     hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The HST image at its own, square pixels.
-    stars : sequence of (float, float) or `~astropy.coordinates.SkyCoord`, optional
-        Right ascension and declination (degrees), to 0.3 arcsec, of stars that are not
-        saturated; only what is around them is read. By default (None) the image is searched.
-    radius : float
+    stars : `~astropy.coordinates.SkyCoord`, or sequence of it or of pairs, optional
+        Places, to 0.3 arcsec, of stars that are not saturated; a pair is right ascension and
+        declination, degrees or `~astropy.units.Quantity`. Only what is around them is read. By
+        default (None) the image is searched.
+    radius : float or `~astropy.units.Quantity`
         How far the PSF reaches, arcsec (default: 1.5).
     oversampling : int
         Samples per pixel and axis (default: 1, good up to 60 mas; more needs many stars).
@@ -86,6 +89,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     >>> min(psf.shape) > 100, round(psf.header["PIXSCALE"], 6), round(float(psf.data.sum()), 6)
     (True, 0.03, 1.0)
     """
+    radius = to_value(radius, u.arcsec, "radius")
     if not 0.5 <= radius < np.inf:
         raise UserError(f"radius is {radius}: give at least 0.5 arcsec.")
     for key, number in (("oversampling", oversampling), ("max_stars", max_stars)):
@@ -148,8 +152,8 @@ def _given(source, stars, half, scale):
     """Return the cut-outs of the stars at given positions."""
     try:
         if not isinstance(stars, SkyCoord):
-            stars = SkyCoord(np.reshape(stars, (len(stars), 2)), unit="deg")
-    except (TypeError, ValueError) as error:
+            stars = SkyCoord(np.reshape([_degrees(star) for star in stars], (len(stars), 2)), unit="deg")
+    except (UserError, TypeError, ValueError) as error:
         raise UserError(f"stars is {stars}: give pairs of right ascension and declination.") from error
     grid = read_grid(source)
     reach = np.array([-1, 1]) * (RIM * half + SEARCH / scale + 2)
@@ -169,6 +173,13 @@ def _given(source, stars, half, scale):
         else:
             cutouts.append(cutout)
     return cutouts
+
+
+def _degrees(star):
+    """Return a star's right ascension and declination."""
+    if isinstance(star, SkyCoord):
+        return star.icrs.ra.deg, star.icrs.dec.deg
+    return to_value(star, u.deg, "stars")
 
 
 def _cutout(image, peak, half, scale):

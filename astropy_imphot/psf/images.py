@@ -4,6 +4,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
@@ -14,6 +15,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import header_wcs, merged_header
+from astropy_imphot.io.quantities import to_pair, to_value
 from astropy_imphot.io.representation import Representation
 
 __all__ = ["CORE", "HstPsf", "core_center", "read_hst_psf"]
@@ -34,14 +36,14 @@ class HstPsf(Representation):
     """
     The PSF of an HST image, on that image's pixel axes: made by `read_hst_psf`.
 
-    Attributes
+    Parameters
     ----------
     data : array of shape (ny, nx)
         The light in each sample, the HST pixel's response included.
-    pixel_scale : (float, float)
+    pixel_scale : (float, float) or `~astropy.units.Quantity`
         Height and width of a sample, arcsec.
-    center : (float, float)
-        The PSF's y and x in ``data``.
+    center : (float, float) or `~astropy.units.Quantity`
+        The PSF's y and x in ``data``, samples.
 
     Examples
     --------
@@ -59,6 +61,10 @@ class HstPsf(Representation):
     pixel_scale: tuple
     center: tuple
 
+    def __post_init__(self):
+        for name, unit in (("pixel_scale", u.arcsec), ("center", u.pix)):
+            object.__setattr__(self, name, to_pair(getattr(self, name), unit, name))
+
     def __deepcopy__(self, memo):
         # Nothing in here changes, so that copies of a model can share it.
         return self
@@ -69,7 +75,7 @@ class HstPsf(Representation):
 
         Parameters
         ----------
-        fy, fx : arrays that broadcast, such as of shapes (ny, 1) and (1, nx)
+        fy, fx : arrays or `~astropy.units.Quantity` that broadcast, such as of shapes (ny, 1) and (1, nx)
             Frequencies along the MUSE pixel axes, cycles/arcsec.
         axes : array of shape (2, 2), optional
             Takes an offset (x, y) along the MUSE pixel axes to one along the HST pixel axes: a
@@ -85,6 +91,7 @@ class HstPsf(Representation):
         --------
         See `HstPsf`.
         """
+        fy, fx = (to_value(one, 1 / u.arcsec, key) for one, key in ((fy, "fy"), (fx, "fx")))
         matrix = np.eye(2) if axes is None else np.linalg.inv(axes).T
         hst_x, hst_y = (row[0] * np.asarray(fx) + row[1] * np.asarray(fy) for row in matrix)
         padded = [fft.next_fast_len(PADDING * size) for size in self.data.shape]
@@ -141,7 +148,7 @@ def read_hst_psf(source, scale=None):
         An image of the PSF along the HST image's own pixel axes, at least 5x5, with the
         response of the HST pixels in it, as in an image of a star. In a file, the first image
         of two axes is read. An `HstPsf` is returned as it is.
-    scale : float, optional
+    scale : float or `~astropy.units.Quantity`, optional
         Size of the PSF image's pixels, arcsec; of an `~photutils.psf.ImagePSF`, that of
         the pixels it models, before its oversampling. By default (None) that of the image's
         celestial WCS, or else of its header's PIXSCALE.
@@ -225,6 +232,7 @@ def _pixel_size(image, scale, name):
         what, scale = f"PIXSCALE of {name}", image.meta.get("PIXSCALE")
     if scale is None:
         raise UserError(f"{name} has no pixel size: give hst_psf_scale (--hst_psf_scale) or PIXSCALE in it.")
+    scale = to_value(scale, u.arcsec, what)
     if not (isinstance(scale, (int, float, np.number)) and np.isfinite(scale) and scale > 0):
         raise UserError(f"{what} is {scale}: give more than 0 arcsec per pixel.")
     return scale, scale

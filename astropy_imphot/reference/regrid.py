@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import block_reduce
 from astropy.wcs.utils import pixel_to_pixel
@@ -14,6 +15,7 @@ from astropy_imphot.io.filling import filled
 from astropy_imphot.io.grid import Grid, image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
 from astropy_imphot.io.images import read_image
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.noise.autocorrelation import sky_variance
 from astropy_imphot.psf.fourier import check_window, window_noise
 from astropy_imphot.reference.resample import (
@@ -54,7 +56,7 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         ``regrid_hst_to_muse`` wrote, which holds a template.
     muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
         The MUSE image or cube, of which only the header is read.
-    margin : float
+    margin : float or `~astropy.units.Quantity`
         How far the template reaches over the MUSE image on every side, arcsec
         (default: 3).
     hst_window : str, optional
@@ -77,6 +79,7 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     --------
     See `HstTemplate`.
     """
+    margin = to_value(margin, u.arcsec, "margin")
     if not margin >= 0:
         raise UserError(f"margin is {margin}: give 0 or more arcsec.")
     if hst_window is not None:
@@ -115,7 +118,7 @@ def coarse_template(hst, muse, *, margin):
         The HST image at its own pixels.
     muse : `~astropy_imphot.io.grid.Grid`
         The MUSE image.
-    margin : float
+    margin : float or `~astropy.units.Quantity`
         How far the template reaches over the MUSE image on every side, arcsec.
 
     Returns
@@ -138,7 +141,7 @@ def coarse_template(hst, muse, *, margin):
     (176, 176)
     """
     grid = read_grid(muse)
-    before, shape = padded_grid(grid, margin)
+    before, shape = padded_grid(grid, to_value(margin, u.arcsec, "margin"))
     image = read_image(hst, footprint=border(grid.wcs, before, shape))
     name = source_name(hst, "the HST image")
     observed = ~_unobserved(image)
@@ -178,7 +181,7 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
         The HST image at its own pixels.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image or cube, of which only the header is read.
-    margin : float
+    margin : float or `~astropy.units.Quantity`
         How much of the sky around the MUSE image is used, arcsec (default: 3).
 
     Returns

@@ -14,14 +14,20 @@ from astropy.nddata import CCDData
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.headers import unit_string
+from astropy_imphot.io.quantities import to_pair, to_value
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.simulation.drawing import (
     CENTER,
+    HST_NOISE_UNIT,
     draw,
     draw_objects,
     draw_planes,
     exposure_header,
+    fwhm_and_beta,
+    set_fields,
     sky_grid,
+    table_values,
+    two_magnitudes,
 )
 
 __all__ = ["CubeTruth", "SimulatedCubes", "muse_cube", "simulate_cubes"]
@@ -42,23 +48,23 @@ class CubeTruth:
 
     Parameters
     ----------
-    dx, dy : float
+    dx, dy : float or `~astropy.units.Quantity`
         Offset of MUSE from HST along the pixel axes of the cube, arcsec (default: 0).
-    scale : float
+    scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST, the same at all wavelengths (default: 1).
-    bg : float
+    bg : float or `~astropy.units.Quantity`
         Background of every plane, 1e-20 erg/s/cm2/Angstrom per pixel (default: 0).
-    fwhm : float
+    fwhm : float or `~astropy.units.Quantity`
         FWHM of the Moffat PSF, pixel response included, at 7000 Angstrom, arcsec (default: 0.65).
-    slope : float
+    slope : float or `~astropy.units.Quantity`
         Its change with wavelength, arcsec per Angstrom (default: -2e-5, narrower in the red).
-    beta : float
+    beta : float or `~astropy.units.Quantity`
         The PSF's beta at all wavelengths (default: 2.5).
     shape : (int, int), optional
         The planes' (ny, nx). By default (None) they cover the field.
-    shift : (float, float)
+    shift : (float, float) or `~astropy.units.Quantity`
         How far their centre is to the west and to the north of the field's, arcsec (default: 0).
-    rotation : float
+    rotation : float or `~astropy.units.Quantity`
         How far their y axis is turned from north towards east, degrees (default: 0).
 
     Examples
@@ -79,14 +85,18 @@ class CubeTruth:
     shift: tuple = (0.0, 0.0)
     rotation: float = 0.0
 
+    def __post_init__(self):
+        slope = to_value(self.slope, u.arcsec / u.AA, "slope")
+        set_fields(self, **table_values(self), slope=slope, shift=to_pair(self.shift, u.arcsec, "shift"))
+
     def fwhm_at(self, wavelength):
         """
         Return the PSF's FWHM at a wavelength.
 
         Parameters
         ----------
-        wavelength : float or array of shape (n,)
-            In Angstrom.
+        wavelength : float, array of shape (n,) or `~astropy.units.Quantity`
+            Numbers in Angstrom.
 
         Returns
         -------
@@ -97,7 +107,7 @@ class CubeTruth:
         --------
         See `CubeTruth`.
         """
-        return self.fwhm + self.slope * (wavelength - PIVOT)
+        return self.fwhm + self.slope * (to_value(wavelength, u.AA, "wavelength") - PIVOT)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,25 +160,25 @@ def simulate_cubes(
         Seed of the random numbers; the same seed and arguments give the same field.
     truths : sequence of `CubeTruth`
         One exposure is drawn for each (default: one, with no offset).
-    size : float or (float, float)
+    size : float, (float, float) or `~astropy.units.Quantity`
         Height and width of the field, arcsec (default: 30).
     filters : sequence of str
         ACS filters, which calibrate an HST image each (default: the four that MUSE's range overlaps).
-    wavelengths : array of shape (nz,)
+    wavelengths : array of shape (nz,) or `~astropy.units.Quantity`
         Equally spaced centres of the planes, Angstrom (default: 46 planes of 100 Angstrom). Each is drawn
         with the PSF of its centre.
-    noise : float or array of shape (nz,)
+    noise : float, array of shape (nz,) or `~astropy.units.Quantity`
         Standard deviation of the noise in each plane, 1e-20 erg/s/cm2/Angstrom (default: 0.5).
-    hst_pixel : float
+    hst_pixel : float or `~astropy.units.Quantity`
         Size of the HST pixels, arcsec (default: 0.03).
-    hst_noise : float or dict of str to float
+    hst_noise : float, `~astropy.units.Quantity`, or dict of str to these
         Standard deviation of the HST noise in all filters or in each, electrons/s per pixel (default: 2e-4).
-    hst_margin : float
+    hst_margin : float or `~astropy.units.Quantity`
         How far the HST images reach over the field on every side, arcsec (default: 5).
     hst_psf : (float, float)
-        The HST PSF in all filters, pixel response included: FWHM and beta of a Moffat (default: 0.085
-        arcsec and 1.6).
-    magnitudes : (float, float)
+        The HST PSF in all filters, pixel response included: FWHM and beta of a Moffat, numbers or
+        `~astropy.units.Quantity` (default: 0.085 arcsec and 1.6).
+    magnitudes : (float, float) or `~astropy.units.Quantity`
         The AB magnitudes in F775W between which the galaxies are (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
@@ -196,8 +206,16 @@ def simulate_cubes(
     """
     import galsim
 
+    height, width = np.broadcast_to(to_value(size, u.arcsec, "size"), 2)
+    wavelengths = np.asarray(to_value(wavelengths, u.AA, "wavelengths"), dtype=float)
+    noise = to_value(noise, PIPELINE_UNIT, "noise")
+    hst_pixel = to_value(hst_pixel, u.arcsec, "hst_pixel")
+    hst_margin = to_value(hst_margin, u.arcsec, "hst_margin")
+    levels = hst_noise if isinstance(hst_noise, dict) else dict.fromkeys(filters, hst_noise)
+    levels = {name: to_value(level, HST_NOISE_UNIT, "hst_noise") for name, level in levels.items()}
+    fwhm, beta = fwhm_and_beta(hst_psf, "hst_psf")
+    magnitudes = two_magnitudes(magnitudes, "magnitudes")
     rng = np.random.default_rng(seed)
-    height, width = np.broadcast_to(size, 2)
     reference = HstFilterInfo("F775W")
 
     def flux(magnitude):
@@ -207,8 +225,7 @@ def simulate_cubes(
     objects = draw_objects(rng, height + 2 * around, width + 2 * around, None, magnitudes, flux, n_stars)
     hst_shape = tuple(round((length + 2 * hst_margin) / hst_pixel) for length in (height, width))
     hst_grid = sky_grid(hst_shape, hst_pixel)
-    seen = draw(objects, galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1]), hst_grid)
-    levels = hst_noise if isinstance(hst_noise, dict) else dict.fromkeys(filters, hst_noise)
+    seen = draw(objects, galsim.Moffat(fwhm=fwhm, beta=beta), hst_grid)
     hst = {
         name: CCDData(
             (seen / _zero_flux(HstFilterInfo(name)) + rng.normal(0, levels[name], hst_shape)).astype("f4"),
@@ -220,7 +237,7 @@ def simulate_cubes(
     }
     field_shape = (round(height / 0.2), round(width / 0.2))
     cubes = [
-        _exposure(rng, objects, truth, field_shape, np.asarray(wavelengths, dtype=float), noise, number)
+        _exposure(rng, objects, truth, field_shape, wavelengths, noise, number)
         for number, truth in enumerate(truths)
     ]
     return SimulatedCubes(hst, cubes, list(truths))
@@ -252,9 +269,9 @@ def muse_cube(image, wavelengths, *, noise, seed):
     ----------
     image : `~astropy.nddata.CCDData`
         What every plane shows, of shape (ny, nx).
-    wavelengths : array of shape (nz,)
+    wavelengths : array of shape (nz,) or `~astropy.units.Quantity`
         Equally spaced wavelengths of the planes, Angstrom.
-    noise : float
+    noise : float or `~astropy.units.Quantity`
         Standard deviation of the noise in each plane, in the image's unit.
     seed : int
         Seed of the noise.
@@ -273,6 +290,8 @@ def muse_cube(image, wavelengths, *, noise, seed):
     >>> cube["DATA"].shape
     (4, 50, 50)
     """
+    wavelengths = to_value(wavelengths, u.AA, "wavelengths")
+    noise = to_value(noise, image.unit, "noise")
     rng = np.random.default_rng(seed)
     shape = (len(wavelengths), *image.shape)
     data = image.data + rng.normal(0, noise, shape)

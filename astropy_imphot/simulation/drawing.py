@@ -12,20 +12,32 @@ from astropy.wcs import WCS
 
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.grid import Grid
+from astropy_imphot.io.quantities import to_value
+from astropy_imphot.parameters import model_parameters
+from astropy_imphot.psf.moffat import MOFFAT
 
 __all__ = [
     "CENTER",
+    "HST_NOISE_UNIT",
     "STAR_RADIUS",
+    "ab_magnitude",
     "draw",
     "draw_exposure",
     "draw_objects",
     "draw_planes",
     "exposure_header",
+    "fwhm_and_beta",
+    "set_fields",
     "sky_grid",
+    "table_values",
+    "two_magnitudes",
 ]
 
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
+
+# Per pixel.
+HST_NOISE_UNIT = u.electron / u.s
 
 # Objects per square arcsec brighter than magnitude 27, about the UDF's.
 DENSITY = 0.047
@@ -56,9 +68,9 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     ----------
     shape : (int, int)
         (ny, nx).
-    pixel_scale : float
+    pixel_scale : float or `~astropy.units.Quantity`
         Size of a pixel, arcsec (default: MUSE's 0.2).
-    rotation : float
+    rotation : float or `~astropy.units.Quantity`
         How far the y axis is turned from north towards east, degrees (default: 0).
     center : `~astropy.coordinates.SkyCoord`
         Position of the grid's centre (default: the UDF).
@@ -74,6 +86,8 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     >>> sky_grid((30, 40)).shape
     (30, 40)
     """
+    pixel_scale = to_value(pixel_scale, u.arcsec, "pixel_scale")
+    rotation = to_value(rotation, u.deg, "rotation")
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.cunit = ["deg", "deg"]
@@ -84,6 +98,59 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     wcs.array_shape = shape
     wcs.wcs.set()
     return Grid(wcs, tuple(shape), PIPELINE_UNIT, {})
+
+
+def ab_magnitude(value, name):
+    """
+    Return an AB magnitude as a number.
+
+    Parameters
+    ----------
+    value : float or `~astropy.units.Quantity`
+        In magnitudes, which are taken for AB ones, or as a flux density per frequency.
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    float
+        The magnitude.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.simulation.drawing import ab_magnitude
+    >>> [round(float(ab_magnitude(one, "magnitude")), 3) for one in (21.4, 21.4 * u.mag, 10 * u.uJy)]
+    [21.4, 21.4, 21.4]
+    """
+    return to_value(value, u.mag if getattr(value, "unit", None) == u.mag else u.ABmag, name)
+
+
+def two_magnitudes(values, name):
+    """Return two AB magnitudes as numbers."""
+    low, high = values
+    return ab_magnitude(low, name), ab_magnitude(high, name)
+
+
+def fwhm_and_beta(values, name):
+    """Return the parameters of a Moffat as numbers, the first in arcsec."""
+    fwhm, beta = values
+    return to_value(fwhm, u.arcsec, name), to_value(beta, u.dimensionless_unscaled, name)
+
+
+def table_values(truth):
+    """Return a truth's parameters that the table of parameters has, as numbers in its units."""
+    return {
+        name: to_value(getattr(truth, name), info.unit_for(PIPELINE_UNIT), name)
+        for name, info in model_parameters(MOFFAT).items()
+        if hasattr(truth, name)
+    }
+
+
+def set_fields(instance, **values):
+    """Set fields of a frozen dataclass."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
 
 
 def draw_objects(rng, height, width, count, limits, flux, n_stars):

@@ -13,16 +13,23 @@ from scipy.ndimage import gaussian_filter
 
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.quantities import to_pair, to_value
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.simulation.cubes import muse_cube
 from astropy_imphot.simulation.drawing import (
     CENTER,
+    HST_NOISE_UNIT,
     STAR_RADIUS,
+    ab_magnitude,
     draw,
     draw_exposure,
     draw_objects,
     exposure_header,
+    fwhm_and_beta,
+    set_fields,
     sky_grid,
+    table_values,
+    two_magnitudes,
 )
 
 __all__ = [
@@ -49,15 +56,15 @@ class Truth:
 
     Parameters
     ----------
-    dx, dy : float
+    dx, dy : float or `~astropy.units.Quantity`
         Offset of MUSE from HST along the pixel axes, arcsec (default: 0).
-    scale : float
+    scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST (default: 1).
-    bg : float
+    bg : float or `~astropy.units.Quantity`
         Background, 1e-20 erg/s/cm2/Angstrom per pixel (default: 0).
-    fwhm, beta : float
+    fwhm, beta : float or `~astropy.units.Quantity`
         The Moffat PSF, pixel response included (default: 0.65 arcsec and 2.5).
-    bg_x, bg_y, rotation, e1, e2 : float
+    bg_x, bg_y, rotation, e1, e2 : float or `~astropy.units.Quantity`
         As for `~astropy_imphot.ConvolvedTemplate2D` (default: 0).
 
     Examples
@@ -65,6 +72,9 @@ class Truth:
     >>> from astropy_imphot.simulation import Truth
     >>> Truth(dx=0.1).fwhm
     0.65
+    >>> import astropy.units as u
+    >>> Truth(fwhm=0.01 * u.arcmin).fwhm
+    0.6
     """
 
     dx: float = 0.0
@@ -78,6 +88,9 @@ class Truth:
     rotation: float = 0.0
     e1: float = 0.0
     e2: float = 0.0
+
+    def __post_init__(self):
+        set_fields(self, **table_values(self))
 
 
 def random_truth(seed):
@@ -118,14 +131,14 @@ class Star:
 
     Parameters
     ----------
-    magnitude : float
+    magnitude : float or `~astropy.units.Quantity`
         AB magnitude in the HST image.
-    x, y : float
+    x, y : float or `~astropy.units.Quantity`
         Where it is in the HST image, from the centre of the field along the axes of the MUSE
         images, arcsec.
-    motion : (float, float)
+    motion : (float, float) or `~astropy.units.Quantity`
         How far it has moved when MUSE looks, along the same axes, arcsec (default: 0).
-    brightening : float
+    brightening : float or `~astropy.units.Quantity`
         Its flux when MUSE looks over that when HST looked (default: 1).
 
     Examples
@@ -140,6 +153,16 @@ class Star:
     y: float
     motion: tuple = (0.0, 0.0)
     brightening: float = 1.0
+
+    def __post_init__(self):
+        set_fields(
+            self,
+            magnitude=ab_magnitude(self.magnitude, "magnitude"),
+            x=to_value(self.x, u.arcsec, "x"),
+            y=to_value(self.y, u.arcsec, "y"),
+            motion=to_pair(self.motion, u.arcsec, "motion"),
+            brightening=to_value(self.brightening, u.dimensionless_unscaled, "brightening"),
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,37 +214,37 @@ def simulate_field(
     ----------
     seed : int
         Seed of the random numbers; the same seed and arguments give the same field.
-    size : float or (float, float)
+    size : float, (float, float) or `~astropy.units.Quantity`
         Height and width of the MUSE images, arcsec (default: 60).
     truth : sequence of `Truth`
         One MUSE exposure is drawn for each (default: one, with no offset).
-    noise : float
+    noise : float or `~astropy.units.Quantity`
         Standard deviation of the MUSE noise, 1e-20 erg/s/cm2/Angstrom (default: 0.1, a
         deep exposure).
     filter_name : str
         An ACS filter, which calibrates the HST image (default: F775W).
-    hst_pixel : float
+    hst_pixel : float or `~astropy.units.Quantity`
         Size of the HST pixels, arcsec (default: 0.03).
-    hst_rotation : float
+    hst_rotation : float or `~astropy.units.Quantity`
         How far the HST image's y axis is turned from north to east, degrees (default: 0).
-    hst_noise : float
+    hst_noise : float or `~astropy.units.Quantity`
         Standard deviation of the HST noise, electrons/s per pixel (default: 2e-4).
-    hst_margin : float
+    hst_margin : float or `~astropy.units.Quantity`
         How far the HST image reaches over the MUSE images on every side, arcsec
         (default: 5); less than 0 leaves a rim of the MUSE images uncovered.
     hst_psf : (float, float) or `galsim.GSObject`
-        The HST PSF, pixel response included: FWHM and beta of a Moffat (default: 0.085 arcsec and
-        1.6), or any other.
+        The HST PSF, pixel response included: FWHM and beta of a Moffat, numbers or
+        `~astropy.units.Quantity` (default: 0.085 arcsec and 1.6), or any other.
     n_objects : int, optional
         Number of galaxies and stars, all within the MUSE images. By default (None) they are as many
         as in the Ultra Deep Field, and around the images, too.
-    magnitudes : (float, float)
+    magnitudes : (float, float) or `~astropy.units.Quantity`
         The AB magnitudes between which the galaxies are (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
     stars : sequence of `Star`
         More stars, which may move and vary (default: none).
-    central_star : float, optional
+    central_star : float or `~astropy.units.Quantity`, optional
         AB magnitude of one more star at the centre, with no other object within 4
         arcsec. By default (None) there is none.
 
@@ -244,8 +267,18 @@ def simulate_field(
     """
     import galsim
 
+    height, width = np.broadcast_to(to_value(size, u.arcsec, "size"), 2)
+    hst_pixel = to_value(hst_pixel, u.arcsec, "hst_pixel")
+    hst_rotation = to_value(hst_rotation, u.deg, "hst_rotation")
+    hst_margin = to_value(hst_margin, u.arcsec, "hst_margin")
+    noise = to_value(noise, PIPELINE_UNIT, "noise")
+    hst_noise = to_value(hst_noise, HST_NOISE_UNIT, "hst_noise")
+    if isinstance(hst_psf, (tuple, list)):
+        fwhm, beta = fwhm_and_beta(hst_psf, "hst_psf")
+        hst_psf = galsim.Moffat(fwhm=fwhm, beta=beta)
+    magnitudes = two_magnitudes(magnitudes, "magnitudes")
+    central_star = ab_magnitude(central_star, "central_star")
     rng = np.random.default_rng(seed)
-    height, width = np.broadcast_to(size, 2)
     muse_grid = sky_grid((round(height / 0.2), round(width / 0.2)))
     # A turned HST image has to be larger to cover the field.
     angle = np.radians(hst_rotation)
@@ -273,9 +306,8 @@ def simulate_field(
         place = star.x + moved * star.motion[0], star.y + moved * star.motion[1], STAR_RADIUS
         return *place, galsim.DeltaFunction(flux=factor * flux(star.magnitude))
 
-    psf = galsim.Moffat(fwhm=hst_psf[0], beta=hst_psf[1]) if isinstance(hst_psf, tuple) else hst_psf
     then = [point(star, 1, 0) for star in stars]
-    data = draw([*objects, *then], psf, hst_grid) / zero_flux
+    data = draw([*objects, *then], hst_psf, hst_grid) / zero_flux
     hst = CCDData(
         data,
         unit="electron/s",
@@ -305,9 +337,9 @@ def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
         A field, such as one that was drawn with ``noise=0`` and ``hst_noise=0``.
     seed : int or `~numpy.random.Generator`
         Seed of the random numbers.
-    noise, hst_noise : float
+    noise, hst_noise : float or `~astropy.units.Quantity`
         As for `simulate_field`.
-    smoothing : float
+    smoothing : float or `~astropy.units.Quantity`
         Standard deviation of a Gaussian that the MUSE noise is smoothed by, which keeps the standard
         deviation of a pixel, pixels (default: 0).
 
@@ -324,6 +356,9 @@ def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
     >>> round(float(noisy.muse[0].uncertainty.array[0, 0]), 2)
     0.16
     """
+    noise = to_value(noise, PIPELINE_UNIT, "noise")
+    hst_noise = to_value(hst_noise, HST_NOISE_UNIT, "hst_noise")
+    smoothing = to_value(smoothing, u.pix, "smoothing")
     rng = np.random.default_rng(seed)
     hst = field.hst.copy()
     hst.data = (hst.data + rng.normal(0, 1, hst.shape) * hst_noise).astype(np.float32)
