@@ -13,7 +13,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.noise.covariance import inverse
 from astropy_imphot.parameters import all_parameters
-from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.shape import PsfShape
 from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.results.offsets import sky_jacobian, sky_offsets
@@ -68,6 +68,8 @@ class CombinedPhotometry(Representation):
     values : dict of str to `~astropy_imphot.FittedValue`
         scale, dx, dy, dra, ddec, the parameters of the PSF at 7000 Angstrom, and what else was fitted of
         what filters share, such as rotation, e1 and e2.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF.
     own : dict of str to dict of str to `~astropy_imphot.FittedValue`
         What each filter has for itself, now that the PSF and the offset are determined better: scale, bg,
         and other terms of the background that were fitted; for each of them, its value in each filter.
@@ -90,6 +92,7 @@ class CombinedPhotometry(Representation):
     outliers: tuple
     unusable: tuple
     values: dict
+    psf: PsfShape
     own: dict
     radec_corr: float
     polynomials: dict
@@ -136,11 +139,16 @@ class CombinedPhotometry(Representation):
             row[f"{key}_coef"] = coefficients[None] * unit
             row[f"{key}_cov"] = covariance[None] * unit**2
         row |= {"chi2": [self.chi2], "dof": [self.dof], "outliers": [",".join(self.outliers)]}
+        infos = all_parameters(self.psf)
         words = {
             name: f"{info.words}, at {REFERENCE:g} Angstrom" if info.kind == "psf" else info.words
-            for name, info in all_parameters(MOFFAT).items()
+            for name, info in infos.items()
         }
-        words |= {f"scale_{name}": f"flux scale, MUSE/HST, in {name}" for name in self.scales}
+        words |= {
+            f"{key}_{name}": f"{infos[key].words}, in {name}"
+            for key, found in self.own.items()
+            for name in found
+        }
         return describe(QTable(row), words | COLUMNS)
 
 
@@ -354,6 +362,7 @@ def _result(solution, fits, names, outliers, unusable, degrees):
         outliers=tuple(outliers),
         unusable=unusable,
         values={"scale": scale, "dx": shared["dx"], "dy": shared["dy"]} | sky | shared,
+        psf=fit.fitted_model.psf,
         own=own,
         radec_corr=correlation,
         polynomials=padded,
