@@ -32,9 +32,9 @@ def mpdaf_hdus(source):
 
     Notes
     -----
-    mpdaf takes the frame, RADESYS, from the primary header: FK5 in most MUSE files. The FITS standard takes that
-    of the image, and ICRS if it has none. They are some 20 mas apart. The frame is that of the image in the file
-    that the object was read from, so that both give the same positions.
+    mpdaf takes the frame, RADESYS, from the primary header: FK5 in most MUSE files. The FITS standard takes
+    that of the image, and ICRS if it has none. They are some 20 mas apart. The frame is that of the image in
+    the file that the object was read from, so that both give the same positions.
     """
     data = source.get_data_hdu(convert_float32=False)
     if source.unit.is_equivalent(""):
