@@ -1,4 +1,4 @@
-"""What the commands share: their parser, their log, and how they fail."""
+"""The parser, the log and the errors of the commands."""
 
 import argparse
 import inspect
@@ -100,7 +100,7 @@ def none_or(kind):
 
 def run(parser, command, args):
     """
-    Parse a command line and run the command, with errors for people.
+    Parse a command line and run the command, with errors in one line instead of a traceback.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def run(parser, command, args):
     Returns
     -------
     int
-        The exit status: 0, or 1 where something is wrong with the input, which is then
-        told in one line on standard error, or 130 after Ctrl-C.
+        The exit status: 0; 1 after an error of the input, which is printed in one line on standard
+        error; or 130 after Ctrl-C.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many exposures, through any executor of concurrent.futures."""
+"""Fits of many exposures in processes of this machine, or through any executor of concurrent.futures."""
 
 import os
 import signal
@@ -92,12 +92,12 @@ class Batch:
             pool.shutdown(kill_workers=error_type is not None)
 
     def __iter__(self):
-        """Give the results in the order of the exposures, as they come."""
+        """Yield the results in the order of the exposures, as soon as they are there."""
         return (fit for _, fit in self.items())
 
     def items(self):
         """
-        Give the exposures and their results, in their order, as they come.
+        Yield the exposures and their results, in the order of the exposures, as soon as they are there.
 
         Yields
         ------
@@ -164,7 +164,7 @@ class Batch:
             while following in finished:
                 yield self._muse[following], finished.pop(following)
                 following += 1
-        # What others had finished when one failed is not lost.
+        # Fits that were finished when another failed are not lost.
         yield from ((self._muse[index], finished[index]) for index in sorted(finished))
         if failure is not None:
             raise failure
@@ -376,7 +376,7 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
 
 
 def _portable(source):
-    """Return an input that can travel to another process, which open files cannot."""
+    """Return an input that can be pickled for another process: open files cannot."""
     if isinstance(source, fits.HDUList) and source.filename():
         return source.filename()
     if isinstance(source, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):

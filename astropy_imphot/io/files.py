@@ -1,4 +1,4 @@
-"""Files opened with clear errors, and written whole or not at all."""
+"""FITS files, opened with errors that name them, and written whole or not at all."""
 
 import gzip
 import mmap
@@ -36,7 +36,7 @@ READ_BYTES = 1 << 24
 
 def source_name(source, default="the image"):
     """
-    Return what messages and tables call an input.
+    Return the name of an input in messages and tables.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def source_name(source, default="the image"):
 
 def short_name(source):
     """
-    Return what results call an input.
+    Return the name of an input in results.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def naming(*sources):
 
 def drop_pages(array):
     """
-    Let go of the memory of a mapped file, which keeps all that was read of it.
+    Release the memory of a mapped file, which else keeps all that was read of it.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def _decompressed(path):
 
 
 def _breaks_off(place):
-    """Tell whether another extension's header, which is not whole, follows the last HDU."""
+    """Return whether the last HDU is followed by an incomplete header of another extension."""
     place["file"].seek(place["datLoc"] + place["datSpan"])
     return place["file"].read(8) == b"XTENSION"
 
@@ -362,7 +362,7 @@ def refuse_existing(path, overwrite):
 @contextmanager
 def atomic_write(path, overwrite=False):
     """
-    Give a temporary name that becomes ``path`` if all goes well.
+    Yield a temporary name, which is renamed to ``path`` if no error is raised.
 
     Parameters
     ----------
@@ -409,7 +409,7 @@ def atomic_write(path, overwrite=False):
 @contextmanager
 def atomic_folder(path):
     """
-    Give a temporary folder that becomes ``path``, with all that is in it, if all goes well.
+    Yield a temporary folder, which is renamed to ``path`` if no error is raised.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What FITS headers say about an image: its unit, its WCS and the observation."""
+"""The unit, the WCS and the observation's keywords in FITS headers."""
 
 import logging
 import re

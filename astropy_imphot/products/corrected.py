@@ -188,7 +188,7 @@ def _background(fit, image):
 
 
 def _turned(wcs, rotation, shape):
-    """Return the WCS of an image that is turned about its centre, from x towards y, by degrees."""
+    """Return the WCS of an image that is turned about its center, from x towards y, by degrees."""
     wcs = wcs.deepcopy()
     if rotation == 0:
         return wcs
