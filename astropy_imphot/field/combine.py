@@ -31,10 +31,6 @@ COLUMNS = {
     "filters": "filters that were combined",
     "outliers": "filters that disagree with the others",
     "radec_corr": "correlation of dra and ddec",
-    "fwhm_coef": "polynomial of fwhm in wavelength, highest power first",
-    "fwhm_cov": "covariance of fwhm_coef",
-    "beta_coef": "polynomial of beta in wavelength, highest power first",
-    "beta_cov": "covariance of beta_coef",
     "chi2": "chi-squared of the combination",
     "dof": "its degrees of freedom",
 }
@@ -144,11 +140,11 @@ class CombinedPhotometry(Representation):
             name: f"{info.words}, at {REFERENCE:g} Angstrom" if info.kind == "psf" else info.words
             for name, info in infos.items()
         }
-        words |= {
-            f"{key}_{name}": f"{infos[key].words}, in {name}"
-            for key, found in self.own.items()
-            for name in found
-        }
+        for key, found in self.own.items():
+            words |= {f"{key}_{name}": f"{infos[key].words}, in {name}" for name in found}
+        for key in self.polynomials:
+            words[f"{key}_coef"] = f"polynomial of {key} in wavelength, highest power first"
+            words[f"{key}_cov"] = f"covariance of {key}_coef"
         return describe(QTable(row), words | COLUMNS)
 
 
@@ -401,11 +397,11 @@ def _on_sky(solution, shared, image):
     """Return the offset on the sky, and the correlation of its coordinates."""
     places = [index for index, (name, _) in enumerate(solution.parameters) if name in ("dx", "dy")]
     covariance = solution.covariance[np.ix_(places, places)]
-    jacobian = sky_jacobian(image.wcs, image.shape)
+    jacobian = sky_jacobian(image)
     on_sky = jacobian @ covariance @ jacobian.T
     product = np.sqrt(on_sky[0, 0] * on_sky[1, 1])
     correlation = float(on_sky[0, 1] / product) if product > 0 else 0.0
-    return sky_offsets(shared["dx"], shared["dy"], covariance, image.wcs, image.shape), correlation
+    return sky_offsets(shared["dx"], shared["dy"], covariance, image), correlation
 
 
 def _likely(chi2, dof):

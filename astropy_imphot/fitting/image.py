@@ -216,7 +216,7 @@ def _result(solution, image, name, options):
     units = {key: info.unit_for(image.unit) for key, info in model.infos.items()}
     values = fitted_values(model, quality, units)
     offset_covariance = covariance_of(("dx", "dy"), quality.covariance, quality.free)
-    values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image.wcs, image.shape)
+    values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image)
     untried = untried_values(solution, image)
 
     def as_image(data):

@@ -274,8 +274,7 @@ def _fit_one(image, mask, start, held, taper, fitter):
         n_evaluations=int(info.get("nfev", 0)),
         converged=has_converged(info),
         origin=(columns.start, rows.start),
-        wcs=image.wcs,
-        shape=image.shape,
+        grid=read_grid(image),
     )
 
 
@@ -305,7 +304,7 @@ def _held(hst_fit, image, fixed):
     grid = read_grid(image)
     height, width = grid.pixel_scale
     star = {key: value.value for key, value in hst_fit.values.items()}
-    x, y = grid.wcs.world_to_pixel(hst_fit.wcs.pixel_to_world(star["x_0"], star["y_0"]))
+    x, y = grid.wcs.world_to_pixel(hst_fit.grid.wcs.pixel_to_world(star["x_0"], star["y_0"]))
     per_muse_pixel = height * width / hst_fit.pixel_scale**2
     implied = {
         "scale": ("flux", lambda value: value * star["flux"]),
@@ -323,7 +322,7 @@ def _result(hst_fit, muse_fit, options, name):
     hst, muse = ({key: value.value for key, value in one.values.items()} for one in (hst_fit, muse_fit))
     size = muse_fit.pixel_scale
     area = (size / hst_fit.pixel_scale) ** 2
-    x, y = muse_fit.wcs.world_to_pixel(hst_fit.wcs.pixel_to_world(hst["x_0"], hst["y_0"]))
+    x, y = muse_fit.grid.wcs.world_to_pixel(hst_fit.grid.wcs.pixel_to_world(hst["x_0"], hst["y_0"]))
     found = {
         "scale": (muse["flux"] / hst["flux"], u.dimensionless_unscaled),
         "bg": (muse["bg"] - hst["bg"] * area, unit),
@@ -344,7 +343,7 @@ def _result(hst_fit, muse_fit, options, name):
         for key, (value, unit) in found.items()
     }
     offsets = np.where(np.outer(used, used), covariances["covariance"], 0)[2:4, 2:4]
-    values |= sky_offsets(values["dx"], values["dy"], offsets, muse_fit.wcs, muse_fit.shape)
+    values |= sky_offsets(values["dx"], values["dy"], offsets, muse_fit.grid)
     for instrument, fit in (("muse", muse_fit), ("hst", hst_fit)):
         values |= fit.sky_values(instrument)
     quality = muse_fit.quality
@@ -396,7 +395,7 @@ def _propagated(hst_fit, muse_fit, scale, hst_flux, area, kind):
     per_hst = np.zeros((6, 6))
     per_hst[0, 0] = -scale / hst_flux
     per_hst[1, 5] = -area
-    per_hst[2:4, 1:3] = -size * _pixels_per_pixel(hst_fit, muse_fit.wcs)
+    per_hst[2:4, 1:3] = -size * _pixels_per_pixel(hst_fit, muse_fit.grid.wcs)
     return sum(
         matrix @ fit.full_covariance(keys, kind) @ matrix.T
         for matrix, fit in ((per_muse, muse_fit), (per_hst, hst_fit))
@@ -406,6 +405,6 @@ def _propagated(hst_fit, muse_fit, scale, hst_flux, area, kind):
 def _pixels_per_pixel(hst_fit, wcs):
     """Return how MUSE's pixel coordinates x and y change with HST's, at the star."""
     x, y = hst_fit.values["x_0"].value, hst_fit.values["y_0"].value
-    sky = hst_fit.wcs.pixel_to_world(x + np.array([0.5, -0.5, 0, 0]), y + np.array([0, 0, 0.5, -0.5]))
+    sky = hst_fit.grid.wcs.pixel_to_world(x + np.array([0.5, -0.5, 0, 0]), y + np.array([0, 0, 0.5, -0.5]))
     there = np.array(wcs.world_to_pixel(sky))
     return np.column_stack([there[:, 0] - there[:, 1], there[:, 2] - there[:, 3]])

@@ -3,12 +3,13 @@
 import astropy.units as u
 import numpy as np
 
+from astropy_imphot.io.grid import read_grid
 from astropy_imphot.results.values import FittedValue
 
 __all__ = ["sky_jacobian", "sky_offsets"]
 
 
-def sky_offsets(dx, dy, covariance, wcs, shape):
+def sky_offsets(dx, dy, covariance, image):
     """
     Return the offsets in right ascension and declination.
 
@@ -18,10 +19,8 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
         Offsets of the MUSE image from the HST image along the pixel axes, arcsec.
     covariance : array of shape (2, 2)
         Covariance of dx and dy, arcsec^2.
-    wcs : `~astropy.wcs.WCS`
-        Of the MUSE image.
-    shape : (int, int)
-        Its (ny, nx).
+    image : `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        The MUSE image, or its pixels.
 
     Returns
     -------
@@ -38,12 +37,11 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
     >>> from astropy_imphot.results.offsets import sky_offsets
     >>> from astropy_imphot.simulation import sky_grid
     >>> dx, dy = FittedValue(0.1, 0.01, False, u.arcsec), FittedValue(0.2, 0.01, False, u.arcsec)
-    >>> grid = sky_grid((50, 60))
-    >>> offsets = sky_offsets(dx, dy, np.diag([1e-4, 1e-4]), grid.wcs, grid.shape)
+    >>> offsets = sky_offsets(dx, dy, np.diag([1e-4, 1e-4]), sky_grid((50, 60)))
     >>> print(offsets["dra"], "and", offsets["ddec"])
     -0.113 ± 0.011 arcsec and 0.200 ± 0.010 arcsec
     """
-    jacobian = sky_jacobian(wcs, shape)
+    jacobian = sky_jacobian(image)
     errors = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T))
     values = jacobian @ [dx.value, dy.value]
     fixed = dx.fixed and dy.fixed
@@ -53,13 +51,13 @@ def sky_offsets(dx, dy, covariance, wcs, shape):
     }
 
 
-def sky_jacobian(wcs, shape):
+def sky_jacobian(image):
     """
     Return the matrix that turns offsets along the pixel axes into offsets on the sky.
 
     Parameters
     ----------
-    wcs, shape
+    image
         As for `sky_offsets`.
 
     Returns
@@ -71,18 +69,19 @@ def sky_jacobian(wcs, shape):
     --------
     >>> from astropy_imphot.results.offsets import sky_jacobian
     >>> from astropy_imphot.simulation import sky_grid
-    >>> sky_jacobian(sky_grid((50, 60)).wcs, (50, 60)).round(2)
+    >>> sky_jacobian(sky_grid((50, 60))).round(2)
     array([[-1.13,  0.  ],
            [ 0.  ,  1.  ]])
     """
-    return _degrees_per_pixel(wcs, shape) * 3600 / _arcsec_per_pixel(wcs)
+    grid = read_grid(image)
+    return _degrees_per_pixel(grid) * 3600 / _arcsec_per_pixel(grid.wcs)
 
 
-def _degrees_per_pixel(wcs, shape):
+def _degrees_per_pixel(grid):
     """Return d(ra, dec)/d(x, y) at the center of an image, from central differences of a pixel."""
-    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    y, x = ((size - 1) / 2 for size in grid.shape)
     steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
-    places = wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1]).icrs
+    places = grid.wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1]).icrs
     around = places.ra.wrap_at(places.ra[0] + 180 * u.deg).deg, places.dec.deg
     return np.array([[one[0] - one[1], one[2] - one[3]] for one in around])
 

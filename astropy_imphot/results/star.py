@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
+from astropy_imphot.io.grid import Grid
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.parameters import FLUX, ParameterInfo
 from astropy_imphot.results.html import picture
@@ -60,10 +61,8 @@ class StarFit(Representation):
         How often the fitter evaluated the model.
     converged : bool
         Whether the fitter converged.
-    wcs : `~astropy.wcs.WCS`
-        Of the whole image.
-    shape : (int, int)
-        Of the whole image.
+    grid : `~astropy_imphot.io.grid.Grid`
+        The pixels of the whole image.
 
     Examples
     --------
@@ -71,7 +70,7 @@ class StarFit(Representation):
     >>> from astropy_imphot.simulation import CENTER, simulate_field
     >>> field = simulate_field(seed=1, size=12.0, central_star=20.0)
     >>> fit = fit_star_photometry(field.hst, field.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0))
-    >>> fit.muse_fit.data.shape, fit.muse_fit.shape
+    >>> fit.muse_fit.data.shape, fit.muse_fit.grid.shape
     ((20, 20), (60, 60))
     >>> sorted(fit.muse_fit.sky_values("muse"))
     ['muse_beta', 'muse_bg', 'muse_flux', 'muse_fwhm', 'muse_x', 'muse_y']
@@ -89,8 +88,7 @@ class StarFit(Representation):
     quality: object
     n_evaluations: int
     converged: bool
-    wcs: object
-    shape: tuple
+    grid: Grid
 
     def _represented(self):
         return self.values | {"data": self.data, "converged": self.converged}

@@ -115,7 +115,7 @@ def test_sky_offsets_correct_crval(rotation):
     """Subtracted from CRVAL they move every pixel's position back by dx and dy pixels."""
     grid = sky_grid((80, 100), rotation=rotation)
     dx, dy = (FittedValue(value, 0.01, False, u.arcsec) for value in (0.3, -0.5))
-    offsets = sky_offsets(dx, dy, np.diag([1e-4, 4e-4]), grid.wcs, grid.shape)
+    offsets = sky_offsets(dx, dy, np.diag([1e-4, 4e-4]), grid)
     assert all(value.stdev > 0 for value in offsets.values())
     wcs = grid.wcs.deepcopy()
     wcs.wcs.crval -= [offsets["dra"].value / 3600, offsets["ddec"].value / 3600]
@@ -134,7 +134,7 @@ def test_sky_offsets_across_zero_hours():
 
     grid = sky_grid((80, 100), center=SkyCoord(0.0, 10.0, unit="deg"))
     dx, dy = (FittedValue(value, 0.01, False, u.arcsec) for value in (0.3, 0.0))
-    offsets = sky_offsets(dx, dy, np.eye(2), grid.wcs, grid.shape)
+    offsets = sky_offsets(dx, dy, np.eye(2), grid)
     assert_allclose(offsets["dra"].value, -0.3 / np.cos(np.radians(10)), rtol=1e-3)
 
 
