@@ -1,6 +1,7 @@
 """Configuration of the documentation."""
 
 import doctest
+import os
 import shutil
 import sys
 from importlib.metadata import version as package_version
@@ -48,8 +49,19 @@ html_theme_options = {
 html_context = {**globals().get("html_context", {}), "default_mode": "auto"}
 automodsumm_properties_are_attributes = False
 
-# A build must not depend on other projects' servers: what is theirs is left unlinked.
-intersphinx_mapping = {}
+# A build must not depend on other projects' servers: what is theirs is linked only where READTHEDOCS is set.
+OTHERS = {
+    "python": "https://docs.python.org/3/",
+    "astropy": "https://docs.astropy.org/en/stable/",
+    "matplotlib": "https://matplotlib.org/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "photutils": "https://photutils.readthedocs.io/en/stable/",
+    "regions": "https://astropy-regions.readthedocs.io/en/stable/",
+    "reproject": "https://reproject.readthedocs.io/en/stable/",
+    "scipy": "https://docs.scipy.org/doc/scipy/",
+}
+LINKED = OTHERS if "READTHEDOCS" in os.environ else {}
+intersphinx_mapping = {name: (url, None) for name, url in LINKED.items()}
 nitpick_ignore_regex = [
     (
         r"py:.*",

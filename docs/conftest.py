@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from astropy_imphot.conftest import pytest_runtest_call, pytest_runtest_setup  # noqa: F401
+
 DOCS = Path(__file__).parent
 
 # Scripts have no examples, and to look for some would run the figures.
@@ -15,6 +17,7 @@ collect_ignore_glob = ["_build", "*.py"]
 def _own_folder(request, tmp_path, monkeypatch):
     folder = tmp_path / "files"
     if "tutorial_data.py" in request.path.read_text():
+        pytest.importorskip("mpdaf", reason="mpdaf is not installed")
         monkeypatch.syspath_prepend(DOCS)
         from tutorial_data import make_folder
 

@@ -2,10 +2,10 @@
 
 import os
 
-import mpdaf
 import pytest
 
 from astropy_imphot import make_template
+from astropy_imphot.conftest import pytest_runtest_call, pytest_runtest_setup  # noqa: F401
 from astropy_imphot.simulation import Truth, simulate_field
 
 # Its name is that of the pages' one: it cannot be looked through for examples beside it.
@@ -28,6 +28,8 @@ def template(field):
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of the real MUSE and HST files in the mpdaf package."""
+    import mpdaf
+
     return os.path.join(os.path.dirname(mpdaf.__file__), "data")
 
 

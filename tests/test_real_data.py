@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from mpdaf.obj import Image
 from numpy.testing import assert_allclose
 
 from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
@@ -59,6 +58,8 @@ def test_hdfs_header_shift(hdfs):
 
 
 def test_abell_478_by_the_commands(real_data, tmp_path, monkeypatch, capsys):
+    from mpdaf.obj import Image
+
     monkeypatch.chdir(tmp_path)
     wavelength = np.arange(6900.0, 9300.0, 10.0)
     np.savetxt("F814W.txt", np.column_stack([wavelength, np.exp(-0.5 * ((wavelength - 8000) / 500) ** 2)]))
@@ -85,6 +86,8 @@ def test_abell_478_by_the_commands(real_data, tmp_path, monkeypatch, capsys):
 
 def test_what_classic_users_have(field, tmp_path):
     """An image that MPDAF aligned with the MUSE image, as the classic package did."""
+    from mpdaf.obj import Image
+
     from astropy_imphot import write_image
 
     truth = field.truth[0]

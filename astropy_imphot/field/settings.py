@@ -24,6 +24,8 @@ __all__ = [
     "require_matplotlib",
 ]
 
+__doctest_requires__ = {"require_matplotlib": ["matplotlib"]}
+
 MOST_DEGREE = 3
 
 

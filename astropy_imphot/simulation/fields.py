@@ -5,6 +5,7 @@ GalSim is not a dependency of the package: ``pip install "astropy-imphot[all]"``
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import astropy.units as u
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "SimulatedField",
     "Star",
     "Truth",
+    "example_field",
     "muse_cube",
     "random_truth",
     "simulate_field",
@@ -325,6 +327,39 @@ def simulate_field(
         for number, exposure in enumerate(truth)
     ]
     return with_noise(SimulatedField(hst, muse, list(truth)), rng, noise=noise, hst_noise=hst_noise)
+
+
+@cache
+def _drawn_example():
+    return simulate_field(seed=1, size=10.0)
+
+
+def example_field():
+    """
+    Return a small field for examples, ``simulate_field(seed=1, size=10.0)``, which is drawn once.
+
+    Returns
+    -------
+    SimulatedField
+        An HST image, one MUSE exposure of 50 x 50 pixels, and the truth. Each call returns copies of
+        the images: what is done to them does not change those of the next call.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If GalSim is not installed.
+
+    Examples
+    --------
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
+    >>> field.muse[0].shape
+    (50, 50)
+    >>> field.truth[0].fwhm
+    0.65
+    """
+    drawn = _drawn_example()
+    return SimulatedField(drawn.hst.copy(), [image.copy() for image in drawn.muse], list(drawn.truth))
 
 
 def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):

@@ -14,7 +14,6 @@ from astropy.io import fits
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from mpdaf.obj import Cube
 
 from astropy_imphot import (
     FilterCurve,
@@ -416,6 +415,8 @@ def test_no_cube(tmp_path, name):
 
 
 def test_agrees_with_mpdaf_on_a_real_cube(real_data):
+    from mpdaf.obj import Cube
+
     path = os.path.join(real_data, "sdetect", "minicube.fits")
     wavelength = np.linspace(7000.0, 9000.0, 81)
     sensitivity = np.exp(-0.5 * ((wavelength - 8000) / 250) ** 2)

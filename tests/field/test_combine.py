@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import galsim
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -163,6 +162,8 @@ def test_fits_that_say_nothing_are_left_out(fits):
 @pytest.mark.parametrize("free_beta", [True, False])
 @pytest.mark.parametrize("beta", [2.2, 3.0])
 def test_the_width_of_a_band(beta, free_beta):
+    import galsim
+
     # Moffat PSFs of GalSim, whose FWHM is spread evenly, and the one that fits their mean.
     spread, size = 0.03, 0.6
     radius = np.arange(0.005, 12 * size, 0.01)

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from mpdaf.MUSE import FSFModel
 from regions import CircleSkyRegion, Regions
 
 from astropy_imphot import UserError, fit_field, read_hst_psf, reference, write_image
@@ -171,6 +170,8 @@ def test_without_jinja2(images, tmp_path, monkeypatch, capsys):
 
 
 def test_the_psf_is_in_copies_of_the_cubes(found, cubes):
+    from mpdaf.MUSE import FSFModel
+
     for row, cube in zip(found[0].exposures, cubes[0], strict=True):
         copy = found[1] / "exposures" / row["exposure"] / Path(cube).name
         model = FSFModel.read(str(copy))
@@ -297,6 +298,8 @@ def test_what_was_good_and_fails_now_leaves_nothing(images, tmp_path):
 
 
 def test_the_psf_in_place(cubes, tmp_path):
+    from mpdaf.MUSE import FSFModel
+
     cube = shutil.copy(cubes[0][0], tmp_path)
     outdir = tmp_path / "out"
     keywords = {"plots": False, "write_psf": "inplace"}

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import galsim
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
@@ -12,6 +11,8 @@ from astropy_imphot import fit_image_photometry, make_template, regrid_hst_like_
 from astropy_imphot.cli import fit_photometry
 from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.simulation import Truth, simulate_field
+
+galsim = pytest.importorskip("galsim", reason="galsim is not installed")
 
 TRUTH = Truth(dx=0.11, dy=-0.17, scale=0.95, bg=1.0, fwhm=0.6)
 PIXEL = 0.03

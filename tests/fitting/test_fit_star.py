@@ -1,7 +1,6 @@
 """The fit of stars that GalSim drew."""
 
 import astropy.units as u
-import galsim
 import numpy as np
 import pytest
 from astropy.nddata import CCDData, VarianceUncertainty
@@ -21,6 +20,8 @@ PER_ELECTRON = 9.74
 
 def drawn_pair(rng, noise=0.1, smooth=0.0, hst_noise=2e-4):
     """Let GalSim draw a star as both telescopes see it, somewhere in a pixel."""
+    import galsim
+
     truth = Truth(
         dx=rng.uniform(-0.5, 0.5),
         dy=rng.uniform(-0.5, 0.5),

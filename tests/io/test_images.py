@@ -12,8 +12,6 @@ from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from mpdaf.obj import Image
-from mpdaf.tools import MpdafUnitsWarning
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened
@@ -544,6 +542,8 @@ def test_write_image_that_was_read_from_a_real_hst_file(tmp_path, real_data):
 @pytest.mark.parametrize("unit", [MUSE_UNIT, u.ct / u.s, u.adu, u.dimensionless_unscaled])
 @pytest.mark.parametrize("masked", [True, False])
 def test_mpdaf_reads_what_we_write(tmp_path, unit, masked):
+    from mpdaf.obj import Image
+
     image = ccd(unit, masked)
     write_image(image, tmp_path / "image.fits")
     read = Image(str(tmp_path / "image.fits"))
@@ -559,6 +559,9 @@ def test_mpdaf_reads_what_we_write(tmp_path, unit, masked):
 
 
 def test_mpdaf_and_we_read_the_same_from_a_real_muse_file(real_data):
+    from mpdaf.obj import Image
+    from mpdaf.tools import MpdafUnitsWarning
+
     path = os.path.join(real_data, "obj", "IMAGE-HDFS-1.34.fits")
     with warnings.catch_warnings():
         # mpdaf misses a unit, which this file has not.

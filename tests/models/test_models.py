@@ -3,7 +3,6 @@
 import copy
 import pickle
 
-import galsim
 import numpy as np
 import pytest
 from astropy.modeling.fitting import DogBoxLSQFitter, LMLSQFitter, TRFLSQFitter
@@ -61,12 +60,16 @@ def test_fit_deriv(template, pixels, key, shape):
 
 def drawn(galaxy, psf, grid, shift=(0, 0)):
     """Let GalSim draw a galaxy in the middle of a grid of pixels."""
+    import galsim
+
     profile = galsim.Convolve(galaxy, psf).shift(*shift)
     ny, nx = grid.shape
     return profile.drawImage(nx=nx, ny=ny, scale=grid.pixel_scale[0], method="no_pixel").array
 
 
 def test_model_is_a_galaxy_seen_by_both_telescopes():
+    import galsim
+
     galaxy = galsim.Sersic(n=1.5, half_light_radius=0.3, flux=500.0).shear(e1=0.3, e2=0.1)
     hst_grid, muse_grid = sky_grid((501, 501), 0.03), sky_grid((40, 41))
     pixels = drawn(galaxy, galsim.Moffat(fwhm=0.085, beta=1.6), hst_grid) / 9.74

@@ -13,7 +13,6 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
-from mpdaf.MUSE import FSFModel
 
 from astropy_imphot import UserError
 from astropy_imphot.calibration.units import PIPELINE_UNIT
@@ -205,6 +204,8 @@ def body(path):
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_mpdaf_reads_the_psf(cube, tmp_path, in_place):
+    from mpdaf.MUSE import FSFModel
+
     before = body(cube)
     whole = cube.read_bytes()
     path = cube if in_place else tmp_path / "copy.fits"
@@ -228,6 +229,8 @@ def test_mpdaf_reads_the_psf(cube, tmp_path, in_place):
     "FSFMODE": "MOFFAT1", "FSF00BET": 2.8, "FSF00FWA": 0.8, "FSF00FWB": -3e-5, "FSF01BET": 2.8, "NFIELDS": 9,
 }])  # fmt: skip
 def test_old_keywords_go(tmp_path, old):
+    from mpdaf.MUSE import FSFModel
+
     path = tmp_path / "cube.fits"
     hdus = cube_hdus(OBJECT="UDF", FSFOTHER="kept")
     hdus[0].header.update(old)
@@ -255,6 +258,8 @@ def test_checksums_stay_true(tmp_path):
     "names", [("a.fits.gz", "b.fits"), ("a.fits", "b.fits.gz"), ("a.fits.gz", "a.fits.gz")]
 )
 def test_compressed(tmp_path, names):
+    from mpdaf.MUSE import FSFModel
+
     source, path = (tmp_path / name for name in names)
     cube_hdus().writeto(source)
     before = body(source)

@@ -4,7 +4,6 @@ import copy
 import pickle
 import warnings
 
-import galsim
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -19,6 +18,8 @@ from astropy_imphot.psf import moffat
 from astropy_imphot.psf.epsf import build_hst_psf
 from astropy_imphot.psf.images import HstPsf, read_hst_psf
 from astropy_imphot.simulation import sky_grid
+
+galsim = pytest.importorskip("galsim", reason="galsim is not installed")
 
 PIXEL = 0.03
 AIRY = galsim.Convolve(galsim.Airy(lam=775, diam=2.4, obscuration=0.33), galsim.Pixel(0.05))

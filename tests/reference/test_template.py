@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
-from mpdaf.obj import Image
 from numpy.testing import assert_allclose
 
 from astropy_imphot import (
@@ -30,6 +29,8 @@ def written(template, tmp_path):
 
 
 def test_file_on_the_muse_grid(field, written):
+    from mpdaf.obj import Image
+
     muse = field.muse[0]
     assert image_grids_aligned(written, muse)
     with fits.open(written) as hdus:

@@ -6,8 +6,6 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, vstack
-from matplotlib.contour import ContourSet
-from matplotlib.quiver import QuiverKey
 from numpy.testing import assert_allclose
 
 import astropy_imphot
@@ -152,6 +150,8 @@ def test_plot(fit, tmp_path):
 
 
 def test_the_key_of_the_arrows_is_within_a_small_panel():
+    from matplotlib.quiver import QuiverKey
+
     field = simulate_field(1, size=8.0, n_objects=3, n_stars=0, magnitudes=(21.0, 22.0))
     figure = plot_image_fit(fit_image_photometry(field.hst, field.muse[0]))
     figure.canvas.draw()
@@ -163,6 +163,8 @@ def test_the_key_of_the_arrows_is_within_a_small_panel():
 
 def test_what_was_left_out_is_outlined(fit):
     """Also what differed in an earlier round of the fit only."""
+    from matplotlib.contour import ContourSet
+
     objects = fit.objects.copy()
     objects["left_out"][0] = True
     figure = plot_image_fit(replace(fit, objects=objects))

@@ -1,10 +1,8 @@
 """Cubes of known truth: what is drawn is what the truth says."""
 
-import galsim
 import numpy as np
 import pytest
 from astropy.time import Time
-from mpdaf.obj import Cube
 
 from astropy_imphot import FilterCurve, HstFilterInfo, bandpass_images, fit_image_photometry, read_cube
 from astropy_imphot.simulation import CubeTruth, Truth, simulate_cubes
@@ -49,6 +47,8 @@ def test_planes_are_those_of_an_image():
 
 
 def test_a_star_outside_does_not_come_round():
+    import galsim
+
     star = (-14.0, 0.0, 15.0, galsim.DeltaFunction(flux=1e4))
     (plane,) = draw_planes([star], [(0.8, 2.5)], sky_grid((50, 60)))
     assert plane[:, -1].max() < plane[:, 0].max() / 20
@@ -111,6 +111,8 @@ def test_grids_are_the_exposures_own(field):
 
 
 def test_mpdaf_reads_the_cube(field, tmp_path):
+    from mpdaf.obj import Cube
+
     field.cubes[1].writeto(tmp_path / "cube.fits")
     cube = Cube(str(tmp_path / "cube.fits"))
     np.testing.assert_allclose(cube.wave.coord(), np.arange(4800.0, 9301.0, 100.0))
