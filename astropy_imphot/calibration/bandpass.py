@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 
-from astropy_imphot.calibration.filters import FilterCurve
+from astropy_imphot.calibration.filters import as_curve
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import drop_pages, source_name
 from astropy_imphot.io.images import read_cube
@@ -133,7 +133,7 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     name = source_name(cube, "the cube")
     opened_here = isinstance(cube, (str, Path))
     cube = read_cube(cube)
-    curves = [_as_curve(curve) for curve in curves]
+    curves = [as_curve(curve) for curve in curves]
     edges = _plane_edges(cube)
     weights = np.array([_plane_weights(curve, edges, name) for curve in curves])
     blocks = _blocks(weights, cube.data.shape)
@@ -281,14 +281,6 @@ def _variances(cube):
 
 def _flags(cube):
     return None if cube.mask is None else np.broadcast_to(cube.mask, cube.data.shape)
-
-
-def _as_curve(curve):
-    if isinstance(curve, FilterCurve):
-        return curve
-    if isinstance(curve, (tuple, list)):
-        return FilterCurve(*curve)
-    return FilterCurve.read(curve)
 
 
 def _plane_edges(cube):

@@ -379,3 +379,36 @@ class FilterCurve:
         low, high = self.wavelength[[0, -1]]
         integral = primitive(np.clip(stop, low, high)) - primitive(np.clip(start, low, high))
         return integral[()] if np.ndim(integral) else float(integral)
+
+
+def as_curve(source):
+    """
+    Return the curve of a filter, in whatever form it is given.
+
+    Parameters
+    ----------
+    source : `FilterCurve`, str, path, or (wavelength, sensitivity)
+        A curve, a text file as for `FilterCurve.read`, or two arrays as for `FilterCurve`.
+
+    Returns
+    -------
+    FilterCurve
+        The curve.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or the arrays are no curve.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.calibration.filters import as_curve
+    >>> as_curve(([600, 700] * u.nm, [1, 1]))
+    <FilterCurve filter: 2 points, 6000.0 to 7000.0 Angstrom>
+    """
+    if isinstance(source, FilterCurve):
+        return source
+    if isinstance(source, (tuple, list)):
+        return FilterCurve(*source)
+    return FilterCurve.read(source)

@@ -102,9 +102,10 @@ def fit_field(
         not fitted again.
     filter_name : str, optional
         The filter of exposures that are images. By default (None) their headers tell it.
-    curves : dict of str to `FilterCurve` or path, optional
-        The filters' curves, by their names. By default (None), and for those that are left out, the curves
-        that an installed package has for the HST image's camera, see `FilterCurve.named`.
+    curves : dict of str to `FilterCurve`, path or (wavelength, sensitivity), optional
+        The filters' curves, by their names, each as for `bandpass_image`. By default (None), and for those
+        that are left out, the curves that an installed package has for the HST image's camera, see
+        `FilterCurve.named`.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
     star : tuple or `~regions.CircleSkyRegion`, optional

@@ -10,7 +10,7 @@ import numpy as np
 
 from astropy_imphot._version import version
 from astropy_imphot.calibration.curves import camera_in_header
-from astropy_imphot.calibration.filters import FilterCurve
+from astropy_imphot.calibration.filters import FilterCurve, as_curve
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.images import read_header
@@ -87,7 +87,7 @@ def find_curves(given, hst, *, installed=True):
 
     Parameters
     ----------
-    given : dict of str to `FilterCurve` or path
+    given : dict of str to `FilterCurve`, path or (wavelength, sensitivity)
         The user's.
     hst : dict of str to str
         The HST images, by the names of their filters; their headers tell the camera.
@@ -124,8 +124,7 @@ def find_curves(given, hst, *, installed=True):
             continue
         if curve is None:
             curve = FilterCurve.named(name, camera_in_header(read_header(path)))
-        elif not isinstance(curve, FilterCurve):
-            curve = FilterCurve.read(curve)
+        curve = as_curve(curve)
         curves[name] = FilterCurve(curve.wavelength, curve.sensitivity, name=name, source=curve.source)
     return curves
 

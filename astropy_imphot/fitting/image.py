@@ -75,12 +75,12 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     init_dx, init_dy : float or `~astropy.units.Quantity`, optional
         Where the fit starts, arcsec. By default (None) at the offset, of up to 15 arcsec along each
         axis, at which the images correlate best.
-    min_scale : float, optional
+    min_scale : float or `~astropy.units.Quantity`, optional
         A lower limit of the flux scale. By default (None) there is none.
     free : sequence of str
         Parameters of `ConvolvedTemplate2D` to fit that are else held at 0: bg_x, bg_y, rotation, e1
         and e2 (default: none).
-    taper : float
+    taper : float or `~astropy.units.Quantity`
         Reduce the weights of pixels that are closer than this to a masked one, pixels
         (default: 0, none).
     keep_changed : bool

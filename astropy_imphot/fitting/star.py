@@ -67,7 +67,7 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
         Values at which parameters are held, as for `fit_image_photometry`. By default
         (None) all are fitted.
-    taper : float
+    taper : float or `~astropy.units.Quantity`
         Reduce the weights of pixels that are closer than this to a masked one, pixels of either
         image (default: 0, none).
     fitter : `~astropy.modeling.fitting.Fitter`, optional

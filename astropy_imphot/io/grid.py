@@ -12,6 +12,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
 from astropy_imphot.io.layout import science_hdu
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
 
 __all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
@@ -116,8 +117,8 @@ def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
     ----------
     image_1, image_2 : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         Images or cubes, of which only the headers are read.
-    tolerance : float
-        How far pixels may be apart (default: 0.01 pixel).
+    tolerance : float or `~astropy.units.Quantity`
+        How far pixels may be apart, pixels (default: 0.01).
 
     Returns
     -------
@@ -139,6 +140,7 @@ def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
     >>> image_grids_aligned(sky_grid((50, 60)), sky_grid((50, 60), rotation=1.0))
     False
     """
+    tolerance = to_value(tolerance, u.pix, "tolerance")
     grid_1, grid_2 = read_grid(image_1), read_grid(image_2)
     if grid_1.shape != grid_2.shape:
         return False

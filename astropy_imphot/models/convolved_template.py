@@ -33,6 +33,7 @@ class TemplateModel(Fittable2DModel):
 
     def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
         if hst_psf is None:
+            hst_beta = to_value(hst_beta, u.dimensionless_unscaled, "hst_beta")
             hst_psf = moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
         self._convolver = TemplateConvolver(template, self.psf, hst_psf)
         super().__init__(**kwargs)
@@ -333,29 +334,29 @@ class ConvolvedTemplate2D(TemplateModel):
     ----------
     template : `HstTemplate`
         What HST saw in and around the MUSE field, from `make_template`.
-    scale : float
+    scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST (default: 1).
-    bg : float
+    bg : float or `~astropy.units.Quantity`
         Background, MUSE - HST, at the centre of the MUSE image, in the template's unit
         (default: 0).
-    dx, dy : float
+    dx, dy : float or `~astropy.units.Quantity`
         Offset along the pixel axes by which the features of the HST image have to be
         moved to match MUSE, arcsec (default: 0).
-    fwhm : float
+    fwhm : float or `~astropy.units.Quantity`
         Full width at half maximum of MUSE's Moffat PSF, pixel response included, arcsec
         (default: 0.7; bounds 0.1 and 5).
-    beta : float
+    beta : float or `~astropy.units.Quantity`
         Exponent of the Moffat function (default: 2.5; bounds 1.05 and 100).
-    bg_x, bg_y : float
+    bg_x, bg_y : float or `~astropy.units.Quantity`
         Gradient of the background along the pixel axes, per arcsec (default: 0, fixed).
-    rotation : float
+    rotation : float or `~astropy.units.Quantity`
         Angle by which the HST image has to be turned about the centre of the MUSE image
         to match MUSE, from the x axis towards the y axis, degrees (default: 0, fixed).
-    e1, e2 : float
+    e1, e2 : float or `~astropy.units.Quantity`
         Ellipticity of the PSF, :math:`(a^2-b^2)/(a^2+b^2)` times the cosine and the sine of
         twice the angle of its long axis from the x axis towards the y axis; fwhm is then
         the geometric mean of both axes' (default: 0, fixed).
-    hst_fwhm, hst_beta : float
+    hst_fwhm, hst_beta : float or `~astropy.units.Quantity`
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
         and 1.6, from published fits to stars in 30 mas images of the UDF).
     hst_psf : `HstPsf`, optional

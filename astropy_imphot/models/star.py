@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
 
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.psf.moffat import MOFFAT
 
 __all__ = ["MoffatStar2D"]
@@ -15,15 +16,15 @@ class MoffatStar2D(Fittable2DModel):
 
     Parameters
     ----------
-    flux : float
+    flux : float or `~astropy.units.Quantity`
         The integral of the profile over the plane (default: 1).
-    x_0, y_0 : float
+    x_0, y_0 : float or `~astropy.units.Quantity`
         The star's position (default: 0).
-    fwhm : float
+    fwhm : float or `~astropy.units.Quantity`
         Full width at half maximum, in the unit of x and y (default: 3).
-    beta : float
+    beta : float or `~astropy.units.Quantity`
         Exponent (default: 2.5; bounds 1.05 and 100).
-    bg : float
+    bg : float or `~astropy.units.Quantity`
         Background (default: 0).
     **kwargs
         For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
@@ -79,7 +80,10 @@ class MoffatStar2D(Fittable2DModel):
     def input_units(self):
         """The units of x and y: those of the position, if it has any."""
         units = dict(zip(self.inputs, (self.x_0.unit, self.y_0.unit), strict=True))
-        return None if None in units.values() else units
+        if None in units.values():
+            return None
+        to_value(self.y_0.quantity, self.x_0.unit, "y_0")
+        return units
 
     def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
         along_x, along_y = (inputs_unit[name] for name in self.inputs)
@@ -114,10 +118,13 @@ class MoffatStar2D(Fittable2DModel):
         >>> round(float(half / peak), 3)
         0.5
         """
-        length = getattr(x_0, "unit", None)
-        if length is not None:
-            x, y, x_0, y_0, fwhm = (u.Quantity(one).to_value(length) for one in (x, y, x_0, y_0, fwhm))
-            beta = u.Quantity(beta).to_value(u.one)
+        length, flux_unit = (getattr(one, "unit", None) or u.dimensionless_unscaled for one in (x_0, flux))
+        lengths = {"x": x, "y": y, "x_0": x_0, "y_0": y_0, "fwhm": fwhm}
+        x, y, x_0, y_0, fwhm = (to_value(value, length, name) for name, value in lengths.items())
+        beta = to_value(beta, u.dimensionless_unscaled, "beta")
+        bg = to_value(bg, flux_unit, "bg")
+        if isinstance(flux, u.Quantity):
+            bg = u.Quantity(bg, flux_unit)
         return flux * MOFFAT.profile(np.hypot(x - x_0, y - y_0), fwhm=fwhm, beta=beta) + bg
 
     @staticmethod

@@ -180,6 +180,7 @@ def read_hst_psf(source, scale=None):
     """
     if isinstance(source, HstPsf):
         return source
+    scale = to_value(scale, u.arcsec, "scale")
     name = source_name(source, "the HST PSF")
     image, oversampling = _as_nddata(source, name)
     data = np.array(image.data, dtype=float)
@@ -229,10 +230,10 @@ def _pixel_size(image, scale, name):
     if scale is None:
         if getattr(image.wcs, "has_celestial", False):
             return read_grid(image).pixel_scale
-        what, scale = f"PIXSCALE of {name}", image.meta.get("PIXSCALE")
+        what = f"PIXSCALE of {name}"
+        scale = to_value(image.meta.get("PIXSCALE"), u.arcsec, what)
     if scale is None:
         raise UserError(f"{name} has no pixel size: give hst_psf_scale (--hst_psf_scale) or PIXSCALE in it.")
-    scale = to_value(scale, u.arcsec, what)
     if not (isinstance(scale, (int, float, np.number)) and np.isfinite(scale) and scale > 0):
         raise UserError(f"{what} is {scale}: give more than 0 arcsec per pixel.")
     return scale, scale

@@ -19,6 +19,7 @@ from astropy_imphot.io.representation import Representation
 from astropy_imphot.simulation.drawing import (
     CENTER,
     HST_NOISE_UNIT,
+    ab_magnitude,
     draw,
     draw_objects,
     draw_planes,
@@ -27,7 +28,6 @@ from astropy_imphot.simulation.drawing import (
     set_fields,
     sky_grid,
     table_values,
-    two_magnitudes,
 )
 
 __all__ = ["CubeTruth", "SimulatedCubes", "muse_cube", "simulate_cubes"]
@@ -214,7 +214,7 @@ def simulate_cubes(
     levels = hst_noise if isinstance(hst_noise, dict) else dict.fromkeys(filters, hst_noise)
     levels = {name: to_value(level, HST_NOISE_UNIT, "hst_noise") for name, level in levels.items()}
     fwhm, beta = fwhm_and_beta(hst_psf, "hst_psf")
-    magnitudes = two_magnitudes(magnitudes, "magnitudes")
+    magnitudes = to_pair(ab_magnitude(magnitudes, "magnitudes"), u.mag, "magnitudes")
     rng = np.random.default_rng(seed)
     reference = HstFilterInfo("F775W")
 

@@ -11,6 +11,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.grid import Grid
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.parameters import model_parameters
@@ -30,7 +31,6 @@ __all__ = [
     "set_fields",
     "sky_grid",
     "table_values",
-    "two_magnitudes",
 ]
 
 # The Hubble Ultra Deep Field.
@@ -102,19 +102,19 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
 
 def ab_magnitude(value, name):
     """
-    Return an AB magnitude as a number.
+    Return AB magnitudes as numbers.
 
     Parameters
     ----------
-    value : float or `~astropy.units.Quantity`
+    value : float or `~astropy.units.Quantity`, or sequence of these
         In magnitudes, which are taken for AB ones, or as a flux density per frequency.
     name : str
         What errors call it.
 
     Returns
     -------
-    float
-        The magnitude.
+    float, array or list
+        The magnitudes.
 
     Examples
     --------
@@ -123,18 +123,17 @@ def ab_magnitude(value, name):
     >>> [round(float(ab_magnitude(one, "magnitude")), 3) for one in (21.4, 21.4 * u.mag, 10 * u.uJy)]
     [21.4, 21.4, 21.4]
     """
+    if isinstance(value, (list, tuple)):
+        return [ab_magnitude(one, name) for one in value]
     return to_value(value, u.mag if getattr(value, "unit", None) == u.mag else u.ABmag, name)
-
-
-def two_magnitudes(values, name):
-    """Return two AB magnitudes as numbers."""
-    low, high = values
-    return ab_magnitude(low, name), ab_magnitude(high, name)
 
 
 def fwhm_and_beta(values, name):
     """Return the parameters of a Moffat as numbers, the first in arcsec."""
-    fwhm, beta = values
+    try:
+        fwhm, beta = values
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} is {values}: give the FWHM (arcsec) and beta of a Moffat.") from error
     return to_value(fwhm, u.arcsec, name), to_value(beta, u.dimensionless_unscaled, name)
 
 

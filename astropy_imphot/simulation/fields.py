@@ -30,7 +30,6 @@ from astropy_imphot.simulation.drawing import (
     set_fields,
     sky_grid,
     table_values,
-    two_magnitudes,
 )
 
 __all__ = [
@@ -278,7 +277,7 @@ def simulate_field(
     if isinstance(hst_psf, (tuple, list)):
         fwhm, beta = fwhm_and_beta(hst_psf, "hst_psf")
         hst_psf = galsim.Moffat(fwhm=fwhm, beta=beta)
-    magnitudes = two_magnitudes(magnitudes, "magnitudes")
+    magnitudes = to_pair(ab_magnitude(magnitudes, "magnitudes"), u.mag, "magnitudes")
     central_star = ab_magnitude(central_star, "central_star")
     rng = np.random.default_rng(seed)
     muse_grid = sky_grid((round(height / 0.2), round(width / 0.2)))
