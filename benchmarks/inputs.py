@@ -94,7 +94,7 @@ def write_mosaic(path, seed):
 
 
 def write_field(path):
-    """Write a MUSE image of the mosaic's centre: what is read of it is its header."""
+    """Write a MUSE image of the mosaic's center: what is read of it is its header."""
     grid = sky_grid((300, 300))
     header = grid.wcs.to_header()
     header["BUNIT"] = "10**(-20)*erg/s/cm**2/Angstrom"

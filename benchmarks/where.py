@@ -17,7 +17,7 @@ from pyinstrument import Profiler
 
 from astropy_imphot import fit_image_photometry
 
-# The steps, in the order of the data: functions, and those within them that are steps of their own.
+# The steps, in the order of the data: functions, and functions called by them that are separate steps.
 STEPS = {
     "search for the offset": (("coarser_image", "coarse_template", "find_offset"), ()),
     "template: noise of the sky": (("sky_variance",), ()),
@@ -25,8 +25,8 @@ STEPS = {
     "template: interpolation": (("interpolate",), ("coarse_template",)),
     "start of the fit, with tables and spectra": (("_linear_start",), ()),
     "fit: the model and its derivatives": (("evaluate", "fit_deriv"), ("_linear_start",)),
-    "fit: astropy's fitter and scipy's optimiser": (("fit_pixels",), ("evaluate", "fit_deriv")),
-    "objects and their vote": (("_segments", "_vote"), ()),
+    "fit: astropy's fitter and scipy's optimizer": (("fit_pixels",), ("evaluate", "fit_deriv")),
+    "objects that changed": (("_segments", "_compare_objects"), ()),
     "errors": (("statistics", "excess_on_objects"), ("untried_values",)),
     "what was not fitted, and flags": (("untried_values", "image_flags"), ()),
 }
@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--seed", type=int, default=20261122, help="of the field")
     options = parser.parse_args()
     one = field(60.0, options.seed)
-    # What is made once and kept is not what takes the time.
+    # Not timed: templates and tables that are computed once and kept.
     fit_image_photometry(one.hst, one.muse[0], fix_beta=2.5)
     with Profiler(interval=0.001) as profiler:
         for _ in range(options.fits):
@@ -69,7 +69,7 @@ def spent(frame, names, apart=()):
 
 
 def is_one_of(frame, names):
-    """Tell whether a frame is that of a function of the package with one of these names."""
+    """Return whether a frame is that of a function of the package with one of these names."""
     return "astropy_imphot" in (frame.file_path or "") and frame.function in names
 
 

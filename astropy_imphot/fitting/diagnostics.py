@@ -1,8 +1,8 @@
-"""What an image fit's residuals, errors and objects say against it."""
+"""Diagnostics of an image fit: its flags, and first-order estimates of parameters that were not fitted."""
 
 import numpy as np
 
-from astropy_imphot.fitting.sources import LEAST_VOTERS
+from astropy_imphot.fitting.sources import LEAST_OBJECTS
 from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
 from astropy_imphot.noise.covariance import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.noise.reference import template_noise
@@ -12,20 +12,21 @@ from astropy_imphot.results.values import FittedValue
 __all__ = ["image_flags", "untried_values"]
 
 
-# How many standard deviations make a value significant.
+# A value is significant above this many of its standard deviations.
 SIGNIFICANCE = 5.0
 
-# Residuals are left if their mean square is so much larger on objects than on the sky.
+# Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
+# means over at least so many pixels.
 OBJECT_EXCESS = 1.5
 LEAST_PIXELS = 50
 
-# The template's noise dominates if it is this part of a variance, or of the information.
+# The template's noise dominates if it is more than this fraction of a variance, or of the information.
 DOMINANT = 0.5
 
 
 def untried_values(solution, image):
     """
-    Return what parameters that were held at 0 would be if they were fitted.
+    Return first-order estimates of the parameters that were held at 0.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def untried_values(solution, image):
     Returns
     -------
     dict of str to `FittedValue`
-        Those of bg_x, bg_y, rotation, e1 and e2 that were not free: what one step of the fit
-        gives them, with its error.
+        Those of bg_x, bg_y, rotation, e1 and e2 that were not free: the values after one linear step of a
+        fit, with their errors.
 
     Notes
     -----
@@ -76,7 +77,7 @@ def untried_values(solution, image):
 
 def image_flags(solution, values, untried):
     """
-    Return the verdict on an image fit.
+    Return the flags of an image fit.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def image_flags(solution, values, untried):
     up, right = model.template.margin
     objects = solution.objects
     raised = {
-        FitFlags.FEW_SOURCES: objects is not None and len(objects) < LEAST_VOTERS,
+        FitFlags.FEW_SOURCES: objects is not None and len(objects) < LEAST_OBJECTS,
         FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
         FitFlags.RESIDUALS: bool(significant(untried, quality.rms_error, model))
         or _object_excess(solution) > OBJECT_EXCESS,
@@ -130,7 +131,7 @@ def significant(untried, rms, model):
 
 
 def _negligible(model, key, rms):
-    """Return a value of a parameter that would not matter."""
+    """Return the value of a parameter below which it is ignored."""
     info = model.infos[key]
     if info.basis is None:
         return info.step
@@ -150,6 +151,7 @@ def _object_excess(solution):
 
 
 def _noise_dominates(solution):
+    """Return whether the template's noise is more than half of a variance, or of the information."""
     noise, quality = solution.noise, solution.quality
     if noise is None:
         return False

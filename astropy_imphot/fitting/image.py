@@ -86,7 +86,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     keep_changed : bool
         Keep objects whose own scale or offset differs significantly from the others', such
         as stars that moved since the HST image was taken. By default (False) they are
-        found and left out, see `~astropy_imphot.fitting.sources.vote`.
+        found and left out, see `~astropy_imphot.fitting.sources.compare_objects`.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional

@@ -1,7 +1,7 @@
 """
 The fit of a model to a MUSE image, repeated until what depends on it stays the same.
 
-Which pixels can be modelled, which objects have changed and what the template's noise does, only
+Which pixels can be modeled, which objects have changed and what the template's noise does, only
 the fit itself tells.
 """
 
@@ -71,7 +71,7 @@ class Solution:
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
-        What they say, see `~astropy_imphot.fitting.sources.vote`; None if they were not asked.
+        What they say, see `~astropy_imphot.fitting.sources.compare_objects`; None if they were not asked.
     noise : TemplateNoise or None
         What the template's noise does; None if it is not known.
     n_evaluations : int
@@ -117,7 +117,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     Raises
     ------
     UserError
-        If no pixel can be modelled.
+        If no pixel can be modeled.
 
     Notes
     -----
@@ -139,10 +139,10 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     >>> solution.converged, bool(abs(solution.model.dx - 0.1) < 0.02)
     (True, True)
     """
-    left_out = mask | _unmodelled(model)
+    left_out = mask | _unmodeled(model)
     if np.sum(~left_out) < LEAST_PIXELS:
         raise UserError(
-            f"no {LEAST_PIXELS} pixels of the MUSE image are left that can be modelled: the HST image has to "
+            f"no {LEAST_PIXELS} pixels of the MUSE image are left that can be modeled: the HST image has to "
             "cover it and a few arcsec around it."
         )
     free = free_parameters(model)
@@ -161,7 +161,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
             evaluations += 1
         jacobian = weighted_jacobian(model, free, image.shape, weights)
         noise = template_noise(model, free, weights)
-        left_out = mask | _unmodelled(model)
+        left_out = mask | _unmodeled(model)
         if labels is None:
             labels = _segments(model, image, left_out)
         if not keep_changed:
@@ -276,7 +276,7 @@ def _vote(model, image, mask, labels):
     return vote(labels, jacobian, residual, weights, model.scale.value, (height, width), compact)
 
 
-def _unmodelled(model):
+def _unmodeled(model):
     """Return the pixels that draw too much of their light from where HST did not observe."""
     if model.most_missing() <= MISSING_LIMIT:
         return np.zeros(model.template.muse_shape, dtype=bool)

@@ -1,9 +1,10 @@
 """
-Objects that moved or varied between the HST and the MUSE exposure, found by vote.
+Objects that moved or varied between the HST and the MUSE exposure.
 
-One bright star that moved can own a fit, so that galaxies become the residuals. Hence
-every object is asked for its own scale and offset, and none of them weighs more than what
-its kind can be trusted with; who differs from the consensus has changed.
+A bright star that moved can dominate a fit, so that the residuals are on the galaxies. Hence scale and
+offset are estimated on each object alone. Objects that differ from the weighted median of all objects have
+changed. The weights include the motion and the variation that are typical of stars, so that no bright star
+dominates the median.
 """
 
 import astropy.units as u
@@ -17,7 +18,14 @@ from astropy_imphot.noise.autocorrelation import autocorrelation
 from astropy_imphot.noise.covariance import score_covariance
 from astropy_imphot.results.columns import describe
 
-__all__ = ["EARLIER", "are_compact", "object_pixels", "segment_objects", "vote", "with_sky_positions"]
+__all__ = [
+    "EARLIER_ROUND",
+    "are_compact",
+    "compare_objects",
+    "object_pixels",
+    "segment_objects",
+    "with_sky_positions",
+]
 
 # The columns of the table of objects: what they are, and their formats.
 COLUMNS = {
@@ -26,66 +34,68 @@ COLUMNS = {
     "y": ("position along y, 0 at the center of the first pixel", ".1f"),
     "sky_center": ("position on the sky", None),
     "n_pixels": ("number of pixels", None),
-    "scale": ("flux scale less the consensus, as a fraction", ".4f"),
-    "dx": ("offset along x less the consensus", ".4f"),
-    "dy": ("offset along y less the consensus", ".4f"),
+    "scale": ("flux scale less the weighted median, as a fraction", ".4f"),
+    "dx": ("offset along x less the weighted median", ".4f"),
+    "dy": ("offset along y less the weighted median", ".4f"),
     "compact": ("whether it is compact, such as a star", None),
     "changed": ("whether it differs significantly", None),
     "reason": ("moved, varied, appeared, or earlier round", None),
     "left_out": ("whether it was masked", None),
 }
 
-# The reason of objects that a fit leaves out because they differed before, though not in the end.
-EARLIER = "earlier round"
+# The reason of objects that are masked because they differed in an earlier round of the fit only.
+EARLIER_ROUND = "earlier round"
 
 # Detection: standard deviations of the noise in a pixel, and connected pixels.
 DETECTION_SIGMA = 3.0
 DETECTION_PIXELS = 5
 
-# Pixels around an object that are voted on, and masked, with it.
+# Pixels around an object that belong to it as well: pixels in each direction.
 WIDENING = 2
 
-# How much farther the wings of an object reach that changed, in units of its radius.
+# An object that changed is masked with its wings: their width, in units of its radius.
 WINGS = 0.7
 
-# Differences below these are nobody's concern: arcsec, and a fraction of the scale.
+# Differences below these limits are ignored: arcsec, and a fraction of the scale.
 OFFSET_TOLERANCE = 0.010
 SCALE_TOLERANCE = 0.03
 
-# Galaxies neither move nor vary, but stars and QSOs do: what they are trusted with, from
-# the motions of stars in 11 years (0.04 to 0.3 arcsec in the UDF) and from their fluxes
-# in HST images (10 to 20 % low, Riess 2003, ISR ACS 2003-009).
-COMPACT_OFFSET = 0.1
-COMPACT_SCALE = 0.15
+# Galaxies neither move nor vary, but stars and QSOs do. Typical motion (arcsec), from the proper motions of
+# stars in the UDF over 11 years (0.04 to 0.3 arcsec; Pirzkal et al. 2005, ApJ 622, 319), and typical
+# variation (fraction of the scale), from fluxes of stars in HST images (10 to 20 % low; Riess 2003,
+# ISR ACS 2003-009).
+COMPACT_MOTION = 0.1
+COMPACT_VARIATION = 0.15
 
-# An object is compact if this part of the light within the larger radius (arcsec) is
-# within the smaller one. A point source has 0.82 to 0.88 there, for any HST PSF of FWHM
-# 0.085 to 0.14 arcsec in a template sampled at 0.1 arcsec; few galaxies pass 0.5.
+# An object is compact if this fraction of the light within the larger radius (arcsec) is
+# within the smaller one. The fraction is 0.82 to 0.88 for a point source, with any HST PSF of FWHM
+# 0.085 to 0.14 arcsec in a template sampled at 0.1 arcsec, and above 0.5 for few galaxies.
 COMPACT_RADII = (0.21, 0.61)
 COMPACT_FRACTION = 0.64
 
-# How many standard deviations make a difference significant.
+# A difference is significant above this many standard deviations of the object's value.
 SIGNIFICANCE = 5.0
 
-# How many standard deviations of the consensus a difference has to be as well.
-OF_DOUBT = 3.0
+# A difference has to exceed this many standard deviations of the weighted median as well.
+MEDIAN_SIGNIFICANCE = 3.0
 
-# Of an object that moved farther than this, arcsec, one step does not tell the scale.
+# The linear estimate of the scale is not valid for an object that moved farther than this, arcsec.
 LINEAR_OFFSET = 0.05
 
-# An object appeared if this part of its light is new.
+# An object appeared if this fraction of its light is in the MUSE image only.
 NEW_LIGHT = 0.5
 
-# Objects that cover more than this part of the pixels are not left out; a plane through fewer pixels
-# of sky tells nothing.
-LARGEST_PART = 0.4
+# Objects that changed are masked up to this fraction of the pixels.
+LARGEST_FRACTION = 0.4
+
+# A plane is fitted to the sky if it has at least so many pixels.
 LEAST_SKY = 100
 
-# A smaller assembly, or one that knows no better than this (arcsec, fraction of the scale),
-# has no consensus.
-LEAST_VOTERS = 4
-OFFSET_QUORUM = 0.015
-SCALE_QUORUM = 0.05
+# No weighted median is used if there are fewer objects, or if its standard deviation is larger (arcsec,
+# fraction of the scale).
+LEAST_OBJECTS = 4
+LARGEST_OFFSET_ERROR = 0.015
+LARGEST_SCALE_ERROR = 0.05
 
 
 def segment_objects(data, model, valid):
@@ -121,20 +131,20 @@ def segment_objects(data, model, valid):
 
 def are_compact(template, x, y):
     """
-    Tell which objects HST may have seen as point sources.
+    Return which objects are compact in the HST image, such as point sources.
 
     Parameters
     ----------
     template : `~astropy_imphot.HstTemplate`
-        What HST saw.
+        The HST image around the MUSE field.
     x, y : arrays of shape (n,)
-        Where the objects are in the HST image, in MUSE pixels.
+        Positions of the objects in the HST image, in MUSE pixels.
 
     Returns
     -------
     bool array of shape (n,)
-        True for stars, QSOs and very compact galaxies; False for all if the template's
-        samples are too coarse to tell.
+        True for stars, QSOs and very compact galaxies; False for all if the template's sampling is too
+        coarse for the smaller radius.
 
     Examples
     --------
@@ -154,7 +164,7 @@ def are_compact(template, x, y):
     reach = int(np.ceil(COMPACT_RADII[1] / min(height, width)))
     up, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     away = np.hypot(up * height, right * width)
-    # A tenth of the samples tells the sky's level.
+    # A ninth of the samples is enough for the level of the sky.
     padded = np.pad(template.data - np.median(template.data[::3, ::3]), 2 * reach)
     rows = template.oversample * (np.asarray(y) + template.margin[0]) + 2 * reach
     columns = template.oversample * (np.asarray(x) + template.margin[1]) + 2 * reach
@@ -176,7 +186,7 @@ def _stamp(image, place, reach):
 
 def object_pixels(labels, label):
     """
-    Return the pixels that an object's change matters to: its own, and sky around them.
+    Return the pixels that are masked with an object: its own, and sky around them.
 
     Parameters
     ----------
@@ -188,8 +198,8 @@ def object_pixels(labels, label):
     Returns
     -------
     bool array of shape (ny, nx)
-        True on the object and, as the wings of a bright one reach far, on the sky around it
-        up to 0.7 times the radius of a circle of its area.
+        True on the object, and on the sky around it up to 0.7 times the radius of a circle of its area,
+        for the wings of bright objects.
 
     Examples
     --------
@@ -215,9 +225,9 @@ def object_pixels(labels, label):
     return pixels
 
 
-def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
+def compare_objects(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     """
-    Let the objects of a field vote on its scale and offset.
+    Compare the scale and the offset of each object with the weighted median of all objects.
 
     Parameters
     ----------
@@ -234,29 +244,34 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
     compact : callable
-        Takes the objects' x and y (pixels) and tells which are compact, see `are_compact`.
+        Returns which objects are compact, from their x and y (pixels), see `are_compact`.
 
     Returns
     -------
     `~astropy.table.QTable`
         A row for each object: label, x, y (pixels), n_pixels; scale, dx and dy (arcsec)
-        less the consensus, scale as a fraction, with their errors (``_err``; NaN where HST
-        saw nothing); ``compact``; ``changed``, whether the object differs significantly and by
+        less the weighted median, scale as a fraction, with their errors (``_err``; NaN for an object that is
+        not in the HST image); ``compact``; ``changed``, whether the object differs significantly and by
         more than 10 mas or 3 %, and the ``reason``: moved, varied, appeared; and
-        ``left_out``, False for those that changed but are too many, see the notes. In a fit's table it is
-        also True, for the reason ``earlier round``, for objects that differed then and do not any more.
+        ``left_out``, whether the object is masked, see the notes. In a fit's table it is
+        also True, for the reason ``earlier round``, for objects that differed in an earlier round only.
 
     Notes
     -----
     An object's own values are the linear estimate A^-1 J^T r on its pixels, with A = J^T J
     and the covariance A^-1 J^T C J A^-1, where C is the autocorrelation of the residuals
-    on the sky, and r the residuals less a plane through the sky. The consensus is the median of
-    the objects, weighted by 1/(error^2 + trust^2), where the trust is 10 mas and 3 % for
-    galaxies, 0.1 arcsec and 15 % for compact objects; if they agree on a rotation, too, it is
-    taken off. The estimate is one step of a fit, which is a fifth short of 0.25 arcsec, and whose
-    scale means nothing then. A consensus that is not known to 15 mas or 5 % condemns nobody. An
-    object appeared if half of its light is not in the HST image, which needs no vote. The most
-    significant ones are left out, as long as they cover less than two fifths of the pixels.
+    on the sky, and r the residuals less a plane through the sky.
+
+    The weights of the median are 1/(error^2 + scatter^2), where the scatter is 10 mas and 3 % for
+    galaxies, 0.1 arcsec and 15 % for compact objects. A significant rotation of the objects about the center
+    is subtracted. No object is marked if the median's standard deviation is above 15 mas (of an offset) or
+    5 % (of the scale), or if there are fewer than 4 objects.
+
+    The estimate is one step of a fit. For a motion of 0.25 arcsec it is a fifth too small, and the scale is
+    not valid.
+
+    An object appeared if half of its light is not in the HST image; no median is needed for that. Objects
+    that changed are masked, the most significant ones first, up to two fifths of the pixels.
 
     Examples
     --------
@@ -273,11 +288,11 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
         inside = (labels[box] == index) & valid[box]
         if not inside.any():
             continue
-        own_jacobian, own_residual = jacobian[:, *box] * inside, residual[box] * inside
-        values, covariance = _own_estimate(own_jacobian, own_residual, correlation)
+        box_jacobian, box_residual = jacobian[:, *box] * inside, residual[box] * inside
+        values, covariance = _linear_estimate(box_jacobian, box_residual, correlation)
         y, x = np.nonzero(inside)
         place = x.mean() + box[1].start, y.mean() + box[0].start
-        new_light = _new_light(own_residual, scale * own_jacobian[0], inside, correlation)
+        new_light = _new_light(box_residual, scale * box_jacobian[0], inside, correlation)
         rows.append((index, *place, len(x), *values, new_light))
         covariances.append(covariance)
     names = ("scale", "dx", "dy")
@@ -293,14 +308,14 @@ def vote(labels, jacobian, residual, weights, scale, pixel_scale, compact):
     places = [table[key] - (size - 1) / 2 for key, size in zip("xy", labels.shape[::-1], strict=True)]
     places = np.reshape(places, (2, -1)) * np.reshape(pixel_scale[::-1], (2, 1))
     errors = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).T
-    values, doubt = _less_consensus(values, errors, table["compact"], places)
-    _judge(table, values, covariances, doubt)
+    values, median_errors = _less_median(values, errors, table["compact"], places)
+    _mark_changed(table, values, covariances, median_errors)
     for key, value, error in zip(names, values, errors, strict=True):
         unit = u.dimensionless_unscaled if key == "scale" else u.arcsec
         table[key] = value * unit
         table[f"{key}_err"] = error * unit
     table["x"].unit = table["y"].unit = u.pix
-    table["left_out"] = _left_out(table, labels, LARGEST_PART * valid.sum())
+    table["left_out"] = _masked(table, labels, LARGEST_FRACTION * valid.sum())
     del table["new_light"], table["significance"]
     return _described(table)
 
@@ -312,7 +327,7 @@ def with_sky_positions(objects, wcs):
     Parameters
     ----------
     objects : `~astropy.table.QTable` or None
-        From `vote`.
+        From `compare_objects`.
     wcs : `~astropy.wcs.WCS`
         Of the MUSE image.
 
@@ -350,7 +365,7 @@ def _described(table):
 
 
 def _less_plane(residual, weights, sky):
-    """Subtract a background that slopes, which would else be laid on the objects."""
+    """Subtract a plane through the sky, which would otherwise bias the objects' values."""
     if sky.sum() < LEAST_SKY:
         return residual
     y, x = np.indices(residual.shape) - np.reshape(residual.shape, (2, 1, 1)) / 2
@@ -360,52 +375,52 @@ def _less_plane(residual, weights, sky):
 
 
 def _new_light(residual, light, inside, correlation):
-    """Return how significant an object's surplus is, in standard deviations, if it is most of its light."""
-    surplus = residual.sum()
-    if surplus <= NEW_LIGHT * (surplus + light.sum()):
+    """Return the significance of an object's excess over the model, 0 unless it is most of its light."""
+    excess = residual.sum()
+    if excess <= NEW_LIGHT * (excess + light.sum()):
         return 0.0
     ((variance,),) = score_covariance(inside[np.newaxis].astype(float), correlation)
-    return float(surplus / np.sqrt(max(variance, 1e-300)))
+    return float(excess / np.sqrt(max(variance, 1e-300)))
 
 
-def _less_consensus(values, errors, compact, places):
-    """Return the objects' values less what they agree on, and how well that is known."""
-    asked = np.isfinite(errors).all(axis=0)
-    if asked.sum() < LEAST_VOTERS:
+def _less_median(values, errors, compact, places):
+    """Return the objects' values less their weighted medians, and the medians' standard deviations."""
+    measured = np.isfinite(errors).all(axis=0)
+    if measured.sum() < LEAST_OBJECTS:
         return values, np.full(3, np.inf)
-    trust = np.where(
+    scatter = np.where(
         compact,
-        np.reshape([COMPACT_SCALE, COMPACT_OFFSET, COMPACT_OFFSET], (3, 1)),
+        np.reshape([COMPACT_VARIATION, COMPACT_MOTION, COMPACT_MOTION], (3, 1)),
         np.reshape([SCALE_TOLERANCE, OFFSET_TOLERANCE, OFFSET_TOLERANCE], (3, 1)),
     )
-    weights = 1 / (errors**2 + trust**2)
-    consensus, doubt = _consensus(values[:, asked], weights[:, asked])
+    weights = 1 / (errors**2 + scatter**2)
+    medians, median_errors = _weighted_medians(values[:, measured], weights[:, measured])
     x, y = places
     square = np.maximum(x**2 + y**2, 1e-6)
-    angles = (x * (values[2] - consensus[2]) - y * (values[1] - consensus[1])) / square
-    (angle,), (angle_doubt,) = _consensus(
-        angles[np.newaxis, asked], (weights[1:].mean(axis=0) * square)[np.newaxis, asked]
+    angles = (x * (values[2] - medians[2]) - y * (values[1] - medians[1])) / square
+    (angle,), (angle_error,) = _weighted_medians(
+        angles[np.newaxis, measured], (weights[1:].mean(axis=0) * square)[np.newaxis, measured]
     )
-    if abs(angle) > SIGNIFICANCE * angle_doubt:
+    if abs(angle) > SIGNIFICANCE * angle_error:
         values = values - angle * np.array([np.zeros_like(x), -y, x])
-        consensus, doubt = _consensus(values[:, asked], weights[:, asked])
-    return values - consensus[:, np.newaxis], doubt
+        medians, median_errors = _weighted_medians(values[:, measured], weights[:, measured])
+    return values - medians[:, np.newaxis], median_errors
 
 
-def _consensus(values, weights):
+def _weighted_medians(values, weights):
     """Return weighted medians, and their standard deviations."""
     medians = np.array([_weighted_median(*one) for one in zip(values, weights, strict=True)])
-    # A median's variance is pi/2 times a mean's.
+    # Of many Gaussian values, the median's variance is pi/2 times that of the mean.
     return medians, np.sqrt(0.5 * np.pi / weights.sum(axis=1))
 
 
-def _judge(table, values, covariances, doubt):
+def _mark_changed(table, values, covariances, median_errors):
     """Add the columns changed, reason and significance."""
-    known = doubt < [SCALE_QUORUM, OFFSET_QUORUM, OFFSET_QUORUM]
-    seen = np.isfinite(values).all(axis=0)
+    known = median_errors < [LARGEST_SCALE_ERROR, LARGEST_OFFSET_ERROR, LARGEST_OFFSET_ERROR]
+    measured = np.isfinite(values).all(axis=0)
     values, covariances = (
-        np.where(seen, values, 0),
-        np.where(seen[:, np.newaxis, np.newaxis], covariances, np.eye(3)),
+        np.where(measured, values, 0),
+        np.where(measured[:, np.newaxis, np.newaxis], covariances, np.eye(3)),
     )
     distance = np.hypot(*values[1:])
     scale_sigma = np.abs(values[0]) / np.sqrt(covariances[:, 0, 0])
@@ -413,7 +428,7 @@ def _judge(table, values, covariances, doubt):
     offset_sigma = np.sqrt(
         np.einsum("ni,nij,nj->n", offsets, np.linalg.pinv(covariances[:, 1:, 1:]), offsets)
     )
-    least = OF_DOUBT * np.where(known, doubt, np.inf)
+    least = MEDIAN_SIGNIFICANCE * np.where(known, median_errors, np.inf)
     appeared = np.asarray(table["new_light"]) > SIGNIFICANCE
     moved = (distance > max(OFFSET_TOLERANCE, *least[1:])) & (offset_sigma > SIGNIFICANCE)
     varied = (np.abs(values[0]) > max(SCALE_TOLERANCE, least[0])) & (scale_sigma > SIGNIFICANCE)
@@ -422,25 +437,25 @@ def _judge(table, values, covariances, doubt):
     table["changed"] = np.any(list(found.values()), axis=0)
     table["reason"] = np.array(
         [", ".join(reason for reason, true in found.items() if true[row]) for row in range(len(table))],
-        # Wide enough for EARLIER.
+        # Wide enough for EARLIER_ROUND.
         dtype="U16",
     )
     table["significance"] = np.max([scale_sigma, offset_sigma, table["new_light"]], axis=0)
 
 
-def _left_out(table, labels, most_pixels):
-    """Return which objects to leave out: those that changed, the most significant ones first."""
-    left_out = np.zeros(len(table), dtype=bool)
+def _masked(table, labels, most_pixels):
+    """Return which objects are masked: those that changed, the most significant ones first."""
+    masked = np.zeros(len(table), dtype=bool)
     total = 0
     for row in np.argsort(table["significance"])[::-1]:
         if table["changed"][row]:
             pixels = object_pixels(labels, table["label"][row]).sum()
-            left_out[row] = total + pixels <= most_pixels
-            total += pixels * left_out[row]
-    return left_out
+            masked[row] = total + pixels <= most_pixels
+            total += pixels * masked[row]
+    return masked
 
 
-def _own_estimate(jacobian, residual, correlation):
+def _linear_estimate(jacobian, residual, correlation):
     """Return an object's linear estimate of scale, dx and dy and its covariance; NaN if it has none."""
     flat = jacobian.reshape(3, -1)
     normal = flat @ flat.T

@@ -125,7 +125,7 @@ def coarser_template(template, image):
 
 def find_offset(template, image, mask, known=(None, None)):
     """
-    Find the offset of a MUSE image by masked normalised cross-correlation.
+    Find the offset of a MUSE image by masked normalized cross-correlation.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def pixel_coordinates(shape):
     Returns
     -------
     array of shape (2, ny, nx)
-        y and x, 0 at the centre of the first pixel.
+        y and x, 0 at the center of the first pixel.
 
     Examples
     --------

@@ -136,7 +136,7 @@ class TemplateModel(Fittable2DModel):
         Parameters
         ----------
         x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
+            MUSE pixel coordinates, 0 at the center of the first pixel.
         *parameters : float
             In the order of ``param_names``, as for `ConvolvedTemplate2D`.
 
@@ -171,7 +171,7 @@ class TemplateModel(Fittable2DModel):
         Parameters
         ----------
         x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
+            MUSE pixel coordinates, 0 at the center of the first pixel.
         *parameters : float
             In the order of ``param_names``, as for `ConvolvedTemplate2D`.
 
@@ -209,7 +209,7 @@ class TemplateModel(Fittable2DModel):
         Parameters
         ----------
         x, y : float or arrays of one shape
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
+            MUSE pixel coordinates, 0 at the center of the first pixel.
         keys : sequence of str
             Names of p parameters.
 
@@ -337,7 +337,7 @@ class ConvolvedTemplate2D(TemplateModel):
     scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST (default: 1).
     bg : float or `~astropy.units.Quantity`
-        Background, MUSE - HST, at the centre of the MUSE image, in the template's unit
+        Background, MUSE - HST, at the center of the MUSE image, in the template's unit
         (default: 0).
     dx, dy : float or `~astropy.units.Quantity`
         Offset along the pixel axes by which the features of the HST image have to be
@@ -350,7 +350,7 @@ class ConvolvedTemplate2D(TemplateModel):
     bg_x, bg_y : float or `~astropy.units.Quantity`
         Gradient of the background along the pixel axes, per arcsec (default: 0, fixed).
     rotation : float or `~astropy.units.Quantity`
-        Angle by which the HST image has to be turned about the centre of the MUSE image
+        Angle by which the HST image has to be turned about the center of the MUSE image
         to match MUSE, from the x axis towards the y axis, degrees (default: 0, fixed).
     e1, e2 : float or `~astropy.units.Quantity`
         Ellipticity of the PSF, :math:`(a^2-b^2)/(a^2+b^2)` times the cosine and the sine of
@@ -384,9 +384,9 @@ class ConvolvedTemplate2D(TemplateModel):
             \frac{\mathrm{OTF}_{\mathrm{MUSE}}(\mathrm{fwhm}, \beta)}{\mathrm{OTF}_{\mathrm{HST}}}
             \cdot e^{-2\pi i (f_x \, \mathrm{dx} + f_y \, \mathrm{dy})}
 
-    at the centres of the MUSE pixels; see `~astropy_imphot.psf.moffat.Moffat` for the
+    at the centers of the MUSE pixels; see `~astropy_imphot.psf.moffat.Moffat` for the
     transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the
-    centre of the first, and need not be whole numbers. Outside the template the model is
+    center of the first, and need not be whole numbers. Outside the template the model is
     the background. The derivatives are analytic.
 
     Parameters can be quantities, of any unit of the kind that is given above; x and y are then pixels, and

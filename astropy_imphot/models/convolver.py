@@ -107,7 +107,7 @@ class TemplateConvolver(Representation):
     Notes
     -----
     With F the Fourier transform, the light is F^-1[F[template] / window * OTF_muse /
-    OTF_hst * phase] at the centres of the MUSE pixels. Frequencies above MUSE's Nyquist
+    OTF_hst * phase] at the centers of the MUSE pixels. Frequencies above MUSE's Nyquist
     frequency appear at lower ones, as they do in MUSE images of a narrow PSF. The last
     result is kept, for fitters ask for the model and then for its derivatives at the
     same parameters.
@@ -176,7 +176,7 @@ class TemplateConvolver(Representation):
         Parameters
         ----------
         x, y : arrays
-            MUSE pixel coordinates, 0 at the centre of the first pixel.
+            MUSE pixel coordinates, 0 at the center of the first pixel.
 
         Returns
         -------

@@ -15,7 +15,7 @@ class Places:
     Attributes
     ----------
     y, x : arrays
-        The coordinates, 0 at the centre of the template's first pixel.
+        The coordinates, 0 at the center of the template's first pixel.
     inside : bool array or None
         True where the template reaches; None if that is everywhere.
     index : int array or None

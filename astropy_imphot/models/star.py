@@ -43,7 +43,7 @@ class MoffatStar2D(Fittable2DModel):
             + \mathrm{bg}, \qquad a = \frac{\mathrm{fwhm}}{2 \sqrt{2^{1/\beta} - 1}}
 
     so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
-    455). The values are those at the pixels' centres: the profile is that of the
+    455). The values are those at the pixels' centers: the profile is that of the
     effective PSF, which includes the response of the pixels. The derivatives are analytic. Parameters can
     be quantities: x_0, y_0 and fwhm of the kind of x and y, flux and bg of that of the values. The
     ``bounding_box`` is where the profile is above 1e-4 of its peak, or within 30 FWHM.

@@ -16,7 +16,7 @@ __all__ = [
     "sky_variance",
 ]
 
-# Resampling correlates the noise of a few neighbouring pixels.
+# Resampling correlates the noise of a few neighboring pixels.
 MAX_LAG = 6
 
 # Where the noise of an HST image is measured: frequencies (cycles/arcsec, and fractions of the
@@ -154,7 +154,7 @@ def excess_on_objects(residual, valid, labels):
 
     Notes
     -----
-    No model is perfect: colours that change over a galaxy, distortions, and the shot noise of bright
+    No model is perfect: colors that change over a galaxy, distortions, and the shot noise of bright
     objects that variances leave out, make the errors larger than the sky's noise tells.
 
     Examples

@@ -130,7 +130,7 @@ def _directed_terms(products, right, up, square):
 
 
 def _mean_levers(model, squares):
-    """Return the mean place and square distance from the centre of weighted pixels, arcsec."""
+    """Return the mean place and square distance from the center of weighted pixels, arcsec."""
     height, width = model.template.pixel_scale
     ny, nx = squares.shape
     up = (np.arange(ny)[:, np.newaxis] - (ny - 1) / 2) * height

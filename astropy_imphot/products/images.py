@@ -129,7 +129,7 @@ def object_regions(objects, labels, wcs):
     Parameters
     ----------
     objects : `~astropy.table.QTable`
-        From `~astropy_imphot.fitting.sources.vote`.
+        From `~astropy_imphot.fitting.sources.compare_objects`.
     labels : int array of shape (ny, nx)
         The objects' pixels.
     wcs : `~astropy.wcs.WCS`

@@ -132,7 +132,7 @@ def objects_as_html(objects):
     Parameters
     ----------
     objects : `~astropy.table.QTable` or None
-        From `~astropy_imphot.fitting.sources.vote`.
+        From `~astropy_imphot.fitting.sources.compare_objects`.
 
     Returns
     -------

@@ -34,7 +34,7 @@ __all__ = ["CubeTruth", "SimulatedCubes", "muse_cube", "simulate_cubes"]
 
 FILTERS = ("F606W", "F775W", "F814W", "F850LP")
 
-# Where the planes' centres are by default, Angstrom: side by side they cover what MUSE does.
+# Where the planes' centers are by default, Angstrom: side by side they cover what MUSE does.
 WAVELENGTHS = tuple(np.arange(4800.0, 9301.0, 100.0))
 
 # Where CubeTruth.fwhm is the PSF's FWHM, Angstrom.
@@ -63,7 +63,7 @@ class CubeTruth:
     shape : (int, int), optional
         The planes' (ny, nx). By default (None) they cover the field.
     shift : (float, float) or `~astropy.units.Quantity`
-        How far their centre is to the west and to the north of the field's, arcsec (default: 0).
+        How far their center is to the west and to the north of the field's, arcsec (default: 0).
     rotation : float or `~astropy.units.Quantity`
         How far their y axis is turned from north towards east, degrees (default: 0).
 
@@ -165,8 +165,8 @@ def simulate_cubes(
     filters : sequence of str
         ACS filters, which calibrate an HST image each (default: the four that MUSE's range overlaps).
     wavelengths : array of shape (nz,) or `~astropy.units.Quantity`
-        Equally spaced centres of the planes, Angstrom (default: 46 planes of 100 Angstrom). Each is drawn
-        with the PSF of its centre.
+        Equally spaced centers of the planes, Angstrom (default: 46 planes of 100 Angstrom). Each is drawn
+        with the PSF of its center.
     noise : float, array of shape (nz,) or `~astropy.units.Quantity`
         Standard deviation of the noise in each plane, 1e-20 erg/s/cm2/Angstrom (default: 0.5).
     hst_pixel : float or `~astropy.units.Quantity`

@@ -42,7 +42,7 @@ HST_NOISE_UNIT = u.electron / u.s
 # Objects per square arcsec brighter than magnitude 27, about the UDF's.
 DENSITY = 0.047
 
-# How far from its centre a star, and a galaxy that is brighter than a magnitude, is drawn, arcsec.
+# How far from its center a star, and a galaxy that is brighter than a magnitude, is drawn, arcsec.
 STAR_RADIUS = 15.0
 STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 
@@ -73,7 +73,7 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     rotation : float or `~astropy.units.Quantity`
         How far the y axis is turned from north towards east, degrees (default: 0).
     center : `~astropy.coordinates.SkyCoord`
-        Position of the grid's centre (default: the UDF).
+        Position of the grid's center (default: the UDF).
 
     Returns
     -------
@@ -275,7 +275,7 @@ def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
         if not overlap.isDefined():
             continue
         stamp = galsim.ImageF(bounds)
-        # The PSF includes the pixel's response: its values at pixel centres are the image.
+        # The PSF includes the pixel's response: its values at pixel centers are the image.
         star = isinstance(profile, galsim.DeltaFunction)
         seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf, gsparams=accuracy)
         seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")

@@ -135,7 +135,7 @@ class Star:
     magnitude : float or `~astropy.units.Quantity`
         AB magnitude in the HST image.
     x, y : float or `~astropy.units.Quantity`
-        Where it is in the HST image, from the centre of the field along the axes of the MUSE
+        Where it is in the HST image, from the center of the field along the axes of the MUSE
         images, arcsec.
     motion : (float, float) or `~astropy.units.Quantity`
         How far it has moved when MUSE looks, along the same axes, arcsec (default: 0).
@@ -246,7 +246,7 @@ def simulate_field(
     stars : sequence of `Star`
         More stars, which may move and vary (default: none).
     central_star : float or `~astropy.units.Quantity`, optional
-        AB magnitude of one more star at the centre, with no other object within 4
+        AB magnitude of one more star at the center, with no other object within 4
         arcsec. By default (None) there is none.
 
     Returns

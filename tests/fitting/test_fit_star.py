@@ -137,7 +137,7 @@ def test_fixed_parameters(pair, key):
         assert not fit.dra.fixed
 
 
-def test_masks_are_honoured(pair):
+def test_masks_are_applied(pair):
     hst, muse, _, star = pair
     plain = fit_star_photometry(hst, muse, star)
     extra = np.zeros(muse.shape, bool)
