@@ -137,9 +137,9 @@ CASES = {
     "not FITS": ("both", write(b"hello" * 2000), {}, "(check|download|give)"),
     "truncated": ("both", truncate, {}, "ends before its data do: copy or download the file again"),
     "truncated plain": ("both", truncate_plain, {}, "ends before its data do: copy or download the file"),
-    "no image": ("both", drop_images, {}, "holds no image: give a file with an image"),
-    "table": ("both", leave_a_table, {}, "holds no image: give a file with an image"),
-    "cube": ("both", make_cube, {}, "holds a cube where an image is due: .* make_wideband_image"),
+    "no image": ("both", drop_images, {}, "there is no image: give a file with an image"),
+    "table": ("both", leave_a_table, {}, "there is no image: give a file with an image"),
+    "cube": ("both", make_cube, {}, "an image is needed, not a cube: .* make_wideband_image"),
     "no WCS": ("both", drop_wcs, {}, "has no celestial WCS: add CTYPE1"),
     "all NaN": ("both", fill(1, np.nan), {}, "check its mask"),
     "all flagged": ("muse", fill("DQ", 1), {}, "every pixel .* is masked .*: check its mask"),
@@ -163,7 +163,7 @@ CASES = {
     ),
     "no mask file": ("mask", remove, {}, "does not exist: check the name"),
     "mask not FITS": ("mask", write(b"hello" * 2000), {}, "(check|download|give)"),
-    "mask without image": ("mask", drop_images, {}, "holds no image: give an image"),
+    "mask without image": ("mask", drop_images, {}, "the extra mask has no image: give an image"),
     "mask of wrong shape": ("mask", mask_of((50, 60), 0), {}, r"the shape \(50, 60\): it needs .*\(60, 60\)"),
     "no region file": ("regions", remove, {}, "check the name"),
     "no region": (
@@ -237,6 +237,7 @@ def check(sentence, which, message):
         named = {key: sentence.find(name) for key, name in FILES.items() if name in sentence}
         assert which in named, sentence
         assert which == min(named, key=named.get), sentence
+        assert sentence.count(FILES[which]) == 1, sentence
 
 
 # A region file may warn of its shapes before it is refused.
@@ -290,7 +291,10 @@ def test_script_warns_once_and_by_name(arguments, capsys):
     assert main(command_line(**arguments)) == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert re.search(r"fit_photometry: warning: .*muse\.fits has no unit: 1e-20 erg .* is assumed", lines[0])
+    assert re.search(
+        r"fit_photometry: warning: .*muse\.fits: the MUSE image has no unit: 1e-20 erg .* is assumed",
+        lines[0],
+    )
 
 
 @pytest.mark.parametrize(("which", "change", "options"), [(None, None, {})])

@@ -13,7 +13,7 @@ from astropy.nddata import CCDData, VarianceUncertainty
 
 from astropy_imphot.calibration.filters import as_curve
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import drop_pages, source_name
+from astropy_imphot.io.files import drop_pages, naming
 from astropy_imphot.io.images import read_cube
 
 __all__ = ["bandpass_image", "bandpass_images"]
@@ -130,12 +130,12 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     >>> float(blue.data[0, 0]), float(red.data[0, 0])
     (0.5, 2.5)
     """
-    name = source_name(cube, "the cube")
     opened_here = isinstance(cube, (str, Path))
-    cube = read_cube(cube)
     curves = [as_curve(curve) for curve in curves]
-    edges = _plane_edges(cube)
-    weights = np.array([_plane_weights(curve, edges, name) for curve in curves])
+    with naming(cube):
+        cube = read_cube(cube)
+        edges = _plane_edges(cube)
+        weights = np.array([_plane_weights(curve, edges) for curve in curves])
     blocks = _blocks(weights, cube.data.shape)
     layers = [cube.data, _variances(cube), _flags(cube)]
     shape = cube.data.shape[1:]
@@ -291,18 +291,18 @@ def _plane_edges(cube):
     return spectral.pixel_to_world_values(pixels) * u.Unit(spectral.world_axis_units[0]).to(u.AA)
 
 
-def _plane_weights(curve, edges, name):
+def _plane_weights(curve, edges):
     # Wavelengths may decrease along the axis.
     weights = np.asarray(curve.integral(np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])))
     lost = 1 - weights.sum() / curve.total
     if not np.any(weights > 0):
         raise UserError(
             f"the filter curve {curve.name} ({curve.wavelength[0]:.0f} to {curve.wavelength[-1]:.0f} "
-            f"Angstrom) does not overlap {name} ({edges.min():.0f} to {edges.max():.0f} Angstrom): "
+            f"Angstrom) does not overlap the cube ({edges.min():.0f} to {edges.max():.0f} Angstrom): "
             "choose a filter within the cube, or check the curve's unit."
         )
     if lost > LOST_FRACTION:
-        warn(f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside {name}.")
+        warn(f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside the cube.")
     return weights
 
 

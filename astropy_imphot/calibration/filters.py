@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from astropy_imphot.calibration.curves import named_curve
 from astropy_imphot.io.errors import FileError, UserError
-from astropy_imphot.io.files import naming, source_name
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.images import read_header
 from astropy_imphot.io.quantities import to_value
 
@@ -72,9 +72,15 @@ class HstFilterInfo:
     def __init__(self, source):
         table = read_zero_points()
         if isinstance(source, str) and source.strip().upper() in table:
-            header, name = {}, source.strip().upper()
-        else:
-            header, name = _header_and_name(source)
+            self._set({}, source.strip().upper(), table)
+            return
+        if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
+            raise UserError(f"{source} is neither a known filter ({', '.join(table)}) nor a file.")
+        with naming(source):
+            header = source if isinstance(source, Mapping | fits.Header) else read_header(source)
+            self._set(header, filter_in_header(header), table)
+
+    def _set(self, header, name, table):
         self.filter_name = name
         photflam, photplam, photbw = (_positive(header.get(f"PHOT{key}")) for key in ("FLAM", "PLAM", "BW"))
         if np.isfinite(photflam * photplam):
@@ -84,9 +90,9 @@ class HstFilterInfo:
             self.abmag_zero, self.photplam, self.photflam, self.photbw = table[name]
         else:
             raise UserError(
-                f"{source_name(source, 'the HST image')} has "
+                "the header has "
                 + (f"the unknown filter {name}" if name else "no filter's name")
-                + " and no PHOTFLAM and PHOTPLAM: add these two keywords to its header."
+                + " and no PHOTFLAM and PHOTPLAM: add these two keywords."
             )
 
     def __repr__(self):
@@ -138,13 +144,6 @@ def _positive(value):
     except (TypeError, ValueError):
         return np.nan
     return number if number > 0 else np.nan
-
-
-def _header_and_name(source):
-    if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
-        raise UserError(f"{source} is neither a known filter ({', '.join(read_zero_points())}) nor a file.")
-    header = source if isinstance(source, Mapping | fits.Header) else read_header(source)
-    return header, filter_in_header(header)
 
 
 def filter_in_header(header):
@@ -221,9 +220,9 @@ class FilterCurve:
     source: str = ""
 
     def __post_init__(self):
-        with naming(f"the filter curve {self.name}"):
-            wavelength = to_value(self.wavelength, u.AA, "wavelength")
-            sensitivity = to_value(self.sensitivity, u.dimensionless_unscaled, "sensitivity")
+        of_curve = f"of the filter curve {self.name}"
+        wavelength = to_value(self.wavelength, u.AA, f"the wavelength {of_curve}")
+        sensitivity = to_value(self.sensitivity, u.dimensionless_unscaled, f"the sensitivity {of_curve}")
         wavelength = np.atleast_1d(np.asarray(wavelength, dtype=float))
         sensitivity = np.atleast_1d(np.asarray(sensitivity, dtype=float))
         if (
@@ -285,20 +284,20 @@ class FilterCurve:
         if not path.is_file():
             raise FileError(f"the filter curve {path} does not exist: check the name.")
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-                columns = np.loadtxt(path, ndmin=2, usecols=(0, 1)).reshape(-1, 2)
-            wavelength, sensitivity = columns.T
-        except (ValueError, IndexError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"the filter curve {path} is not a text file of two columns of numbers: give it a "
-                "wavelength and a sensitivity in each row."
-            ) from error
-        try:
             factor = u.Unit(wave_unit).to(u.AA)
         except (ValueError, u.UnitConversionError) as error:
             raise UserError(f"{wave_unit!r} is not a unit of wavelength: use Angstrom, nm or um.") from error
-        with naming(str(path)):
+        with naming(path):
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
+                    columns = np.loadtxt(path, ndmin=2, usecols=(0, 1)).reshape(-1, 2)
+                wavelength, sensitivity = columns.T
+            except (ValueError, IndexError, UnicodeDecodeError) as error:
+                raise UserError(
+                    "the filter curve is not a text file of two columns of numbers: give it a "
+                    "wavelength and a sensitivity in each row."
+                ) from error
             return cls(wavelength * factor, sensitivity, name=path.stem, source=str(path))
 
     @classmethod

@@ -5,7 +5,7 @@ from astropy.nddata import CCDData, VarianceUncertainty
 
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import naming, source_name
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 
@@ -63,14 +63,15 @@ def rescale_hst_like_muse(hst, muse):
     >>> round(float(rescale_hst_like_muse(hst, grid).data[0, 0]), 3)
     9.74
     """
-    grid = read_grid(muse)
-    image = read_image(hst)
-    unit = muse_unit(grid, source_name(muse, "the MUSE image"))
-    factor = flux_factor(image.unit, image.meta, unit, source_name(hst, "the HST image"))
+    with naming(muse):
+        unit = muse_unit(read_grid(muse))
+    with naming(hst):
+        image = read_image(hst)
+        factor = flux_factor(image.unit, image.meta, unit)
     return scaled(image, factor, unit)
 
 
-def muse_unit(grid, name="the MUSE image"):
+def muse_unit(grid):
     """
     Return the unit of a MUSE image, or that of the MUSE pipeline if it has none.
 
@@ -78,8 +79,6 @@ def muse_unit(grid, name="the MUSE image"):
     ----------
     grid : `~astropy_imphot.io.grid.Grid` or `~astropy.nddata.CCDData`
         The MUSE image.
-    name : str
-        Name of the image in messages (default: ``"the MUSE image"``).
 
     Returns
     -------
@@ -105,10 +104,10 @@ def muse_unit(grid, name="the MUSE image"):
     """
     unit = grid.unit
     if unit is None or unit == u.dimensionless_unscaled:
-        warn(f"{name} has no unit: {PIPELINE_UNIT} is assumed.")
+        warn(f"the MUSE image has no unit: {PIPELINE_UNIT} is assumed.")
         return PIPELINE_UNIT
     if not unit.is_equivalent(PIPELINE_UNIT):
-        raise UserError(f"{name} is in {unit}: convert it to {PIPELINE_UNIT}.")
+        raise UserError(f"the MUSE image is in {unit}: convert it to {PIPELINE_UNIT}.")
     return unit
 
 
@@ -141,8 +140,9 @@ def read_muse_image(muse):
     >>> bool(abs(read_muse_image(muse).data[0, 0] / muse.data[0, 0] / 1e20 - 1) < 1e-6)
     True
     """
-    image = read_image(muse)
-    factor = muse_unit(image, source_name(muse, "the MUSE image")).to(PIPELINE_UNIT)
+    with naming(muse):
+        image = read_image(muse)
+        factor = muse_unit(image).to(PIPELINE_UNIT)
     if factor == 1:
         image.unit = PIPELINE_UNIT
         return image
@@ -196,7 +196,7 @@ def scaled(image, factor, unit):
     )
 
 
-def flux_factor(unit, meta, to_unit, name):
+def flux_factor(unit, meta, to_unit):
     """
     Return the factor that converts the values of an HST image to fluxes.
 
@@ -208,8 +208,6 @@ def flux_factor(unit, meta, to_unit, name):
         Its header.
     to_unit : `~astropy.units.UnitBase`
         The unit of the fluxes, a flux density per Angstrom.
-    name : str
-        Name of the image in errors.
 
     Returns
     -------
@@ -225,7 +223,7 @@ def flux_factor(unit, meta, to_unit, name):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.calibration.units import PIPELINE_UNIT, flux_factor
-    >>> round(flux_factor(u.electron / u.s, {"FILTER": "F606W"}, PIPELINE_UNIT, "h.fits"), 2)
+    >>> round(flux_factor(u.electron / u.s, {"FILTER": "F606W"}, PIPELINE_UNIT), 2)
     7.73
     """
     if unit.is_equivalent(to_unit):
@@ -234,9 +232,8 @@ def flux_factor(unit, meta, to_unit, name):
         unit = u.ct / u.s
     for row, flux in FLUX_UNITS.items():
         if unit.is_equivalent(row):
-            with naming(name):
-                return float(unit.to(row) * flux(meta).to_value(to_unit))
+            return float(unit.to(row) * flux(meta).to_value(to_unit))
     raise UserError(
-        f"{name} is in {unit}: convert it to counts per second (divide by its exposure "
+        f"the HST image is in {unit}: convert it to counts per second (divide by its exposure "
         f"time) or to {PIPELINE_UNIT}."
     )

@@ -79,18 +79,17 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
     --------
     See `~astropy_imphot.fit_field`, which uses it.
     """
-    files = exposure.files
     if exposure.problem:
         raise UserError(exposure.problem)
-    with naming(*files):
-        header = read_header(files[0])
-        found, bands = {}, {}
-        for name, image in _images(exposure, hst, curves).items():
+    header = read_header(exposure.files[0])
+    found, bands = {}, {}
+    for name, image in _images(exposure, hst, curves).items():
+        with naming(exposure.cube or exposure.images[name]):
             bands[name] = _band(image, hst[name])
             found[name] = _fit(hst[name], image, options, exposure.name)
-        fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
-        if not fits:
-            raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
+    fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
+    if not fits:
+        raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
     rows = [
         _row(fit, exposure.name, name, bands[name][0], exposure.cube or exposure.images[name])
         for name, of_filter in found.items()

@@ -148,7 +148,7 @@ def fit_image(hst, muse, options, name=None):
     """
     reference = HstReference.of(hst)
     hst = reference.source
-    with naming(muse, hst, *options.files.values()), reference.opened() as reference:
+    with naming(muse), reference.opened() as reference:
         options = options.loaded()
         image = read_muse_image(muse)
         mask = exclusion_mask(

@@ -16,7 +16,7 @@ from astropy_imphot.fitting.statistics import (
     statistics,
 )
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import Source, naming, short_name, source_name
+from astropy_imphot.io.files import Source, naming, short_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
 from astropy_imphot.masking.masks import exclusion_mask, star_mask
@@ -129,18 +129,18 @@ def fit_star(hst, muse, star, options, name=None):
     --------
     See `fit_star_photometry`.
     """
-    with naming(muse, hst, *options.files.values()), Source.of(hst) as hst:
+    with naming(muse), Source.of(hst) as hst:
         image = read_muse_image(muse)
         regions = options.regions
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
         mask = exclusion_mask(image, regions=area, segment=options.segment, extramask=options.extramask)
         mask |= ~star_mask(star, image)
-        hst_image = _hst_around_star(hst, star, image)
-        hst_mask = ~star_mask(star, hst_image, source_name(hst, "the HST image"))
-        if hst_image.mask is not None:
-            hst_mask |= hst_image.mask
         taper, fitter = options.taper, options.fitter
         with naming(hst):
+            hst_image = _hst_around_star(hst, star, image)
+            hst_mask = ~star_mask(star, hst_image)
+            if hst_image.mask is not None:
+                hst_mask |= hst_image.mask
             hst_fit = _fit_one(hst_image, hst_mask, HST_START, {}, taper, fitter)
         held = _held(hst_fit, image, options.fixed)
         muse_fit = _fit_one(image, mask, MUSE_START, held, taper, fitter)
@@ -221,18 +221,18 @@ def fit_image_and_star(hst, muse, options, name=None):
 
 def _hst_around_star(hst, star, muse):
     """Return the HST image around the star, in fluxes per its own pixels."""
-    name, unit = source_name(hst, "the HST image"), muse.unit
+    unit = muse.unit
     if isinstance(hst, HstTemplate):
-        _warn_of_filter(name)
+        _warn_of_filter()
         return hst.in_unit(unit).image()
     ra, dec, radius = star
     center = SkyCoord(ra, dec, unit="deg")
     around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * radius * u.arcsec)
     grid = read_grid(hst)
     if image_grids_aligned(grid, muse):
-        _warn_of_filter(name)
+        _warn_of_filter()
     image = read_image(hst, footprint=around)
-    factor = flux_factor(grid.unit, grid.meta, unit, name)
+    factor = flux_factor(grid.unit, grid.meta, unit)
     if image.uncertainty is not None:
         image.uncertainty = VarianceUncertainty(image.uncertainty.array * factor**2)
     return CCDData(
@@ -240,10 +240,10 @@ def _hst_around_star(hst, star, muse):
     )
 
 
-def _warn_of_filter(name):
+def _warn_of_filter():
     warn(
-        f"{name} was filtered for the MUSE grid, so that a star in it is no Moffat function: its scale is "
-        "several percent off; give the HST image at its own pixels."
+        "the HST image was filtered for the MUSE grid, so that a star in it is no Moffat function and its "
+        "scale is several percent off: give the HST image at its own pixels."
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from contextvars import ContextVar
 from pathlib import Path
 
 from astropy.utils.exceptions import AstropyUserWarning
@@ -11,13 +12,16 @@ __all__ = ["FileError", "ImphotWarning", "UserError", "WorkerError", "warn"]
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
+# The file that is being read or used, set by `~astropy_imphot.io.files.naming`.
+FILE_NAME = ContextVar("FILE_NAME", default="")
+
 
 class UserError(ValueError):
     """
     Something is wrong with the input, and the user can mend it.
 
-    The message is one sentence that names the file or the argument and says what
-    to do. The commands print it without a traceback and exit with status 1.
+    The message is one sentence: the file, what is wrong, and what to do. The commands print it without a
+    traceback and exit with status 1.
 
     Examples
     --------
@@ -27,6 +31,9 @@ class UserError(ValueError):
         ...
     astropy_imphot.io.errors.UserError: margin is -1.0: give 0 to 60 arcsec.
     """
+
+    # Whether the file is in the message, so that `~astropy_imphot.io.files.naming` does not add it.
+    names_file = False
 
 
 class FileError(UserError, OSError):
@@ -45,6 +52,8 @@ class FileError(UserError, OSError):
     ...     print(error)
     no_such_file.fits does not exist: check the name.
     """
+
+    names_file = True
 
 
 class WorkerError(UserError):
@@ -66,6 +75,8 @@ class WorkerError(UserError):
     >>> str(WorkerError("E1.fits", "its worker was killed."))
     'E1.fits: its worker was killed.'
     """
+
+    names_file = True
 
     def __init__(self, name, reason, worker_traceback=""):
         super().__init__(reason if name in reason else f"{name}: {reason}")
@@ -100,7 +111,8 @@ def warn(message):
     Parameters
     ----------
     message : str or Warning
-        What is wrong, given as an `ImphotWarning`; or a warning of another package, given as it is.
+        What is wrong, given as an `ImphotWarning`, after the name of the file that
+        `~astropy_imphot.io.files.naming` has set; or a warning of another package, given as it is.
 
     Warns
     -----
@@ -113,10 +125,12 @@ def warn(message):
     >>> from astropy_imphot.io.errors import warn
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     warn("muse.fits has no unit.")
+    ...     warn("the image has no unit.")
     >>> caught[0].category.__name__, str(caught[0].message)
-    ('ImphotWarning', 'muse.fits has no unit.')
+    ('ImphotWarning', 'the image has no unit.')
     """
+    if isinstance(message, str) and FILE_NAME.get():
+        message = f"{FILE_NAME.get()}: {message}"
     frame = caller = sys._getframe(1)
     # Frames of other packages may stand between ours: contextlib's, or a fitter's.
     while frame is not None:

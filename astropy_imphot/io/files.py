@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 from astropy.io import fits
 
-from astropy_imphot.io.errors import FileError, UserError, warn
+from astropy_imphot.io.errors import FILE_NAME, FileError, UserError, warn
 from astropy_imphot.io.mpdaf import is_mpdaf, mpdaf_hdus
 
 __all__ = [
@@ -92,20 +92,22 @@ def short_name(source):
 
 
 @contextmanager
-def naming(*sources):
+def naming(source):
     """
-    Make sure that an error names one of the inputs that it is about.
+    Put the file's name before the messages of errors and warnings.
+
+    Messages are raised without it, and are about *the image*, *the cube* or *the header*. Of nested
+    contexts, the innermost that has a file counts.
 
     Parameters
     ----------
-    *sources
-        What a function was given; an error that names none of them is put down to the
-        first.
+    source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
+        What is read or used; nothing is changed if it has no file.
 
     Raises
     ------
     UserError
-        Any that is raised within, with a name; a `FileError` remains one.
+        Any that is raised within, with the name. A `FileError` has it from the start.
 
     Examples
     --------
@@ -117,14 +119,21 @@ def naming(*sources):
         ...
     astropy_imphot.io.errors.UserError: E1.fits: every pixel is masked.
     """
+    name = source_name(source, "")
+    if not name:
+        yield
+        return
+    token = FILE_NAME.set(name)
     try:
         yield
     except UserError as error:
-        names = [source_name(source, "") for source in sources]
-        if not names[0] or any(name and name in str(error) for name in names):
-            raise
-        kind = FileError if isinstance(error, FileError) else UserError
-        raise kind(f"{names[0]}: {error}") from error
+        if not error.names_file:
+            # The same error, so that its class and traceback stay.
+            error.args = (f"{name}: {error}",)
+            error.names_file = True
+        raise
+    finally:
+        FILE_NAME.reset(token)
 
 
 def drop_pages(array):
@@ -218,13 +227,13 @@ class Source:
     @cached_property
     def hdus(self):
         """The `~astropy.io.fits.HDUList`, opened now if it was not before."""
-        return self._context.enter_context(opened(self.given))
+        return self._context.enter_context(_hdus(self.given))
 
 
 @contextmanager
 def opened(source):
     """
-    Open an input as an HDUList.
+    Open an input as an HDUList, with its name in errors and warnings, as `naming` puts it there.
 
     Parameters
     ----------
@@ -251,22 +260,7 @@ def opened(source):
     ...     len(hdus)
     1
     """
-    if isinstance(source, Source):
-        context = nullcontext(source.hdus)
-    elif isinstance(source, fits.HDUList):
-        context = nullcontext(source)
-    elif isinstance(source, (str, Path)):
-        context = _open_file(source)
-    elif isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
-        context = nullcontext([source])
-    elif is_mpdaf(source):
-        context = nullcontext(mpdaf_hdus(source))
-    else:
-        raise UserError(
-            "an image can be given as a path, HDU, HDUList, CCDData or mpdaf Image, not as a "
-            f"{type(source).__name__}."
-        )
-    with context as hdus:
+    with naming(source), _hdus(source) as hdus:
         try:
             yield hdus
         except UserError:
@@ -278,6 +272,24 @@ def opened(source):
             if any(word in str(error) for word in ("mmap length", "buffer is too small", "truncated")):
                 raise FileError(_truncated(source)) from error
             raise
+
+
+def _hdus(source):
+    """Return a context manager that gives an input's HDUs."""
+    if isinstance(source, Source):
+        return nullcontext(source.hdus)
+    if isinstance(source, fits.HDUList):
+        return nullcontext(source)
+    if isinstance(source, (str, Path)):
+        return _open_file(source)
+    if isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        return nullcontext([source])
+    if is_mpdaf(source):
+        return nullcontext(mpdaf_hdus(source))
+    raise UserError(
+        "an image can be given as a path, HDU, HDUList, CCDData or mpdaf Image, not as a "
+        f"{type(source).__name__}."
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.io.files import opened
 from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
 from astropy_imphot.io.layout import science_hdu
 from astropy_imphot.io.quantities import to_value
@@ -96,15 +96,14 @@ def read_grid(source):
     if isinstance(source, NDData):
         unit = source.unit if source.unit is not None else u.dimensionless_unscaled
         if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
-            raise UserError("the image has no celestial WCS: set its wcs attribute.")
+            raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
         return Grid(source.wcs.celestial, source.data.shape[-2:], unit, source.meta)
     with opened(source) as hdus:
-        name = source_name(source)
-        science = science_hdu(hdus, name)
+        science = science_hdu(hdus)
         return Grid(
-            header_wcs(science.header, hdus, name).celestial,
+            header_wcs(science.header, hdus).celestial,
             science.shape[-2:],
-            parse_unit(science.header.get("BUNIT"), name),
+            parse_unit(science.header.get("BUNIT")),
             merged_header(hdus, science),
         )
 
@@ -150,7 +149,7 @@ def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
     return bool(np.all(np.hypot(x_2 - x, y_2 - y) < tolerance))
 
 
-def enclosing_slices(footprint, grid, name):
+def enclosing_slices(footprint, grid):
     """
     Return the rectangle of pixels that encloses positions on the sky.
 
@@ -160,8 +159,6 @@ def enclosing_slices(footprint, grid, name):
         The positions.
     grid : Grid
         The image's pixels.
-    name : str
-        What an error calls it.
 
     Returns
     -------
@@ -178,7 +175,7 @@ def enclosing_slices(footprint, grid, name):
     >>> from astropy_imphot.io.grid import enclosing_slices
     >>> from astropy_imphot.simulation import sky_grid
     >>> grid = sky_grid((50, 60))
-    >>> enclosing_slices(grid.wcs.pixel_to_world([10.2, 19.9], [4.5, 7.1]), grid, "h.fits")
+    >>> enclosing_slices(grid.wcs.pixel_to_world([10.2, 19.9], [4.5, 7.1]), grid)
     (slice(4, 9, None), slice(10, 21, None))
     """
     x, y = grid.wcs.world_to_pixel(footprint)
@@ -190,6 +187,6 @@ def enclosing_slices(footprint, grid, name):
         start = max(0, int(np.floor(pixels.min())))
         stop = min(size, int(np.ceil(pixels.max())) + 1)
         if stop - start < 2:
-            raise UserError(NO_OVERLAP.format(name=name))
+            raise UserError(NO_OVERLAP)
         slices.append(slice(start, stop))
     return tuple(slices)

@@ -25,7 +25,7 @@ __all__ = [
     "without_structure",
 ]
 
-NO_OVERLAP = "{name} does not overlap the MUSE field on the sky: give an image that does."
+NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
 
 # Spellings that HST's calibration software and mission archives write into BUNIT, which
 # are not FITS units.
@@ -80,7 +80,7 @@ def unit_string(unit):
         return unit.to_string()
 
 
-def parse_unit(text, name="the image"):
+def parse_unit(text):
     """Return the unit of a BUNIT, dimensionless if there is none that can be understood."""
     if text is None:
         return u.dimensionless_unscaled
@@ -93,7 +93,7 @@ def parse_unit(text, name="the image"):
         warnings.simplefilter("ignore", u.UnitsWarning)
         unit = u.Unit(words, parse_strict="silent")
     if isinstance(unit, u.UnrecognizedUnit):
-        warn(f"{name} has the unit {text!r}, which is not understood and ignored.")
+        warn(f"the image has the unit {text!r}, which is not understood and ignored: correct BUNIT.")
         return u.dimensionless_unscaled
     return unit
 
@@ -124,13 +124,13 @@ def without_information():
         log.removeFilter(wanted)
 
 
-def header_wcs(header, hdus, name):
-    """Return a header's WCS, or raise a `UserError` that names the file if it is not celestial."""
+def header_wcs(header, hdus):
+    """Return a header's WCS, or raise a `UserError` if it is not celestial."""
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
     if not wcs.has_celestial:
-        raise UserError(f"{name} has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
+        raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
     if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
         # The coefficients are used all the same; else each copy for another process would log that again.
         wcs.wcs.ctype = [f"{kind}-SIP" for kind in wcs.wcs.ctype]

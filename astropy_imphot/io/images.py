@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write, opened, source_name
+from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.io.grid import Grid, enclosing_slices
 from astropy_imphot.io.headers import (
     header_wcs,
@@ -71,13 +71,13 @@ def read_image(source, *, footprint=None):
     if isinstance(source, NDData):
         return _from_nddata(source, footprint)
     with opened(source) as hdus:
-        name = source_name(source)
-        science = science_hdu(hdus, name, naxis=2)
+        science = science_hdu(hdus, naxis=2)
         header = merged_header(hdus, science)
-        wcs = header_wcs(science.header, hdus, name).celestial
+        wcs = header_wcs(science.header, hdus).celestial
+        unit = parse_unit(science.header.get("BUNIT"))
         cut = (slice(None), slice(None))
         if footprint is not None:
-            cut = enclosing_slices(footprint, Grid(wcs, science.shape), name)
+            cut = enclosing_slices(footprint, Grid(wcs, science.shape))
             wcs = wcs[cut]
         data = _pixels(science, cut)
         mask = ~np.isfinite(data)
@@ -95,7 +95,7 @@ def read_image(source, *, footprint=None):
                 weight = pixels
     if variance is None and weight is not None:
         variance = np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
-    return _ccddata(data, mask, variance, parse_unit(science.header.get("BUNIT"), name), wcs, header)
+    return _ccddata(data, mask, variance, unit, wcs, header)
 
 
 def read_header(source):
@@ -130,7 +130,7 @@ def read_header(source):
     if isinstance(source, NDData):
         return source.meta
     with opened(source) as hdus:
-        return merged_header(hdus, science_hdu(hdus, source_name(source)))
+        return merged_header(hdus, science_hdu(hdus))
 
 
 def read_cube(source):
@@ -168,14 +168,13 @@ def read_cube(source):
     """
     if isinstance(source, NDData):
         if np.ndim(source.data) != 3 or source.wcs is None:
-            raise UserError("a cube needs three axes and a WCS; this input has not both.")
+            raise UserError("a cube needs three axes and a WCS: give one that has both.")
         return source
     with opened(source) as hdus:
-        name = source_name(source)
-        science = science_hdu(hdus, name, naxis=3)
-        wcs = header_wcs(science.header, hdus, name)
+        science = science_hdu(hdus, naxis=3)
+        wcs = header_wcs(science.header, hdus)
         if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
-            raise UserError(f"{name} has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+            raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
         companions = {hdu.name: hdu.data for hdu in companion_hdus(hdus, science)}
         variance = companions.get("STAT")
         return NDData(
@@ -184,7 +183,7 @@ def read_cube(source):
             # it always has it in its pixels.
             uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
             mask=companions.get("DQ"),
-            unit=parse_unit(science.header.get("BUNIT"), name),
+            unit=parse_unit(science.header.get("BUNIT")),
             wcs=wcs,
             meta=merged_header(hdus, science),
         )
@@ -257,14 +256,15 @@ def _ccddata(data, mask, variance, unit, wcs, header):
 
 
 def _from_nddata(image, footprint):
+    kind = type(image).__name__
     if np.ndim(image.data) != 2:
-        raise UserError(f"an image needs two axes, not {np.ndim(image.data)}.")
+        raise UserError(f"the {kind} has {np.ndim(image.data)} axes: give an image, of two axes.")
     wcs = image.wcs
     if wcs is None or not getattr(wcs, "has_celestial", False):
-        raise UserError("the image has no celestial WCS: set its wcs attribute.")
+        raise UserError(f"the {kind} has no celestial WCS: set its wcs attribute.")
     cut = (slice(None), slice(None))
     if footprint is not None:
-        cut = enclosing_slices(footprint, Grid(wcs, image.data.shape), "the image")
+        cut = enclosing_slices(footprint, Grid(wcs, image.data.shape))
         wcs = wcs[cut]
     data = image.data[cut]
     mask = ~np.isfinite(data)

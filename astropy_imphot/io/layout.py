@@ -7,7 +7,7 @@ __all__ = ["companion_hdus", "science_hdu"]
 SCIENCE_NAMES = ("DATA", "SCI")
 
 
-def science_hdu(hdus, name, naxis=None):
+def science_hdu(hdus, naxis=None):
     """
     Return the extension that holds the image or the cube.
 
@@ -15,8 +15,6 @@ def science_hdu(hdus, name, naxis=None):
     ----------
     hdus : sequence of HDU
         Of one file.
-    name : str
-        What errors call the file.
     naxis : int, optional
         How many axes the array has to have. By default (None) any number.
 
@@ -36,21 +34,20 @@ def science_hdu(hdus, name, naxis=None):
     >>> from astropy.io import fits
     >>> from astropy_imphot.io.layout import science_hdu
     >>> hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.ones((2, 3)), name="SCI")]
-    >>> science_hdu(hdus, "X.fits").name
+    >>> science_hdu(hdus).name
     'SCI'
     """
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) > 0]
     if not images:
-        raise UserError(f"{name} holds no image: give a file with an image in DATA, SCI or first.")
+        raise UserError("there is no image: give a file with an image in DATA, SCI or the first extension.")
     named = [hdu for hdu in images if hdu.name in SCIENCE_NAMES]
     science = (named or images)[0]
     found = science.header["NAXIS"]
     if (naxis, found) == (2, 3):
-        raise UserError(
-            f"{name} holds a cube where an image is due: make an image of it with make_wideband_image."
-        )
+        raise UserError("an image is needed, not a cube: make an image of it with make_wideband_image.")
     if naxis not in (None, found):
-        raise UserError(f"{name} holds an array of {found} axes where {naxis} are due.")
+        wanted = "a cube" if naxis == 3 else "an image"
+        raise UserError(f"the array has {found} axes: give {wanted}, of {naxis} axes.")
     return science
 
 

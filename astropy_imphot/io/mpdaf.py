@@ -55,5 +55,5 @@ def _frame_in_file(source):
     if not (source.filename and Path(source.filename).is_file()):
         return {}
     with fits.open(source.filename) as hdus:
-        header = science_hdu(hdus, source.filename).header
+        header = science_hdu(hdus).header
         return {key: header.get(key) for key in FRAME_KEYWORDS}

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astropy_imphot.io.errors import FileError, UserError, warn
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
 
 __all__ = ["read_regions", "regions_mask"]
@@ -62,15 +63,21 @@ def read_regions(source):
         source = list(source)
         if source and all(isinstance(one, Region) for one in source):
             return Regions(source)
-    name = _regions_name(source)
     lines = source
     if isinstance(source, (str, Path)):
         if not Path(source).is_file():
-            raise FileError(f"{name} does not exist: check the name.")
+            raise FileError(f"{source} does not exist: check the name.")
         try:
             lines = Path(source).read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise FileError(f"{name} cannot be read as text: save the regions again in ds9.") from error
+            raise FileError(f"{source} cannot be read as text: save the regions again in ds9.") from error
+    with naming(source):
+        return _parsed(lines)
+
+
+def _parsed(lines):
+    from regions import Regions
+
     text = re.sub(PHYSICAL_FRAME, r"\1image", "\n".join(lines))
     if not re.search(ANY_FRAME, text):
         text = "image\n" + text
@@ -81,18 +88,14 @@ def read_regions(source):
         except (ValueError, TypeError) as error:
             reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "a number is missing"
             raise UserError(
-                f"{name} is not in ds9's region format ({reason}): correct or save it again."
+                f"the regions are not in ds9's format ({reason}): correct them, or save them again."
             ) from error
-    # What the parser leaves out, it says in warnings, which are passed on by name.
+    # The shapes that the parser ignores are only in its warnings.
     for warning in caught:
-        warn(f"{name}: {warning.message}")
+        warn(str(warning.message))
     if not len(regions):
-        raise UserError(f"{name} holds no usable region: give circles, ellipses, boxes or polygons.")
+        raise UserError("there is no usable region: give circles, ellipses, boxes or polygons.")
     return regions
-
-
-def _regions_name(source):
-    return str(source) if isinstance(source, (str, Path)) else "the list of regions"
 
 
 def regions_mask(regions, image):
@@ -126,25 +129,28 @@ def regions_mask(regions, image):
     >>> bool(mask[19, 9]), int(mask.sum())
     (True, 25)
     """
+    grid = read_grid(image)
+    with naming(regions):
+        return _mask(read_regions(regions), grid.wcs, grid.shape)
+
+
+def _mask(regions, wcs, shape):
     from regions import SkyRegion
 
-    grid = read_grid(image)
-    wcs, shape = grid.wcs, grid.shape
     usable = {True: [], False: []}
-    name = _regions_name(regions)
-    for region in read_regions(regions):
+    for region in regions:
         try:
             # On the far side of the sky there are no pixels.
             with np.errstate(invalid="ignore"):
                 pixel_region = _turned(region, wcs).to_pixel(wcs) if isinstance(region, SkyRegion) else region
             inside = pixel_region.to_mask(mode="center").to_image(shape)
         except (NotImplementedError, ValueError):
-            warn(f"{name}: a {type(region).__name__} encloses no pixels and is ignored.")
+            warn(f"a {type(region).__name__} encloses no pixels and is ignored.")
             continue
         inside = np.zeros(shape, dtype=bool) if inside is None else inside > 0
         usable[bool(int(region.meta.get("include", True)))].append(inside)
     if not any(usable.values()):
-        raise UserError(f"{name} encloses no area: give circles, ellipses, boxes or polygons.")
+        raise UserError("the regions enclose no area: give circles, ellipses, boxes or polygons.")
     mask = np.any(usable[False], axis=0) if usable[False] else np.zeros(shape, dtype=bool)
     return mask | ~np.any(usable[True], axis=0) if usable[True] else mask
 

@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from astropy.nddata import NDData
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.io.files import naming, opened
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.masking.ds9regions import regions_mask
 from astropy_imphot.masking.places import star_circle
@@ -23,7 +23,7 @@ SEGMENT_PIXELS = 5
 SEGMENT_WIDENING = 5
 
 
-def star_mask(star, image, name="the MUSE image"):
+def star_mask(star, image):
     """
     Return the pixels around a star.
 
@@ -33,8 +33,6 @@ def star_mask(star, image, name="the MUSE image"):
         As for `~astropy_imphot.masking.places.star_circle`.
     image : `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
         The image, or its pixels, of shape (ny, nx).
-    name : str
-        What errors call the image (default: the MUSE image).
 
     Returns
     -------
@@ -63,7 +61,7 @@ def star_mask(star, image, name="the MUSE image"):
     wcs, shape = grid.wcs, grid.shape
     x, y = wcs.world_to_pixel(position)
     if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
-        raise UserError(f"the star at {ra}, {dec} is outside {name}: check its coordinates.")
+        raise UserError(f"the star at {ra}, {dec} is outside the image: check its coordinates.")
     inside = CircleSkyRegion(position, radius * u.arcsec).to_pixel(wcs).to_mask(mode="center").to_image(shape)
     return inside > 0
 
@@ -200,19 +198,21 @@ def detected_objects(image, threshold, n_pixels):
 
 
 def _extra_mask(extramask, shape):
-    name = source_name(extramask, "the extra mask")
-    if isinstance(extramask, np.ndarray):
-        values = extramask
-    elif isinstance(extramask, NDData):
-        values = extramask.data
-    else:
-        with opened(extramask) as hdus:
-            values = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
+    with naming(extramask):
+        if isinstance(extramask, np.ndarray):
+            values = extramask
+        elif isinstance(extramask, NDData):
+            values = extramask.data
+        else:
+            with opened(extramask) as hdus:
+                values = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
         if values is None:
-            raise UserError(f"{name} holds no image: give an image of the MUSE image's shape.")
-    if values.shape != shape:
-        raise UserError(f"{name} has the shape {values.shape}: it needs the MUSE image's, {shape}.")
-    return values != 0
+            raise UserError("the extra mask has no image: give an image of the MUSE image's shape.")
+        if values.shape != shape:
+            raise UserError(
+                f"the extra mask has the shape {values.shape}: it needs the MUSE image's, {shape}."
+            )
+        return values != 0
 
 
 def _objects(image, mask):

@@ -9,7 +9,7 @@ from astropy_imphot._version import version
 from astropy_imphot.calibration.units import muse_unit
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import source_name
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 
@@ -101,10 +101,10 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     for word in wanted:
         if word not in CORRECTIONS:
             raise UserError(f"there is no correction {word!r}: choose from {', '.join(CORRECTIONS)}.")
-    name = source_name(image, "the MUSE image")
-    image = read_image(image)
-    unit = muse_unit(image, name)
-    meta = _recorded(image.meta, _made(fit, wanted, unit), name, resample)
+    with naming(image):
+        image = read_image(image)
+        unit = muse_unit(image)
+        meta = _recorded(image.meta, _made(fit, wanted, unit), resample)
     variance = None if image.uncertainty is None else image.uncertainty.array.astype(float)
     corrected = CCDData(
         image.data.astype(float),
@@ -154,16 +154,16 @@ def _made(fit, wanted, unit):
     return made
 
 
-def _recorded(meta, made, name, resample):
+def _recorded(meta, made, resample):
     """Return the header of a corrected image, with the corrections that were made before and now."""
     before = {key: meta[key] for key in COMMENTS if key in meta}
     again = [key for key in made if key in before]
     if again and np.allclose([before[key] for key in again], [made[key] for key in again], 1e-6, 0):
         raise UserError(
-            f"{name} was corrected by this fit before ({', '.join(again)}): give the image that was fitted."
+            f"the image was corrected by this fit before ({', '.join(again)}): give the one that was fitted."
         )
     if before:
-        warn(f"{name} was corrected before ({', '.join(before)}): use a fit of the corrected image only.")
+        warn(f"the image was corrected before ({', '.join(before)}): use a fit of the corrected image only.")
     total = {key: before.get(key, 0.0) + value for key, value in made.items()}
     scale = before.get("IMPHSCAL", 1.0)
     if "IMPHSCAL" in made:

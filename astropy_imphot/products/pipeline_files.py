@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astropy_imphot.io.dates import header_value, to_isot, to_mjd
-from astropy_imphot.io.errors import UserError, warn
+from astropy_imphot.io.errors import FileError, UserError, warn
 from astropy_imphot.io.files import atomic_write, opened, short_name
 from astropy_imphot.psf.moffat import MOFFAT
 
@@ -304,6 +304,6 @@ def _stream(path):
 def _primary_header(stream, name):
     """Return the first header of a stream, which is then at the first byte after it."""
     if stream.read(6) != b"SIMPLE":
-        raise UserError(f"{name} is compressed in a way that is not known: decompress it, or use gzip.")
+        raise FileError(f"{name} is compressed in a way that is not known: decompress it, or use gzip.")
     stream.seek(0)
     return fits.Header.fromfile(stream)

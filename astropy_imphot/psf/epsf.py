@@ -1,8 +1,7 @@
 """The PSF of an HST image, built from its stars."""
 
 import warnings
-from contextlib import nullcontext, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import astropy.units as u
 import numpy as np
@@ -14,7 +13,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import naming, opened
+from astropy_imphot.io.files import Source, naming
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 from astropy_imphot.io.quantities import to_value
@@ -95,7 +94,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     for key, number in (("oversampling", oversampling), ("max_stars", max_stars)):
         if not (isinstance(number, (int, np.integer)) and number >= 1):
             raise UserError(f"{key} is {number}: give a whole number of at least 1.")
-    with naming(hst), opened(hst) if isinstance(hst, (str, Path)) else nullcontext(hst) as source:
+    with naming(hst), Source.of(hst) as source:
         height, scale = read_grid(source).pixel_scale
         if abs(height / scale - 1) > 0.01:
             raise UserError(f"the HST pixels are {height:.3f} by {scale:.3f} arcsec: make them square.")

@@ -12,7 +12,7 @@ from scipy import fft
 from scipy.ndimage import map_coordinates
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import opened, source_name
+from astropy_imphot.io.files import naming, opened
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import header_wcs, merged_header
 from astropy_imphot.io.quantities import to_pair, to_value
@@ -181,33 +181,37 @@ def read_hst_psf(source, scale=None):
     if isinstance(source, HstPsf):
         return source
     scale = to_value(scale, u.arcsec, "scale")
-    name = source_name(source, "the HST PSF")
-    image, oversampling = _as_nddata(source, name)
+    with naming(source):
+        return _as_psf(*_as_nddata(source), scale)
+
+
+def _as_psf(image, oversampling, scale):
+    """Return the PSF of an image, centered and normalized."""
     data = np.array(image.data, dtype=float)
     if data.ndim != 2 or min(data.shape) < 5:
-        raise UserError(f"{name} has the shape {data.shape}: give an image of at least 5x5 pixels.")
+        raise UserError(f"the HST PSF has the shape {data.shape}: give an image of at least 5x5 pixels.")
     if image.mask is not None:
         data[np.broadcast_to(image.mask, data.shape) != 0] = np.nan
     if not np.all(np.isfinite(data)):
-        raise UserError(f"{name} has pixels that are masked or not a number: fill them.")
+        raise UserError("the HST PSF has pixels that are masked or not a number: fill them.")
     data /= np.prod(oversampling)
     total = data.sum()
     if not total > 0:
-        raise UserError(f"{name} has a sum of {total:.3g}: give a PSF, with a positive sum.")
+        raise UserError(f"the HST PSF has a sum of {total:.3g}: give a PSF, with a positive sum.")
     if not KEPT_SUMS[0] <= total <= KEPT_SUMS[1]:
         data /= total
     peak = np.unravel_index(data.argmax(), data.shape)
     if any(place in (0, size - 1) for place, size in zip(peak, data.shape, strict=True)):
-        raise UserError(f"{name} has its peak at the edge: give an image with the PSF inside.")
-    sizes = zip(_pixel_size(image, scale, name), oversampling, strict=True)
+        raise UserError("the HST PSF has its peak at the edge: give an image with the PSF inside.")
+    sizes = zip(_pixel_size(image, scale), oversampling, strict=True)
     pixel_scale = tuple(float(size / factor) for size, factor in sizes)
     center = core_center(data, peak, pixel_scale)
     if center is None:
-        raise UserError(f"{name} has no core with a centre: give an image of a PSF.")
+        raise UserError("the HST PSF has no core with a center: give an image of a PSF.")
     return HstPsf(data, pixel_scale, center)
 
 
-def _as_nddata(source, name):
+def _as_nddata(source):
     """Return a PSF image with what is known of its pixels, and its oversampling along y and x."""
     # Not asked by its class, of which the import takes long: photutils' ImagePSF.
     if hasattr(source, "oversampling"):
@@ -217,23 +221,25 @@ def _as_nddata(source, name):
     with opened(source) as hdus:
         hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
         if hdu is None:
-            raise UserError(f"{name} holds no image of two axes: give a file with an image of the PSF.")
+            raise UserError("there is no image of two axes: give a file with an image of the PSF.")
         wcs = None
         with suppress(UserError):
-            wcs = header_wcs(hdu.header, hdus, name)
+            wcs = header_wcs(hdu.header, hdus)
         return NDData(np.array(hdu.data), wcs=wcs, meta=merged_header(hdus, hdu)), (1, 1)
 
 
-def _pixel_size(image, scale, name):
+def _pixel_size(image, scale):
     """Return the height and width of the pixels, arcsec."""
     what = "hst_psf_scale"
     if scale is None:
         if getattr(image.wcs, "has_celestial", False):
             return read_grid(image).pixel_scale
-        what = f"PIXSCALE of {name}"
+        what = "PIXSCALE of the HST PSF"
         scale = to_value(image.meta.get("PIXSCALE"), u.arcsec, what)
     if scale is None:
-        raise UserError(f"{name} has no pixel size: give hst_psf_scale (--hst_psf_scale) or PIXSCALE in it.")
+        raise UserError(
+            "the HST PSF has no pixel size: give hst_psf_scale (--hst_psf_scale), or PIXSCALE in its header."
+        )
     if not (isinstance(scale, (int, float, np.number)) and np.isfinite(scale) and scale > 0):
         raise UserError(f"{what} is {scale}: give more than 0 arcsec per pixel.")
     return scale, scale

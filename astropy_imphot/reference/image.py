@@ -7,7 +7,7 @@ from copy import copy
 from threading import Lock
 
 from astropy_imphot.calibration.units import muse_unit
-from astropy_imphot.io.files import Source
+from astropy_imphot.io.files import Source, naming
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.representation import Representation
@@ -175,9 +175,10 @@ class HstReference(Representation):
         return self._get(coarse_template, muse, options)
 
     def _get(self, make, muse, options):
-        grid = read_grid(muse)
-        header = wcs_header(grid.wcs).tostring()
-        key = make.__name__, grid.shape, header, str(muse_unit(grid)), *sorted(options.items())
+        with naming(muse):
+            grid = read_grid(muse)
+            unit = str(muse_unit(grid))
+        key = make.__name__, grid.shape, wcs_header(grid.wcs).tostring(), unit, *sorted(options.items())
         with self._lock:
             promise = self._kept.get(key)
             is_new = promise is None

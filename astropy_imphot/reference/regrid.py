@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from astropy_imphot.calibration.units import flux_factor, muse_unit
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import source_name
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.filling import filled
 from astropy_imphot.io.grid import Grid, image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
@@ -42,7 +42,7 @@ SKY_FRACTION = 0.01
 # ones occur in images of integers or after a lossy compression.
 ZERO_SIZE = 9
 
-NOTHING_VALID = "{name} has no valid pixel within the MUSE field: check its mask and weights."
+NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
 
 def make_template(hst, muse, *, margin=3.0, hst_window=None):
@@ -84,9 +84,14 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         raise UserError(f"margin is {margin}: give 0 or more arcsec.")
     if hst_window is not None:
         check_window(hst_window)
-    grid = read_grid(muse)
-    muse = replace(grid, unit=muse_unit(grid, source_name(muse, "the MUSE image")))
-    name = source_name(hst, "the HST image")
+    with naming(muse):
+        grid = read_grid(muse)
+        grid = replace(grid, unit=muse_unit(grid))
+    with naming(hst):
+        return _template(hst, grid, margin, hst_window)
+
+
+def _template(hst, muse, margin, hst_window):
     hst_grid = read_grid(hst)
     if image_grids_aligned(hst_grid, muse):
         stored = HstTemplate.read(hst, muse)
@@ -95,17 +100,17 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         window = hst_window or hst_grid.meta.get(WINDOW_KEYWORD)
         if window is None:
             raise UserError(
-                f"{name} is on the MUSE grid but does not record how it was filtered: "
+                "the HST image is on the MUSE grid, but its header does not record how it was filtered: "
                 "give hst_window (--hst_window) 'blackman' for a file of the classic "
                 "imphot or MPDAF, or 'none'."
             )
-        return _from_aligned(read_image(hst), muse, margin, window, name)
+        return _from_aligned(read_image(hst), muse, margin, window)
     if WINDOW_KEYWORD in hst_grid.meta:
         raise UserError(
-            f"{name} was regridded for another MUSE image: run regrid_hst_to_muse for this "
+            "the HST image was regridded for another MUSE image: run regrid_hst_to_muse for this "
             "one, or give the HST image at its own pixels."
         )
-    return _from_hst_pixels(hst, hst_grid, muse, margin, name)
+    return _from_hst_pixels(hst, hst_grid, muse, margin)
 
 
 def coarse_template(hst, muse, *, margin):
@@ -141,12 +146,17 @@ def coarse_template(hst, muse, *, margin):
     (176, 176)
     """
     grid = read_grid(muse)
-    before, shape = padded_grid(grid, to_value(margin, u.arcsec, "margin"))
+    margin = to_value(margin, u.arcsec, "margin")
+    with naming(hst):
+        return _coarse_template(hst, grid, margin)
+
+
+def _coarse_template(hst, grid, margin):
+    before, shape = padded_grid(grid, margin)
     image = read_image(hst, footprint=border(grid.wcs, before, shape))
-    name = source_name(hst, "the HST image")
     observed = ~_unobserved(image)
     if not observed.any():
-        raise UserError(NOTHING_VALID.format(name=name))
+        raise UserError(NOTHING_VALID)
     size = max(1, int(min(grid.pixel_scale) / max(read_grid(image).pixel_scale)))
     layers = [filled(image.data, observed), *([] if observed.all() else [observed.astype(np.float32)])]
     # Along one axis after the other, which is faster.
@@ -159,7 +169,7 @@ def coarse_template(hst, muse, *, margin):
     missing = np.where(reached, 1 - seen[0] if seen else 0, 1)
     field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
     if missing[field].min() == 1:
-        raise UserError(NO_OVERLAP.format(name=name))
+        raise UserError(NO_OVERLAP)
     return HstTemplate(
         data=data,
         missing=missing,
@@ -208,13 +218,13 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     return make_template(hst, muse, margin=margin).image()
 
 
-def _from_hst_pixels(hst, hst_grid, muse, margin, name):
+def _from_hst_pixels(hst, hst_grid, muse, margin):
     before, shape = padded_grid(muse, margin)
     image = read_image(hst, footprint=border(muse.wcs, before, shape))
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
-    factor = flux_factor(image.unit, image.meta, muse.unit, name) * area_ratio
-    layers = _layers(image, name)
+    factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
+    layers = _layers(image)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
@@ -229,7 +239,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     if uniform is not None:
         layers["variance"] = np.full((1, 1), uniform)
     if not reached.any():
-        raise UserError(NO_OVERLAP.format(name=name))
+        raise UserError(NO_OVERLAP)
     if not reached.all():
         layers["data"] = np.where(reached, layers["data"], np.median(layers["data"][reached]))
         layers["missing"] = np.where(reached, layers.get("missing", 0), 1)
@@ -248,14 +258,14 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, name):
     )
 
 
-def _from_aligned(image, muse, margin, window, name):
+def _from_aligned(image, muse, margin, window):
     """Return the template of an image that is on the MUSE grid, unobserved around it."""
     before, shape = padded_grid(muse, margin)
     widths = [
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
-    factor = flux_factor(image.unit, image.meta, muse.unit, name)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(image, name)
+    factor = flux_factor(image.unit, image.meta, muse.unit)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(image)
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -304,11 +314,11 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(image, name):
+def _layers(image):
     """Return the arrays of an image that a template is made of, in the image's unit."""
     unobserved = _unobserved(image)
     if unobserved.all():
-        raise UserError(NOTHING_VALID.format(name=name))
+        raise UserError(NOTHING_VALID)
     layers = {"data": filled(image.data, ~unobserved)}
     if unobserved.any():
         layers["missing"] = unobserved.astype(np.float32)

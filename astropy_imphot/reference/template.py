@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from scipy import fft
 
-from astropy_imphot.io.files import opened
+from astropy_imphot.io.files import Source, opened
 from astropy_imphot.io.grid import Grid, read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.images import write_image
@@ -354,7 +354,7 @@ class HstTemplate(Representation):
         """
         if hasattr(source, "data"):
             return None
-        with opened(source) as hdus:
+        with Source.of(source) as source, opened(source) as hdus:
             layers = {
                 field: hdu.data.astype(float)
                 for field, name in EXTENSIONS.items()
@@ -364,7 +364,7 @@ class HstTemplate(Representation):
             if not layers:
                 return None
             header = hdus[EXTENSIONS["data"]].header
-            image = read_grid(hdus)
+            image = read_grid(source)
             return cls(
                 **layers,
                 grid=replace(muse, unit=image.unit),

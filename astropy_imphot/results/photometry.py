@@ -297,7 +297,8 @@ class FittedImagePhotometry(FittedPhotometry):
         `~astropy_imphot.noise.covariance.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
         Each object's own scale and offset, its place on the sky (``sky_center``), and whether it was
-        masked because it changed, see `~astropy_imphot.fitting.sources.compare_objects`; None with ``keep_changed``.
+        masked because it changed, see `~astropy_imphot.fitting.sources.compare_objects`; None with
+        ``keep_changed``.
     labels : int array of shape (ny, nx)
         The objects' pixels: their labels, 0 on the sky.
     untried : dict of str to `FittedValue`

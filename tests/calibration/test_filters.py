@@ -147,9 +147,9 @@ def test_real_wfpc2_headers(real_data, file, name, photflam):
 def test_unknown_filter(tmp_path, cards, what):
     path = tmp_path / "hst.fits"
     hst_hdus(cards).writeto(path)
-    with pytest.raises(UserError, match=rf"hst\.fits has {what} and no PHOTFLAM .*: add these"):
+    with pytest.raises(UserError, match=rf"hst\.fits: the header has {what} and no PHOTFLAM .*: add these"):
         HstFilterInfo(path)
-    with pytest.raises(UserError, match=f"has {what} and no PHOTFLAM"):
+    with pytest.raises(UserError, match=f"^the header has {what} and no PHOTFLAM"):
         HstFilterInfo(cards)
 
 
@@ -188,9 +188,17 @@ def test_curve_of_quantities(wavelength, sensitivity):
 @pytest.mark.parametrize(
     ("wavelength", "sensitivity", "words"),
     [
-        ([5e14, 6e14] * u.Hz, [1, 1], "curve V: wavelength is in Hz: give it in Angstrom or another unit"),
-        ([6, 7] * u.s, [1, 1], "curve V: wavelength is in s: give it in Angstrom or another unit"),
-        ([6000, 7000], [1, 1] * u.m, "curve V: sensitivity is in m: give it without a unit"),
+        (
+            [5e14, 6e14] * u.Hz,
+            [1, 1],
+            "wavelength of the filter curve V is in Hz: give it in Angstrom",
+        ),
+        (
+            [6, 7] * u.s,
+            [1, 1],
+            "wavelength of the filter curve V is in s: give it in Angstrom or an",
+        ),
+        ([6000, 7000], [1, 1] * u.m, "sensitivity of the filter curve V is in m: give it without a unit"),
     ],
     ids=str,
 )
@@ -267,7 +275,7 @@ def test_read_takes_the_first_two_of_more_columns(tmp_path):
 def test_read_a_bad_file(tmp_path, content):
     path = tmp_path / "V.txt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"V\.txt.* two columns of"):
+    with pytest.raises(UserError, match=r"^\S*V\.txt: .* two columns of"):
         FilterCurve.read(path)
 
 

@@ -28,7 +28,7 @@ from astropy_imphot import (
     write_image,
 )
 from astropy_imphot.io.errors import warn
-from astropy_imphot.io.files import atomic_write, naming, opened
+from astropy_imphot.io.files import Source, atomic_write, naming, opened
 from astropy_imphot.io.images import read_header
 from astropy_imphot.masking.ds9regions import read_regions
 from astropy_imphot.simulation import CENTER, CubeTruth, simulate_cubes, simulate_field
@@ -78,21 +78,33 @@ def test_missing_text_files(tmp_path, read):
 
 def test_wrong_content_is_no_error_of_the_file(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
-    with pytest.raises(UserError, match="holds no image") as caught:
+    with pytest.raises(UserError, match=r"^\S*empty\.fits: there is no image") as caught:
         read_image(tmp_path / "empty.fits")
     assert not isinstance(caught.value, OSError)
 
 
-def test_naming_keeps_the_class():
-    with pytest.raises(FileError, match=r"^E1\.fits: it is gone\.$"), naming("E1.fits"):
-        raise FileError("it is gone.")
+def test_files_are_named_once():
+    with pytest.raises(FileError, match=r"^E1\.fits is gone\.$"), naming("hst.fits"):
+        raise FileError("E1.fits is gone.")
+    with pytest.raises(WorkerError, match=r"^E1: it is dark\.$"), naming("hst.fits"):
+        raise WorkerError("E1", "it is dark.")
+
+
+def test_named_errors_travel_between_processes():
+    with pytest.raises(UserError) as caught, naming("E1.fits"):
+        raise UserError("the image is dark.")
+    with pytest.raises(UserError, match=r"^E1\.fits: the image is dark\.$"), naming("hst.fits"):
+        raise pickle.loads(pickle.dumps(caught.value))
 
 
 def test_errors_within_are_not_those_of_the_file(tmp_path):
     # They are ValueErrors and OSErrors, of which the readers and writers make messages of their own.
     fits.writeto(tmp_path / "truncated.fits", np.ones((5, 7)))
-    with pytest.raises(UserError, match=r"^truncated\.fits is dark\.$"), opened(tmp_path / "truncated.fits"):
-        raise UserError("truncated.fits is dark.")
+    with (
+        pytest.raises(UserError, match=r"truncated\.fits: it is dark\.$"),
+        opened(tmp_path / "truncated.fits"),
+    ):
+        raise UserError("it is dark.")
     with pytest.raises(FileError, match=r"^other\.fits is gone\.$"), atomic_write(tmp_path / "new.fits"):
         raise FileError("other.fits is gone.")
     with pytest.raises(FileError, match="there is no folder"), atomic_write(tmp_path / "none" / "new.fits"):
@@ -175,6 +187,30 @@ def test_warnings_of_astropy_are_passed_on(tmp_path, monkeypatch):
     with pytest.warns(fits.verify.VerifyWarning, match="an odd card") as caught:
         read_header(tmp_path / "odd.fits")
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_warnings_have_the_name_of_the_file(drawn):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with naming("E1.fits"), naming(drawn.hst):
+            warn("it is dark.")
+            with naming("hst.fits"):
+                warn("it is cold.")
+            warn("it is wet.")
+        warn("it is late.")
+    texts = [str(warning.message) for warning in caught]
+    assert texts == ["E1.fits: it is dark.", "hst.fits: it is cold.", "E1.fits: it is wet.", "it is late."]
+
+
+def test_an_input_that_stays_open_names_nothing_else(tmp_path):
+    fits.writeto(tmp_path / "hst.fits", np.ones((5, 7)))
+    with Source(tmp_path / "hst.fits") as source:
+        with pytest.raises(UserError, match=r"hst\.fits: the image has no celestial"):
+            read_image(source)
+        with pytest.raises(UserError, match=r"^it is dark\.$"):
+            raise UserError("it is dark.")
+        with pytest.raises(UserError, match=r"^E1\.fits: it is dark\.$"), naming("E1.fits"):
+            raise UserError("it is dark.")
 
 
 def test_a_warning_that_nobody_called_for():

@@ -39,18 +39,18 @@ def test_source_name(tmp_path, muse_file):
 
 
 @pytest.mark.parametrize(
-    ("sources", "message", "expected"),
+    ("outer", "inner", "expected"),
     [
-        (["E1.fits"], "it is empty.", "E1.fits: it is empty."),
-        ([Path("E1.fits"), "hst.fits"], "it is empty.", "E1.fits: it is empty."),
-        (["E1.fits"], "E1.fits is empty.", "E1.fits is empty."),
-        (["E1.fits", "hst.fits"], "hst.fits is empty.", "hst.fits is empty."),
-        ([np.ones(3), "hst.fits"], "it is empty.", "it is empty."),
+        ("E1.fits", "E1.fits", "E1.fits: it is empty."),
+        (Path("E1.fits"), "hst.fits", "hst.fits: it is empty."),
+        ("E1.fits", np.ones(3), "E1.fits: it is empty."),
+        (np.ones(3), "hst.fits", "hst.fits: it is empty."),
+        (np.ones(3), np.ones(3), "it is empty."),
     ],
 )
-def test_naming_adds_a_name_where_there_is_none(sources, message, expected):
-    with pytest.raises(UserError) as caught, naming(*sources):
-        raise UserError(message)
+def test_the_innermost_file_is_named(outer, inner, expected):
+    with pytest.raises(UserError) as caught, naming(outer), naming(inner):
+        raise UserError("it is empty.")
     assert str(caught.value) == expected
 
 

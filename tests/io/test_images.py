@@ -382,20 +382,20 @@ def test_read_cube_needs_wavelengths(tmp_path, ctype):
     with fits.open(path, mode="update") as hdus:
         hdus["DATA"].header["CTYPE3"] = ctype
         hdus["DATA"].header["CUNIT3"] = "Hz" if ctype == "FREQ" else ""
-    with pytest.raises(UserError, match=r"cube\.fits has no axis of wavelengths: add CTYPE3"):
+    with pytest.raises(UserError, match=r"cube\.fits: the cube has no axis of wavelengths: add CTYPE3"):
         read_cube(path)
 
 
 def test_arrays_of_the_wrong_rank(tmp_path):
-    with pytest.raises(UserError, match=r"cube\.fits holds a cube where an image is due: .*make_wideband"):
+    with pytest.raises(UserError, match=r"cube\.fits: an image is needed, not a cube: .*make_wideband"):
         read_image(cube_file(tmp_path))
     path = tmp_path / "image.fits"
     muse_hdus().writeto(path)
-    with pytest.raises(UserError, match=r"image\.fits holds an array of 2 axes where 3 are due"):
+    with pytest.raises(UserError, match=r"image\.fits: the array has 2 axes: give a cube"):
         read_cube(path)
     with pytest.raises(UserError, match="a cube needs three axes"):
         read_cube(CCDData(noise(), unit="ct", wcs=WCS(header())))
-    with pytest.raises(UserError, match="needs two axes, not 3"):
+    with pytest.raises(UserError, match="has 3 axes: give an image, of two"):
         read_image(NDData(np.zeros((3, *SHAPE)), wcs=WCS(header())))
 
 
@@ -403,7 +403,7 @@ def test_image_without_wcs(tmp_path):
     path = tmp_path / "image.fits"
     fits.PrimaryHDU(noise()).writeto(path)
     for read in (read_image, read_grid):
-        with pytest.raises(UserError, match=r"image\.fits has no celestial WCS: add CTYPE1"):
+        with pytest.raises(UserError, match=r"image\.fits: the image has no celestial WCS: add CTYPE1"):
             read(path)
         with pytest.raises(UserError, match="no celestial WCS: set its wcs"):
             read(CCDData(noise(), unit="ct"))
@@ -415,7 +415,7 @@ def test_file_without_image(tmp_path):
         [fits.PrimaryHDU(), fits.BinTableHDU.from_columns([fits.Column("ra", "D", array=[1.0])])]
     ).writeto(path)
     for read in (read_image, read_cube, read_grid, read_header):
-        with pytest.raises(UserError, match=r"table\.fits holds no image: give"):
+        with pytest.raises(UserError, match=r"table\.fits: there is no image: give"):
             read(path)
 
 

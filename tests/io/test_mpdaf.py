@@ -122,7 +122,7 @@ def test_batch(masked):
 
 def test_errors_name_the_file(real_data, masked):
     cube = mpdaf.Cube(os.path.join(real_data, "sdetect", "minicube.fits"))
-    with pytest.raises(UserError, match=r"minicube\.fits holds a cube where an image is due"):
+    with pytest.raises(UserError, match=r"minicube\.fits: an image is needed, not a cube"):
         fit_image_photometry(masked[0], cube)
 
 

@@ -135,7 +135,9 @@ def test_same_fit_twice(pair, tmp_path, corrections):
     _, muse, fit = pair
     path = tmp_path / "E1_aligned.fits"
     write_image(apply_corrections(muse, fit, corrections), path)
-    with pytest.raises(UserError, match=r"E1_aligned\.fits was corrected by this fit before \(IMPH.*: give"):
+    with pytest.raises(
+        UserError, match=r"E1_aligned\.fits: the image was corrected by this fit before \(IMPH"
+    ):
         apply_corrections(path, fit, corrections)
 
 
