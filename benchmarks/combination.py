@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from astropy_imphot import FilterCurve, bandpass_images, fit_image_photometry
 from astropy_imphot.field.bands import band_effect
-from astropy_imphot.field.combine import REFERENCE, combine, relative
+from astropy_imphot.field.combine import combine
 from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.wavelength import REFERENCE, relative
 from astropy_imphot.simulation import CubeTruth, simulate_cubes
 
 # Where the polynomial of the FWHM is compared with the truth, Angstrom.

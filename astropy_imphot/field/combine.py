@@ -14,17 +14,13 @@ from astropy_imphot.io.representation import Representation
 from astropy_imphot.noise.covariance import inverse
 from astropy_imphot.parameters import all_parameters
 from astropy_imphot.psf.shape import PsfShape
+from astropy_imphot.psf.wavelength import REFERENCE, WAVELENGTHS, relative
 from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.results.offsets import sky_jacobian, sky_offsets
 from astropy_imphot.results.values import FittedValue
 
-__all__ = ["REFERENCE", "WAVELENGTHS", "CombinedPhotometry", "combine", "relative"]
-
-# The range of MUSE in which polynomials run from -0.5 to 0.5, as MPDAF writes them; and where the
-# PSF is quoted. Angstrom.
-WAVELENGTHS = (4750.0, 9350.0)
-REFERENCE = 7000.0
+__all__ = ["CombinedPhotometry", "combine"]
 
 # The columns of the table of a combination that are not values.
 COLUMNS = {
@@ -146,30 +142,6 @@ class CombinedPhotometry(Representation):
             words[f"{key}_coef"] = f"polynomial of {key} in wavelength, highest power first"
             words[f"{key}_cov"] = f"covariance of {key}_coef"
         return describe(QTable(row), words | COLUMNS)
-
-
-def relative(wavelength):
-    """
-    Return where a wavelength is in the range of MUSE, from -0.5 to 0.5.
-
-    Parameters
-    ----------
-    wavelength : float or array
-        In Angstrom.
-
-    Returns
-    -------
-    float or array
-        What the polynomials of the PSF are polynomials of.
-
-    Examples
-    --------
-    >>> from astropy_imphot.field.combine import relative
-    >>> relative(4750.0), relative(9350.0)
-    (-0.5, 0.5)
-    """
-    low, high = WAVELENGTHS
-    return (wavelength - low) / (high - low) - 0.5
 
 
 def combine(fits, bands, *, fwhm_degree=1, **degrees):

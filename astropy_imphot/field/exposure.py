@@ -17,7 +17,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_folder, naming
 from astropy_imphot.io.images import read_header, read_image
 from astropy_imphot.products.images import object_regions
-from astropy_imphot.products.pipeline_files import write_imphot
+from astropy_imphot.products.imphot_table import write_imphot
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.report.pictures import exposure_picture, save_jpeg
 from astropy_imphot.results.columns import describe

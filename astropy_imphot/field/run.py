@@ -25,7 +25,8 @@ from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.io.representation import Representation
-from astropy_imphot.products.pipeline_files import fsf_keywords, write_fsf, write_offset_list
+from astropy_imphot.products.offset_list import write_offset_list
+from astropy_imphot.products.psf_keywords import fsf_keywords, write_fsf
 from astropy_imphot.report.page import require_jinja2, write_report
 
 __all__ = ["FittedField", "fit_field"]

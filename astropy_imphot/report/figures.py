@@ -3,6 +3,7 @@
 import numpy as np
 
 from astropy_imphot.products.plots import new_figure, unit_text
+from astropy_imphot.psf.wavelength import WAVELENGTHS, relative
 from astropy_imphot.report.cells import label, texts
 from astropy_imphot.results.columns import numbers
 from astropy_imphot.results.flags import ExposureFlags
@@ -14,9 +15,6 @@ SIZE = (5.4, 4.2)
 
 # More names than these would hide the figure; a color bar or numbers identify more exposures.
 MOST_NAMES = 8
-
-# Polynomials of wavelength are in l = (wavelength - BLUE) / (RED - BLUE) - 0.5, Angstrom.
-BLUE, RED = 4750.0, 9350.0
 
 # Days: the room around a single exposure.
 HALF_HOUR = 1 / 48
@@ -65,7 +63,7 @@ def fwhm_against_wavelength(results, exposures):
     many = len(names) > MOST_NAMES
     colors, mappable = _sequence_colors(len(names))
     curve_of = numbers(exposures, "fwhm_coef")
-    grid = np.linspace(BLUE, RED, 100)
+    grid = np.linspace(*WAVELENGTHS, 100)
     drawn = False
     for name, color, coefficients in zip(names, colors, curve_of, strict=True):
         rows = (owners == name) & np.isfinite(wavelength) & np.isfinite(fwhm)
@@ -76,7 +74,7 @@ def fwhm_against_wavelength(results, exposures):
             drawn = True
         # A single filter does not constrain a change with wavelength.
         if np.unique(wavelength[rows]).size > 1 and np.isfinite(coefficients).all():
-            curve = np.polyval(coefficients, (grid - BLUE) / (RED - BLUE) - 0.5)
+            curve = np.polyval(coefficients, relative(grid))
             axes.plot(grid, curve, color=color, lw=0.7 if many else 1.5, alpha=0.35 if many else 0.9)
             drawn = True
     if not drawn:

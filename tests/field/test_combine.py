@@ -8,9 +8,10 @@ from scipy.optimize import least_squares
 
 from astropy_imphot import FitFlags, UserError, fit_image_photometry
 from astropy_imphot.field.bands import band_effect
-from astropy_imphot.field.combine import combine, relative
+from astropy_imphot.field.combine import combine
 from astropy_imphot.field.joint import joint_covariance
 from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.wavelength import relative
 from astropy_imphot.simulation import Truth, simulate_field, with_noise
 
 # Without width, so that the fits' values are what is combined.

@@ -22,8 +22,8 @@ from regions import CircleSkyRegion, Regions
 
 from astropy_imphot import UserError, fit_field, read_hst_psf, reference, write_image
 from astropy_imphot.cli.fit_field import main
-from astropy_imphot.field.combine import REFERENCE, relative
 from astropy_imphot.field.compare import compare_exposures
+from astropy_imphot.psf.wavelength import REFERENCE, relative
 from astropy_imphot.results.columns import numbers
 from astropy_imphot.results.flags import ExposureFlags
 from astropy_imphot.simulation import CENTER, CubeTruth, Truth, simulate_cubes, simulate_field

@@ -13,7 +13,7 @@ galsim = pytest.importorskip("galsim", reason="GalSim draws the sky")
 from astropy_imphot import UserError, fit_image_photometry, make_template  # noqa: E402
 from astropy_imphot.models.convolved_template import template_model  # noqa: E402
 from astropy_imphot.parameters import ParameterInfo  # noqa: E402
-from astropy_imphot.products.pipeline_files import fsf_keywords  # noqa: E402
+from astropy_imphot.products.psf_keywords import fsf_keywords  # noqa: E402
 from astropy_imphot.psf.shape import LOG_FREQUENCY, PsfShape  # noqa: E402
 from astropy_imphot.simulation import sky_grid  # noqa: E402
 from astropy_imphot.simulation.drawing import draw, draw_objects  # noqa: E402
