@@ -1,8 +1,8 @@
 """
 The fit of a model to a MUSE image, repeated until what depends on it stays the same.
 
-Which pixels can be modeled, which objects have changed and what the template's noise does, only
-the fit itself tells.
+Three things follow from the fit itself: the pixels that can be modeled, the objects that have changed, and what the
+noise of the template does to the parameters.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,13 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot.fitting.sources import EARLIER, are_compact, object_pixels, segment_objects, vote
+from astropy_imphot.fitting.sources import (
+    EARLIER_ROUND,
+    are_compact,
+    compare_objects,
+    object_pixels,
+    segment_objects,
+)
 from astropy_imphot.fitting.statistics import (
     FitStatistics,
     fit_pixels,
@@ -71,7 +77,8 @@ class Solution:
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
-        What they say, see `~astropy_imphot.fitting.sources.compare_objects`; None if they were not asked.
+        Their own scales and offsets, see `~astropy_imphot.fitting.sources.compare_objects`; None if they were
+        not compared.
     noise : TemplateNoise or None
         What the template's noise does; None if it is not known.
     n_evaluations : int
@@ -165,11 +172,11 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
         if labels is None:
             labels = _segments(model, image, left_out)
         if not keep_changed:
-            objects = _vote(model, image, left_out, labels)
+            objects = _compared(model, image, left_out, labels)
             if number >= MAX_PASSES // 2:
                 # What was left out may come back at first, but not in and out for ever.
                 objects["left_out"] |= np.isin(objects["label"], gone)
-                objects["reason"][objects["left_out"] & ~objects["changed"]] = EARLIER
+                objects["reason"][objects["left_out"] & ~objects["changed"]] = EARLIER_ROUND
             gone = objects["label"][objects["left_out"]]
             for label in gone:
                 left_out = left_out | object_pixels(labels, label)
@@ -264,7 +271,7 @@ def _segments(model, image, mask):
     return segment_objects(image.data - background, model(x, y) - background, ~mask)
 
 
-def _vote(model, image, mask, labels):
+def _compared(model, image, mask, labels):
     weights = pixel_weights(image, mask)
     jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
     residual = weighted_residual(model, image, weights)
@@ -273,7 +280,7 @@ def _vote(model, image, mask, labels):
     def compact(x, y):
         return are_compact(model.template, x - model.dx.value / width, y - model.dy.value / height)
 
-    return vote(labels, jacobian, residual, weights, model.scale.value, (height, width), compact)
+    return compare_objects(labels, jacobian, residual, weights, model.scale.value, (height, width), compact)
 
 
 def _unmodeled(model):

@@ -40,7 +40,7 @@ class FitFlags(_Flags):
       1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
       2 AT_BOUND: a parameter ended at a bound
       4 DEGENERATE: the PSF's parameters are not determined separately: fix one, such as beta
-      8 FEW_SOURCES: too few or too faint sources: the errors are large, or none can outvote another
+      8 FEW_SOURCES: too few or too faint sources: the errors are large, or too few to find one that differs
      16 BEYOND_MARGIN: the offset is larger than the template's margin
      32 RESIDUALS: significant residuals are left: see the report, and the plot
      64 TEMPLATE_NOISE: the HST image's noise dominates the errors
@@ -51,7 +51,7 @@ class FitFlags(_Flags):
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
     AT_BOUND = 2, "a parameter ended at a bound"
     DEGENERATE = 4, "the PSF's parameters are not determined separately: fix one, such as beta"
-    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or none can outvote another"
+    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or too few to find one that differs"
     BEYOND_MARGIN = 16, "the offset is larger than the template's margin"
     RESIDUALS = 32, "significant residuals are left: see the report, and the plot"
     TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
