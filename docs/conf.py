@@ -21,7 +21,15 @@ version = release
 exclude_patterns.append("_build")  # noqa: F405
 
 # Commands and plots are run while the pages are built, so that what they show is what they do.
-extensions += ["sphinxcontrib.programoutput", "mathml"]  # noqa: F405
+extensions += ["sphinxcontrib.programoutput", "mathml", "myst_nb"]  # noqa: F405
+# The notebook is run anew by each build, and has to run without an error.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_output_stderr = "remove"
+# Widgets come from another server; there are none.
+nb_ipywidgets_js = {}
 html_math_renderer = "mathml"
 plot_formats = [("png", 120)]
 plot_html_show_formats = False
