@@ -1,8 +1,8 @@
 """
 The fit of a model to a MUSE image, repeated until what depends on it stays the same.
 
-Three things follow from the fit itself: the pixels that can be modeled, the objects that have changed, and what the
-noise of the template does to the parameters.
+Three things follow from the fit itself: the pixels that can be modeled, the objects that have changed, and what
+the noise of the template does to the parameters.
 """
 
 from dataclasses import dataclass
