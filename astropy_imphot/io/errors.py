@@ -29,7 +29,8 @@ class UserError(ValueError):
     """
 
 
-class FileError(UserError, OSError):
+# OSError first: its constructor is used, as by Dask, which makes errors anew from their class.
+class FileError(OSError, UserError):
     """
     A file is missing, broken, or cannot be read or written.
 
