@@ -36,7 +36,8 @@ class UserError(ValueError):
     names_file = False
 
 
-class FileError(UserError, OSError):
+# OSError first: its constructor is used, as by Dask, which makes errors anew from their class.
+class FileError(OSError, UserError):
     """
     A file is missing, broken, or cannot be read or written.
 
