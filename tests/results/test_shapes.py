@@ -114,7 +114,7 @@ def test_values_on_demand_are_attributes(field, template):
 
 
 def test_a_value_without_a_description_is_an_error(moffat):
-    with pytest.raises(ValueError, match="E1 has q, which no table of parameters describes"):
+    with pytest.raises(ValueError, match="E1 has q: add it to the parameters"):
         replace(moffat, values=moffat.values | {"q": moffat.dx})
 
 
