@@ -86,9 +86,7 @@ class ParameterInfo:
         if self.kind not in KINDS:
             raise ValueError(f"{self.name} is of the kind {self.kind!r}: choose from {', '.join(KINDS)}.")
         if (self.kind == "background") != (self.basis is not None):
-            raise ValueError(
-                f"{self.name}: give a basis to terms of the background, and only to these."
-            )
+            raise ValueError(f"{self.name}: give a basis to terms of the background, and only to these.")
 
     def unit_for(self, flux_unit):
         """

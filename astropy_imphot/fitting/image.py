@@ -194,7 +194,7 @@ def _template_and_offset(reference, image, mask, options):
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
             raise UserError(
-                "the template is on the grid of another MUSE image: make one for this image with make_template."
+                "the template is on the grid of another MUSE image: make one for this image by make_template."
             )
         template = hst.in_unit(image.unit)
     elif image_grids_aligned(hst, image):

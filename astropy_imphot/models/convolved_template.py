@@ -356,7 +356,7 @@ class ConvolvedTemplate2D(TemplateModel):
         Jarvis 2002, AJ 123, 583); fwhm is then the geometric mean of both axes' (default: 0, fixed).
     hst_fwhm, hst_beta : float
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
-        and 1.6, from published fits to stars in 30 mas images of the UDF).
+        and 1.6, as in the classic imphot, from fits to stars in 30 mas images of the UDF).
     hst_psf : `HstPsf`, optional
         The PSF of the HST image as an image, from `read_hst_psf`. By
         default (None) it is the Moffat function.

@@ -167,7 +167,7 @@ def test_many_changed(monkeypatch):
     assert FitFlags.MANY_CHANGED not in fit.flags
     left_out = fit.objects["label"][fit.objects["left_out"]]
     pixels = max(object_pixels(fit.labels, label).sum() for label in left_out)
-    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_PART", (pixels + 1) / fit.data.data.size)
+    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_FRACTION", (pixels + 1) / fit.data.data.size)
     fit = fit_image_photometry(field.hst, field.muse[0])
     assert FitFlags.MANY_CHANGED in fit.flags
     assert fit.objects["left_out"].sum() == 1
