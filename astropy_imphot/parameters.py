@@ -1,4 +1,4 @@
-"""The table of parameters: what each is called, its unit, its limits, and what it does to an image."""
+"""The table of parameters: name, unit, limits and effect of each parameter of a model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,44 +17,44 @@ KINDS = ("scale", "psf", "background", "shift", "rotation", "ellipticity", "sky"
 @dataclass(frozen=True, kw_only=True)
 class ParameterInfo:
     """
-    A parameter of a fit, as all parts of the package use it.
+    The properties of a parameter of a fit.
 
     Parameters
     ----------
     name : str
         The parameter's name.
     words : str
-        What it is.
+        Its description.
     kind : {"scale", "psf", "background", "shift", "rotation", "ellipticity", "sky", "star"}
-        What it does to the model: scale of the reference's light; a parameter of the PSF; a term of the
-        background; an offset along an axis; a rotation about the image's center; an elongation of the PSF;
-        or nothing, for a value on the sky that follows from others, and for one of a star in a single
-        image. The kind decides how the noise of the reference image acts on it, and whether the filters of an
-        exposure share it.
+        Its effect on the model: flux scale of the reference image; parameter of the PSF; term of the
+        background; offset along an axis; rotation about the image's center; ellipticity of the PSF. Values
+        of the kind ``sky`` follow from other parameters, and those of the kind ``star`` are of a star in a
+        single image. The kind determines the effect of the reference image's noise on the parameter, and
+        whether the parameter is common to all filters of an exposure.
     unit : str
-        Its unit, in astropy's words, in which ``flux`` stands for the unit of the image (default: none).
+        Its unit as text for `astropy.units`, with ``flux`` for the unit of the image (default: none).
     default : float
-        Where fits start, and what it is if it is not fitted (default: 0).
+        Its value at the start of a fit, and if it is not fitted (default: 0).
     bounds : (float or None, float or None)
         The limits in a fit (default: none).
     valid : (float, float)
-        The values at which it can be held: above the first, and at most the second (default: all).
+        The range of values at which it can be held: above the first, and at most the second (default: all).
     on_demand : bool
-        Fitted only if ``free`` names it (default: False).
+        Whether it is fitted only if it is in ``free`` (default: False).
     style : str, optional
         Its format in the summary. By default (None) it is not part of the summary.
     step : float
-        A value or a change that does not matter; of a term of the background, as a fraction of the
-        residuals' rms where the term is largest (default: 0).
+        The value below which it is ignored in diagnostics; for a term of the background, as a fraction of the
+        residuals' rms at the corner of the image (default: 0).
     large_error : float, optional
-        Errors above this are flagged. By default (None) none is.
+        Errors above this are flagged. By default (None) none are.
     relative : bool
         Whether ``large_error`` is a fraction of the value (default: False).
     degenerate_error : float, optional
-        Of a parameter of the PSF: an error above this fraction of its value is flagged as a degeneracy if
-        another one is fitted as well. By default (None) none is.
+        For a parameter of the PSF: errors above this fraction of its value are flagged as a degeneracy if
+        another parameter of the PSF is fitted as well. By default (None) none are.
     basis : callable, optional
-        Of a term of the background: its shape, a function of the distances from the image's center along x
+        For a term of the background: its shape, a function of the distances from the image's center along x
         and y in arcsec. By default (None) it is not a term of the background.
 
     Examples
@@ -86,7 +86,7 @@ class ParameterInfo:
         if self.kind not in KINDS:
             raise ValueError(f"{self.name} is of the kind {self.kind!r}: choose from {', '.join(KINDS)}.")
         if (self.kind == "background") != (self.basis is not None):
-            raise ValueError(f"{self.name}: a term of the background has a basis, and nothing else has.")
+            raise ValueError(f"{self.name}: give a basis to terms of the background, and only to these.")
 
     def unit_for(self, flux_unit):
         """
@@ -100,7 +100,7 @@ class ParameterInfo:
         Returns
         -------
         `~astropy.units.UnitBase`
-            Dimensionless if it has none.
+            The unit; dimensionless for a parameter without a unit.
 
         Examples
         --------
@@ -128,7 +128,7 @@ def _by_name(*rows):
     return {row.name: row for row in rows}
 
 
-# The parameters of an image, but for those of the PSF, which the PSF's shape declares.
+# The parameters of the model of an image, except those of the PSF, which are in the PSF's shape.
 PARAMETERS = _by_name(
     ParameterInfo(
         name="scale",
@@ -207,7 +207,7 @@ PARAMETERS = _by_name(
     ),
 )
 
-# What follows from the parameters.
+# Values that follow from the parameters.
 DERIVED = _by_name(
     ParameterInfo(
         name="dra",
@@ -234,7 +234,7 @@ def model_parameters(psf):
     Returns
     -------
     dict of str to ParameterInfo
-        Those that every fit has, with those of the PSF at their end, and then those on demand.
+        The parameters of all fits, then those of the PSF, then those that are fitted on demand.
 
     Examples
     --------
@@ -249,7 +249,7 @@ def model_parameters(psf):
 
 def all_parameters(psf):
     """
-    Return what tables and reports can hold: the parameters of a model, and what follows from them.
+    Return the parameters of a model, and the values that follow from them, for tables and reports.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """
-How accurate fits are, and whether their errors are right, on fields that GalSim draws.
+The accuracy of fits, and of their quoted errors, on fields that GalSim draws.
 
-For each scenario, fields of random truth are drawn and fitted. Printed are, for each parameter,
-the mean error (bias) and its standard error, the rms error, the median of the errors that the
-fits quote, and the rms of the pulls, (fitted - truth) / quoted error, which is 1 where quoted
-errors are right. Marked with ! is what is out of its limits: a bias of more than 2.5 of its standard
+For each scenario, fields of random truth are drawn and fitted. The table contains, for each parameter,
+the mean error (bias) and its standard error, the rms error, the median of the quoted errors,
+and the rms of the pulls, (fitted - truth) / quoted error, which is 1 if quoted
+errors are correct. Values beyond their limits are marked with !: a bias of more than 2.5 of its standard
 errors (and 0.5 mas, or 0.3 % of scale and fwhm), and an rms pull outside 0.7 to 1.35.
 
     python benchmarks/accuracy.py --fields 24 --output docs/accuracy.txt
@@ -30,18 +30,20 @@ KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 FREED = ("rotation", "e1", "e2", "bg_x", "bg_y")
 ONE_EXPOSURE = 0.4
 
-# Few bright objects: what noise does is seen best there. The HST PSF has no wings that would reach
-# beyond the stamps on which GalSim draws.
+# There are few bright objects, so that noise dominates the errors. The wings of the HST PSF are within the
+# stamps on which GalSim draws.
 HST_PSF = (0.085, 2.5)
 GALAXIES = {"magnitudes": (22.5, 27.0), "n_stars": 0, "hst_psf": HST_PSF}
 
-# A bias below this is none: arcsec, and fractions of scale and fwhm.
+# Biases below these limits are ignored: arcsec, and fractions of scale and fwhm.
 NEGLIGIBLE = {"dx": 0.0005, "dy": 0.0005, "scale": 0.003, "fwhm": 0.003}
 BIAS_LIMIT = 2.5
 PULL_LIMITS = (0.7, 1.35)
 MEAN_PULL_LIMITS = (0.9, 1.1)
 
-# An HST PSF that is no Moffat: a 2.4 m telescope at 775 nm, with ACS's pixels.
+# An HST PSF that is not a Moffat function: an aperture of 2.4 m, with a central obscuration of 0.33 of the
+# diameter (as in Tiny Tim; Krist, Hook & Stoehr 2011, Proc. SPIE 8127, 81270J), at 775 nm, with the pixels
+# of ACS.
 AIRY = {"lam": 775, "diam": 2.4, "obscuration": 0.33}
 AIRY_PIXEL = 0.05
 AIRY_SIZE = 301
@@ -49,14 +51,14 @@ AIRY_SIZE = 301
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is drawn (a key of SCENES), which noise it gets, and how it is fitted."""
+    """The scene that is drawn (a key of `draw_scenes`), its noise, and the options of its fit."""
 
     name: str
     scene: str = "field"
     noise: dict = field(default_factory=dict)
     fit: dict = field(default_factory=dict)
     stat_factor: float = 1.0
-    # Fields that are meant to be fitted badly: only their flags are of interest.
+    # Fits with a wrong model: only their flags are of interest.
     wrong: bool = False
     keys: tuple = KEYS
 
@@ -117,7 +119,7 @@ def main():
 
 
 def random_stars(rng, count, **changes):
-    """Return bright stars that are inside the field and apart from each other."""
+    """Return bright stars in the field, at a distance from each other."""
     places = [(x, y) for x in (-15, 15) for y in (-15, 15)]
     return [
         Star(rng.uniform(20, 22), x + rng.uniform(-8, 8), y + rng.uniform(-8, 8), **changes)
@@ -133,7 +135,7 @@ def airy_psf():
 
 
 def airy_image():
-    """Return the same as an image."""
+    """Return the PSF of `airy_psf` as an image."""
     pixels = airy_psf().drawImage(nx=AIRY_SIZE, ny=AIRY_SIZE, scale=0.03, method="no_pixel").array
     return CCDData(pixels, unit="", meta={"PIXSCALE": 0.03})
 
@@ -163,7 +165,7 @@ def draw_scenes(names, seed):
     drawn = {}
     if not {"field", "turned", "far", *added}.isdisjoint(names):
         truths = [replace(truth, **change) for change in changes.values()]
-        # One HST image, wide enough for all of them.
+        # One HST image covers the fields of all offsets.
         fields = simulate_field(seed, truth=truths, noise=0, hst_noise=0, hst_margin=15.0, **GALAXIES)
         for index, name in enumerate(changes):
             drawn[name] = SimulatedField(
@@ -182,7 +184,7 @@ def draw_scenes(names, seed):
 
 
 def with_stars(field, stars, seed):
-    """Return a field with more stars."""
+    """Return a field with additional stars."""
     truth = replace(field.truth[0], bg=0.0)
     only = simulate_field(
         seed,
@@ -199,7 +201,7 @@ def with_stars(field, stars, seed):
 
 
 def fit_field(number, seed, scenarios):
-    """Return a row for each scenario."""
+    """Return a row of values, errors and flags for each scenario, on one field."""
     scenes, rows = draw_scenes({one.scene for one in scenarios}, [seed, number]), []
     for scenario in scenarios:
         position = [one.name for one in SCENARIOS].index(scenario.name)

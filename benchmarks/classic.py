@@ -1,10 +1,10 @@
 """
-What the classic recipe finds, beside this package, in fields of known truth.
+The accuracy of the classic recipe and of this package, on fields of known truth.
 
-The recipe is that of the classic imphot in a few lines, not its code: the HST image on the MUSE pixels and
-the MUSE image are multiplied by a mask with soft edges, padded, transformed, and compared in the Fourier
-plane without weights. Its errors are those of the least squares, as if the samples were independent. Printed
-are the mean error (bias), the rms error, and the rms pull, which is 1 where quoted errors are right.
+The recipe is that of the classic imphot, not its code: the HST image on the MUSE pixels and
+the MUSE image are multiplied by a mask with soft edges, padded, transformed, and fitted in the Fourier
+plane without weights. Its errors are those of least squares for independent samples. The table contains
+the mean error (bias), the rms error, and the rms pull, which is 1 if quoted errors are correct.
 
     python benchmarks/classic.py --fields 12 --output docs/classic.txt
 """
@@ -44,7 +44,7 @@ NOISES = {
     "one exposure (noise 0.4)": {"noise": 0.4},
     "HST noise 1.5e-3": {"hst_noise": 1.5e-3},
 }
-# What is compared, and in which unit it is printed.
+# The parameters that are compared, and their units in the table.
 UNITS = {"dx": ("mas", 1000.0), "dy": ("mas", 1000.0), "scale": ("%", 100.0), "fwhm": ("mas", 1000.0)}
 
 

@@ -1,8 +1,9 @@
 """
-How accurate the combination of an exposure's filters is: simulated cubes whose PSF narrows with wavelength.
+The accuracy of the combination of an exposure's filters, on simulated cubes.
 
-Prints, for what a filter tells and for what the filters tell together, the root mean square error, the mean
-quoted error, and the pull: the root mean square of error / quoted error, which is 1 if errors are honest.
+The PSF of the cubes is narrower at longer wavelengths. The table contains, for single filters and for their
+combination, the root mean square error, the mean quoted error, and the pull: the root mean square of
+error / quoted error, which is 1 if quoted errors are correct.
 
     python benchmarks/combination.py --exposures 24
 """
@@ -26,7 +27,7 @@ from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.wavelength import REFERENCE, relative
 from astropy_imphot.simulation import CubeTruth, simulate_cubes
 
-# Where the polynomial of the FWHM is compared with the truth, Angstrom.
+# Wavelengths at which the polynomial of the FWHM is compared with the truth, Angstrom.
 WAVELENGTHS = (5500.0, REFERENCE, 9000.0)
 
 
@@ -52,7 +53,7 @@ def main():
 
 
 def random_cube_truth(rng):
-    """Return a truth such as MUSE exposures have."""
+    """Return random parameters in the range of MUSE exposures."""
     return CubeTruth(
         dx=rng.uniform(-0.4, 0.4),
         dy=rng.uniform(-0.4, 0.4),
@@ -88,7 +89,7 @@ def measure(job):
             (name, key, true[key], fit.values[key].value, fit.values[key].stdev)
             for key in ("dx", "dy", "scale", "fwhm", "beta")
         ]
-        # What a mixture of the PSFs within the band has, to second order.
+        # The FWHM of the mean of the PSFs in the band, to second order.
         effect = band_effect(MOFFAT, {"fwhm": true["fwhm"], "beta": truth.beta})["fwhm"]
         band = true["fwhm"] + effect * (truth.slope * width) ** 2 / true["fwhm"]
         rows.append((name, "fwhm, band", band, fit.fwhm.value, fit.fwhm.stdev))

@@ -1,4 +1,4 @@
-"""The benchmarks' inputs: fields that GalSim draws, and files of real size, written block by block."""
+"""The inputs of the benchmarks: fields that GalSim draws, and files of realistic size."""
 
 import shutil
 from functools import cache
@@ -10,14 +10,14 @@ from astropy.io import fits
 from astropy_imphot import make_template, write_image
 from astropy_imphot.simulation import Truth, simulate_field, sky_grid, with_noise
 
-# A full MUSE exposure, of which the field of view, turned, fills the greater part, and a mosaic of exposures
-# in fewer planes, each of them wider: their number matters for the disk, not for the memory.
+# A full MUSE exposure, most of which is the rotated field of view; and a mosaic of exposures, with fewer and
+# wider planes, as the number of planes is relevant for disk space, not for memory.
 CUBE_SHAPE = (3681, 320, 320)
 WIDE_CUBE_SHAPE = (40, 2500, 2500)
 FIELD_FRACTION = 0.94
 FIELD_ANGLE = np.radians(5)
 
-# A mosaic such as those of the deep fields, larger than the MUSE field by far.
+# A mosaic of the size of those of the deep fields, much larger than the MUSE field.
 MOSAIC_SIZE = 20_000
 
 BLOCK_VOXELS = 6_250_000
@@ -25,7 +25,7 @@ BLOCK_ROWS = 500
 
 TRUTH = Truth(dx=0.12, dy=-0.08, scale=0.95, bg=0.5, fwhm=0.65, beta=2.8)
 
-# What reaches 3 arcsec over a field of 60 arcsec has 2200 pixels of HST.
+# With a margin of 3 arcsec around a field of 60 arcsec, HST images have 2200 x 2200 pixels.
 MARGIN = 3.0
 
 
@@ -94,7 +94,7 @@ def write_mosaic(path, seed):
 
 
 def write_field(path):
-    """Write a MUSE image of the mosaic's center: what is read of it is its header."""
+    """Write a MUSE image at the mosaic's center, of which only the header is used."""
     grid = sky_grid((300, 300))
     header = grid.wcs.to_header()
     header["BUNIT"] = "10**(-20)*erg/s/cm**2/Angstrom"
@@ -102,7 +102,7 @@ def write_field(path):
 
 
 def _append(path, name, header, shape, blocks):
-    # An array of this shape that takes no memory, for its header.
+    # The header requires an array of this shape; this one takes no memory.
     empty = np.broadcast_to(np.float32(0), shape)
     header = fits.ImageHDU(empty, header, name=name).header
     with fits.StreamingHDU(str(path), header) as hdu:

@@ -1,4 +1,4 @@
-"""What the benchmarks run on, and how they take time and memory."""
+"""The machine and the versions of a benchmark, and measurements of time and memory."""
 
 import importlib.metadata
 import os
@@ -56,10 +56,10 @@ def alternate(calls, repeats):
     """
     Return the seconds that calls take, a list for each.
 
-    They take turns, so that a moment in which the machine is slow is not one of them only.
+    The calls alternate, so that all of them are affected if the machine is slow for a while.
     """
     seconds = {name: [] for name in calls}
-    # What is made once, and kept, is not timed.
+    # The first calls, which fill caches, are not timed.
     for call in calls.values():
         call()
     for _ in range(repeats):
@@ -95,5 +95,5 @@ def own_peak():
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1e6 if sys.platform == "darwin" else 1e3)
-    # Linux hands ru_maxrss down from the process that starts another.
+    # On Linux, ru_maxrss of a child process includes that of its parent.
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))

@@ -52,8 +52,8 @@ LICENSES = {
     "speclite": "BSD-3-Clause",
 }
 
-# Relative error of the integral that long tables of these packages are thinned to. Tables of mpdaf are kept
-# row by row: results that were made with them stay the same.
+# Long tables of these packages are thinned, to this relative error of the integral. Tables of mpdaf are not,
+# so that results of earlier versions with these tables stay the same.
 THINNED = {"astro-sedpy": 1e-5, "pyphot": 1e-5}
 LONG = 1000  # rows
 
@@ -133,7 +133,7 @@ def _from_speclite(name):
 
 
 def _file(package, *parts):
-    # The package itself, which may take seconds to import, is not.
+    # find_spec does not import the package, which can take seconds.
     return Path(util.find_spec(package).submodule_search_locations[0], *parts)
 
 

@@ -1,8 +1,8 @@
 """
-How fast the package is, and how much memory it takes, beside what numpy and scipy take.
+The time and memory that the package needs, relative to numpy and scipy.
 
-Every figure is a ratio of times that are taken in turns in the same run, or a peak of memory of an
-interpreter of its own, so that figures of different machines can be compared. Times are medians.
+A figure is a ratio of times that are measured in turns in the same run, or the peak memory of a new
+interpreter, so that figures of different machines can be compared. Times are medians.
 
     python benchmarks/performance.py --json new.json
     python benchmarks/performance.py --compare old.json new.json
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# Read when numpy is imported, here and in what is started from here.
+# Read when numpy is imported, here and in child processes.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import numpy as np
@@ -44,7 +44,7 @@ from astropy_imphot import (
     fit_image_photometry,
 )
 
-# A pair of transforms is too short to be timed alone.
+# A single pair of transforms is too short for a timer.
 PAIRS = 30
 
 EXPOSURES = 32
@@ -60,7 +60,7 @@ CURVES = {
 
 
 def main():
-    """Measure, print and store, or compare what was stored."""
+    """Measure, print and store, or compare stored measurements."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -91,7 +91,7 @@ def main():
 
 
 def figure(name, value, unit, limit=None, *, least=False, reference="", seconds=None):
-    """Return a row: what was found, and what it may be at most (or at least)."""
+    """Return a measurement and its upper (or lower) limit as a row."""
     holds = None if limit is None else bool(value >= limit if least else value <= limit)
     return {
         "name": name,
@@ -189,7 +189,7 @@ def _fit_of_size(size, seed):
 
 
 def measure_batch(options):
-    """Compare the exposures per second of two processes with those of one, once all have begun."""
+    """Compare the exposures per second of two processes with those of one, after the start of all."""
     with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
         template, exposures = write_exposures(Path(folder), options.seed, EXPOSURES)
 
@@ -217,7 +217,7 @@ def measure_batch(options):
 
 
 def measure_bandpass(options):
-    """Time the images of a full exposure, over the sum of the same planes that numpy maps."""
+    """Time the images of a full exposure, over numpy's sum of the same memory-mapped planes."""
     curves = [FilterCurve(*points, name=name) for name, points in CURVES.items()]
     with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
         path = Path(folder) / "cube.fits"
@@ -298,7 +298,7 @@ def _numpy_sum(path, curves):
 
 
 def measure_regrid(options):
-    """Find how much memory regrid_hst_to_muse takes if the HST file is a large mosaic."""
+    """Measure the peak memory of regrid_hst_to_muse for a large HST mosaic."""
     with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
         hst, muse = (str(Path(folder) / name) for name in ("hst.fits", "muse.fits"))
         write_mosaic(hst, options.seed)
@@ -384,7 +384,7 @@ def comparison(old, new):
 
 
 def heading(results):
-    """Return what was measured, where and when."""
+    """Return the lines above a table: commit, date, machine and versions."""
     machine, versions = results["machine"], results["versions"]
     return [
         f"commit {results['commit'] or 'unknown'}, {results['date']}; "

@@ -1,5 +1,5 @@
 """
-Where the time of a fit goes, from a profile of `fit_image_photometry` by pyinstrument.
+The time of the steps of a fit, from a profile of `fit_image_photometry` by pyinstrument.
 
     python benchmarks/where.py
 """

@@ -1,8 +1,8 @@
 """
-The main job from beginning to end, on a simulated field whose truth is known.
+Photometry and astrometry of three simulated MUSE exposures, from cubes to results.
 
-GalSim draws an HST image and three MUSE exposures of the same sky. The files are then
-treated as real ones would be, by the package's commands.
+GalSim draws an HST image and three MUSE exposures of the same sky. The package's commands process the files
+as they process real ones.
 """
 
 import argparse
@@ -23,7 +23,7 @@ EXPOSURES = {
     "E2": Truth(dx=-0.31, dy=0.08, scale=1.04, bg=-0.7, fwhm=0.78),
     "E3": Truth(dx=0.05, dy=0.36, scale=0.88, bg=0.2, fwhm=0.55),
 }
-# Coarse planes keep the demo's cubes small; MUSE's own are 1.25 Angstrom wide.
+# Wide planes keep the cubes of the demo small; those of MUSE are 1.25 Angstrom wide.
 WAVELENGTHS = np.arange(6700.0, 8800.0, 25.0)
 PLANE_NOISE = 1.0
 
@@ -74,7 +74,7 @@ def simulate(folder):
 
 
 def run(folder, *command):
-    """Run a command as a user would."""
+    """Run a command of the package in a folder."""
     print("\n$", *command, flush=True)
     scripts = Path(sys.executable).parent
     subprocess.run([scripts / command[0], *command[1:]], cwd=folder, check=True)

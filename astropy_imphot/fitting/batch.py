@@ -1,4 +1,4 @@
-"""Fits of many exposures in processes of this machine, or through any executor of concurrent.futures."""
+"""Fits of many exposures, in parallel processes or by an executor of concurrent.futures."""
 
 import os
 import signal
@@ -22,29 +22,29 @@ from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]
 
-# Each process has a core, on which more threads would stand in each other's way.
+# There is one process per core; more threads than cores would slow them down.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-# How long a worker may outlive its parent.
+# Workers check at this interval whether their parent still runs.
 PARENT_SECONDS = 1.0
 
 
 class Batch:
     """
-    The context manager and iterator behind the public classes.
+    Run a function for many exposures; the base class of `FitImagePhotometryMP` and the like.
 
     Parameters
     ----------
     muse : sequence
-        What errors and results name.
+        The exposures, for the names in errors and results.
     calls : sequence of (tuple, dict)
         The arguments of ``_function`` for each of them.
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional
-        Where to run instead. By default (None) processes of this machine.
+        Executor to be used instead. By default (None) processes of this machine.
     on_error : {"raise", "skip"}
-        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+        Action if an image fails, as for `FitImagePhotometryMP` (default: raise).
 
     Raises
     ------
@@ -55,8 +55,8 @@ class Batch:
 
     Notes
     -----
-    A worker of this machine that is killed is given ``_retries`` more tries; those of other executors are
-    theirs to repeat.
+    If a worker of this machine is killed, its exposure is repeated up to ``_retries`` times. Other executors
+    have their own rules for repetitions.
 
     Examples
     --------
@@ -87,22 +87,22 @@ class Batch:
         return self
 
     def __exit__(self, error_type, error, trace):
-        # After an error nobody waits for the present jobs.
+        # After an error the results of running jobs are not used.
         for pool in self._pools:
             pool.shutdown(kill_workers=error_type is not None)
 
     def __iter__(self):
-        """Yield the results in the order of the exposures, as soon as they are there."""
+        """Yield the results in the order of the exposures, as soon as they are available."""
         return (fit for _, fit in self.items())
 
     def items(self):
         """
-        Yield the exposures and their results, in the order of the exposures, as soon as they are there.
+        Yield the exposures and their results, in the order of the exposures, as soon as they are available.
 
         Yields
         ------
         (exposure, result)
-            The exposure as it was given, and what the fit of it found.
+            The exposure as it was given, and the result of its fit.
 
         Raises
         ------
@@ -164,18 +164,18 @@ class Batch:
             while following in finished:
                 yield self._muse[following], finished.pop(following)
                 following += 1
-        # Fits that were finished when another failed are not lost.
+        # Results that were finished before the failure are kept.
         yield from ((self._muse[index], finished[index]) for index in sorted(finished))
         if failure is not None:
             raise failure
 
     def _places(self):
-        """Return where jobs can run at the same time, an executor for each."""
+        """Return an executor for each job that can run at the same time."""
         if self._executor is not None:
             return [self._executor] * len(self)
         from loky import cpu_count
 
-        # A pool of one process for each, so that a killed process belongs to one exposure.
+        # Each pool has one process: if it is killed, the exposure is known.
         return [self._pool() for _ in range(min(self._nprocess or cpu_count(), max(len(self), 1)))]
 
     def _pool(self):
@@ -187,7 +187,7 @@ class Batch:
         return pool
 
     def _renewed(self, place):
-        """Return a place that can run the next job, a new one if its worker was killed."""
+        """Return the executor for the next job, a new one if its worker was killed."""
         if place is self._executor:
             return place
         try:
@@ -216,8 +216,8 @@ class FitImagePhotometryMP(Batch):
     """
     Fit many MUSE images to an HST image, several at a time.
 
-    A context manager, and an iterator that gives a `FittedImagePhotometry` for each image, in
-    the order of the images, as soon as it and all before it are there.
+    A context manager, and an iterator that yields a `FittedImagePhotometry` for each image, in
+    the order of the images, as soon as it and all before it are available.
 
     Parameters
     ----------
@@ -228,12 +228,12 @@ class FitImagePhotometryMP(Batch):
     nprocess : int, optional
         Number of processes. By default (None) one for each core, each of one thread.
     executor : `concurrent.futures.Executor`, optional
-        Where to run instead: that of a dask.distributed client (``client.get_executor()``),
+        Executor to be used instead: that of a dask.distributed client (``client.get_executor()``),
         mpi4py's MPIPoolExecutor, or any other. By default (None) processes of this machine.
     on_error : {"raise", "skip"}
-        What to do if an image fails: give the results that are finished, then raise a
-        `WorkerError`, with no other image begun (the default); or give a
-        `~astropy_imphot.results.photometry.FailedPhotometry` in its place, and go on.
+        Action if an image fails: yield the finished results, then raise a
+        `WorkerError` without starting other images (the default); or yield a
+        `~astropy_imphot.results.photometry.FailedPhotometry` for it, and continue.
     **options
         For `fit_image_photometry`.
 
@@ -274,7 +274,7 @@ class FitStarPhotometryMP(Batch):
     """
     Fit one star in many MUSE images and in an HST image, several at a time.
 
-    As `FitImagePhotometryMP`, but gives a `FittedStarPhotometry` for each image.
+    As `FitImagePhotometryMP`, but yields a `FittedStarPhotometry` for each image.
 
     Parameters
     ----------
@@ -287,9 +287,9 @@ class FitStarPhotometryMP(Batch):
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional
-        Where to run instead. By default (None) processes of this machine.
+        Executor to be used instead. By default (None) processes of this machine.
     on_error : {"raise", "skip"}
-        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+        Action if an image fails, as for `FitImagePhotometryMP` (default: raise).
     **options
         For `fit_star_photometry`.
 
@@ -327,7 +327,7 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
     """
     Fit many MUSE images by the whole HST image and by one star, several at a time.
 
-    As `FitImagePhotometryMP`, but gives a tuple of a `FittedImagePhotometry` and a
+    As `FitImagePhotometryMP`, but yields a tuple of a `FittedImagePhotometry` and a
     `FittedStarPhotometry` for each image.
 
     Parameters
@@ -341,9 +341,9 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional
-        Where to run instead. By default (None) processes of this machine.
+        Executor to be used instead. By default (None) processes of this machine.
     on_error : {"raise", "skip"}
-        What to do if an image fails, as for `FitImagePhotometryMP` (default: raise).
+        Action if an image fails, as for `FitImagePhotometryMP` (default: raise).
     **options
         For `fit_image_and_star_photometry`.
 
@@ -376,7 +376,7 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
 
 
 def _portable(source):
-    """Return an input that can be pickled for another process: open files cannot."""
+    """Return an input that can be pickled, without open files."""
     if isinstance(source, fits.HDUList) and source.filename():
         return source.filename()
     if isinstance(source, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
@@ -385,14 +385,14 @@ def _portable(source):
 
 
 def _start_worker():
-    """Leave Ctrl-C and standard output to the parent, and do not outlive it."""
+    """Prepare a worker: Ctrl-C and log messages are the parent's, and the worker ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
     log.setLevel("WARNING")
     parent = os.getppid()
 
     def follow_parent():
-        # On Windows the number stays the same, and the worker ends after its present job.
+        # On Windows the parent's number stays the same, and the worker ends after its present job.
         while os.getppid() == parent:
             time.sleep(PARENT_SECONDS)
         os._exit(1)

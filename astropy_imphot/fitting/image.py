@@ -23,7 +23,7 @@ from astropy_imphot.results.values import covariance_of, fitted_values
 __all__ = ["fit_image", "fit_image_photometry"]
 
 
-# The margin has room for offsets up to this, arcsec; it is around larger ones.
+# The template's margin is widened by the offset if that is larger than this, arcsec.
 SMALL_OFFSET = 1.0
 
 
@@ -36,12 +36,12 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
         The HST image: at its own pixels, or regridded by ``regrid_hst_to_muse``, or a template
-        that `make_template` prepared for this MUSE image, or an image whose templates are kept.
+        from `make_template` for this MUSE image, or an `HstReference`, which keeps its templates.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
-        The MUSE image, of shape (ny, nx). Its variances weight the pixels; only their
-        ratios matter, for the residuals give the level of the noise.
+        The MUSE image, of shape (ny, nx). Its variances weight the pixels. Only their
+        ratios matter: the noise level is measured on the residuals.
     regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
-        ds9 regions of the MUSE image to fit or, with a leading minus, to leave out; or
+        ds9 regions of the MUSE image to fit or, with a leading minus, to mask; or
         ``"star"`` or ``"notstar"``, to fit only the star or all but the star. By default (None)
         the whole image is fitted.
     star : tuple or `~regions.CircleSkyRegion`, optional
@@ -50,7 +50,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     segment : bool
         Fit only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
-        Not 0 where a pixel is to be left out. By default (None) there is no such mask.
+        Not 0 where a pixel is masked. By default (None) there is no such mask.
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
         Values at which parameters are held (bg in 1e-20 erg/s/cm2/Angstrom; dx, dy and
         fwhm in arcsec). By default (None) all are fitted.
@@ -73,24 +73,24 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         How far around the MUSE image the HST image is used, arcsec (default: 3). A file of
         ``regrid_hst_to_muse`` and a template keep the margin that they were made with.
     init_dx, init_dy : float or `~astropy.units.Quantity`, optional
-        Where the fit starts, arcsec. By default (None) at the offset, of up to 15 arcsec along each
-        axis, at which the images correlate best.
+        Offset at the start of the fit, arcsec. By default (None) that of the largest cross-correlation of
+        the images, up to 15 arcsec along each axis.
     min_scale : float or `~astropy.units.Quantity`, optional
         A lower limit of the flux scale. By default (None) there is none.
     free : sequence of str
-        Parameters of `ConvolvedTemplate2D` to fit that are else held at 0: bg_x, bg_y, rotation, e1
+        Parameters of `ConvolvedTemplate2D` to fit that are otherwise held at 0: bg_x, bg_y, rotation, e1
         and e2 (default: none).
     taper : float or `~astropy.units.Quantity`
         Reduce the weights of pixels that are closer than this to a masked one, pixels
         (default: 0, none).
     keep_changed : bool
-        Keep objects whose own scale or offset differs significantly from the others', such
-        as stars that moved since the HST image was taken. By default (False) they are
-        found and left out, see `~astropy_imphot.fitting.sources.compare_objects`.
+        Keep objects whose scale or offset differs significantly from that of the other objects, such
+        as stars with a proper motion between the HST and the MUSE image. By default (False) they are
+        found and masked, see `~astropy_imphot.fitting.sources.compare_objects`.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional
-        What the result calls the image. By default (None) the stem of its file.
+        Name of the image in the result. By default (None) the stem of its file.
 
     Returns
     -------
@@ -105,13 +105,15 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
 
     Notes
     -----
-    The model is `ConvolvedTemplate2D`, compared with the MUSE image pixel by pixel. MUSE
-    pixels of which more than 1 % of the light would come from pixels that HST did not
-    observe are left out. The errors follow from the residuals' own autocorrelation, see
-    `~astropy_imphot.noise.covariance.sandwich_covariance`. The noise of the HST image, measured on its sky
-    at its own pixels, would make the PSF too wide and the scale too small, and is corrected for,
-    see `~astropy_imphot.noise.reference.template_noise`; of an image that is already on the MUSE
-    grid it has to be in the variances. The result's ``flags`` tell what is doubtful.
+    The model is `ConvolvedTemplate2D`, fitted to the pixels of the MUSE image. MUSE
+    pixels with more than 1 % of their light from pixels that HST did not observe are masked. The errors
+    follow from the autocorrelation of the residuals, see
+    `~astropy_imphot.noise.covariance.sandwich_covariance`.
+
+    The noise of the HST image would make the PSF too wide and the scale too small. It is measured on the sky
+    at the HST image's own pixels, and corrected for, see
+    `~astropy_imphot.noise.reference.template_noise`. For an image that is already on the MUSE
+    grid it is taken from the variances. The result's ``flags`` mark doubtful fits.
 
     Examples
     --------
@@ -128,7 +130,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
 
 def fit_image(hst, muse, options, name=None):
     """
-    Fit a MUSE image, with options that were checked.
+    Fit the PSF, flux scale, background and offset of a MUSE image, with its options as an object.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def fit_image(hst, muse, options, name=None):
 
 
 def _start(template, offset, options):
-    """Return the model where the fit starts."""
+    """Return the model at the start of the fit."""
     start = dict(zip(("dx", "dy"), offset, strict=True)) | options.fixed
     model = template_model(options.psf)(
         template, hst_fwhm=options.hst_fwhm, hst_beta=options.hst_beta, hst_psf=options.hst_psf, **start
@@ -186,12 +188,14 @@ def _start(template, offset, options):
 
 
 def _template_and_offset(reference, image, mask, options):
-    """Return the template, and where the fit starts, with the margin around it."""
+    """Return the template, with its margin, and the offset at the start of the fit."""
     hst, template, margin = reference.source, None, options.margin
     known = tuple(options.fixed.get(key, getattr(options, f"init_{key}")) for key in ("dx", "dy"))
     if isinstance(hst, HstTemplate):
         if not image_grids_aligned(hst.grid, image):
-            raise UserError("the template was made for another MUSE image: make it anew with make_template.")
+            raise UserError(
+                "the template is on the grid of another MUSE image: make one for this image by make_template."
+            )
         template = hst.in_unit(image.unit)
     elif image_grids_aligned(hst, image):
         template = reference.template(image, margin=margin, hst_window=options.hst_window).in_unit(image.unit)

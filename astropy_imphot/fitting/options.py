@@ -1,4 +1,4 @@
-"""The options of a fit: what users give as keywords, checked once, and the same for all exposures."""
+"""The options of a fit, from the keywords of the fitting functions."""
 
 import inspect
 import os
@@ -24,7 +24,7 @@ from astropy_imphot.psf.shape import PsfShape
 
 __all__ = ["ImageFitOptions", "StarFitOptions", "takes_options"]
 
-# A larger margin, or offset, is a mistake: a MUSE field is 60 arcsec wide.
+# Larger margins and offsets are errors: the MUSE field is 60 arcsec wide.
 MOST_MARGIN = 60.0
 
 # Options that are lengths on the sky, with their units.
@@ -43,7 +43,7 @@ LENGTHS = {
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StarFitOptions:
     """
-    The options of `~astropy_imphot.fit_star_photometry`, which has their meaning and units.
+    The options of `~astropy_imphot.fit_star_photometry`, with the same meaning and units.
 
     Attributes
     ----------
@@ -82,19 +82,19 @@ class StarFitOptions:
         object.__setattr__(self, key, value)
 
     def __reduce__(self):
-        # A mapping that cannot be changed cannot be pickled.
+        # MappingProxyType cannot be pickled.
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return _rebuilt, (type(self), values | {"fixed": dict(self.fixed)})
 
     @classmethod
     def from_keywords(cls, function, keywords):
         """
-        Return the options that a function was called with.
+        Return the options from the keywords of a function.
 
         Parameters
         ----------
         function : str
-            Its name, for errors.
+            The function's name, for error messages.
         keywords : dict
             The keywords, with fix_NAME for each parameter that can be held.
 
@@ -153,7 +153,7 @@ class StarFitOptions:
         Returns
         -------
         dict of str to object
-            All of them, also those that have their defaults.
+            All keywords, also those with default values.
 
         Examples
         --------
@@ -166,7 +166,7 @@ class StarFitOptions:
 
     @property
     def files(self):
-        """The files that the options name, a dict of str to path."""
+        """The files among the options: a dict of str to path."""
         return {
             key: value
             for key in ("regions", "extramask", "hst_psf")
@@ -178,7 +178,7 @@ class StarFitOptions:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageFitOptions(StarFitOptions):
     """
-    The options of `~astropy_imphot.fit_image_photometry`, which has their meaning and units.
+    The options of `~astropy_imphot.fit_image_photometry`, with the same meaning and units.
 
     Attributes
     ----------
@@ -248,12 +248,12 @@ free, keep_changed
         See `ImageFitOptions`.
         """
         if self.psf != MOFFAT:
-            raise UserError("a star is fitted with a Moffat function: leave psf or the star out.")
+            raise UserError("a star is fitted with a Moffat function: do not give both psf and star.")
         return StarFitOptions(**{one.name: getattr(self, one.name) for one in fields(StarFitOptions)})
 
     def portable(self):
         """
-        Return options that mean the same to a process in another folder.
+        Return options that are valid in another working directory.
 
         Returns
         -------
@@ -277,7 +277,7 @@ free, keep_changed
 
     def loaded(self):
         """
-        Return the options with the PSF of the HST image read, once for many fits.
+        Return the options with the PSF of the HST image read from its file.
 
         Returns
         -------
@@ -302,7 +302,7 @@ free, keep_changed
 
 def takes_options(kind):
     """
-    Give a function the keywords of options in its signature, for ``help`` and completion.
+    Return a decorator that adds the keywords of options to a signature, for ``help`` and completion.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def takes_options(kind):
             for key, default in kind.keywords().items()
             if key not in taken
         ]
-        # A function's own keywords come last, as in its description.
+        # The function's own keywords are the last, as in its docstring.
         function.__signature__ = signature.replace(parameters=sorted(parameters, key=lambda one: one.kind))
         return function
 
@@ -347,7 +347,7 @@ def _plain(value):
 
 
 def _holdable(psf):
-    """Return the keywords that hold parameters, and these."""
+    """Return the names of the parameters that can be held, by their keywords."""
     return {f"fix_{name}": name for name, info in model_parameters(psf).items() if not info.on_demand}
 
 
@@ -363,7 +363,7 @@ def _fixed_values(fixed, psf):
             raise UserError(f"fix_{name} is {value}: give {_wanted(info)}.")
         values[name] = value
     if len(values) == len(_holdable(psf)):
-        raise UserError("all parameters are fixed: leave one free at least.")
+        raise UserError("all parameters are fixed: leave at least one free.")
     return values
 
 

@@ -1,8 +1,8 @@
 """
-The fit of a model to a MUSE image, repeated until what depends on it stays the same.
+The iterated fit of a model to a MUSE image.
 
-Three things follow from the fit itself: the pixels that can be modeled, the objects that have changed, and what
-the noise of the template does to the parameters.
+The pixels that can be modeled, the objects that changed and the correction for the template's noise depend
+on the fitted parameters. The fit is repeated until they stay the same.
 """
 
 from dataclasses import dataclass
@@ -37,54 +37,57 @@ from astropy_imphot.reference.template import MISSING_LIMIT
 
 __all__ = ["Solution", "solve"]
 
-# How often to fit again.
-MAX_PASSES = 8
+# The largest number of rounds.
+MAX_ROUNDS = 8
 
-# The correction for the template's noise stays the same if it changes by less than this, in
-# standard errors; and the model is moved along its derivatives, not fitted again, if it changes by
-# less than that.
+# The correction for the template's noise has converged if it changes by less than this, in
+# standard errors.
 STEADY = 0.05
+
+# If the correction changes by less than this, in standard errors, the parameters are changed by as much
+# instead of another fit.
 NEAR = 2.0
 
-# A correction of scale or fwhm by more than this fraction is not believed.
+# A correction of scale or fwhm by more than this fraction is not applied.
 LARGEST_STEP = 0.5
 
-# The model has up to eleven parameters, and needs more pixels than that.
+# The model has up to eleven parameters; a fit needs more pixels.
 LEAST_PIXELS = 12
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Solution:
     """
-    What `solve` found.
+    The result of `solve`.
 
     Attributes
     ----------
     model : `ConvolvedTemplate2D`
         The model at the solution.
     quality : `~astropy_imphot.fitting.statistics.FitStatistics`
-        Its errors, and how well it fits.
+        Its errors and goodness of fit.
     mask : bool array of shape (ny, nx)
-        The pixels that were left out.
+        True where a pixel was masked.
     weights : array of shape (ny, nx)
-        1/standard deviation, 0 where left out.
+        1/standard deviation, 0 where masked.
     jacobian : array of shape (p, ny, nx)
         Weighted derivatives of the model with respect to the free parameters.
     residual : array of shape (ny, nx)
         Weighted residuals.
     excess : array of shape (ny, nx)
-        By how much they are larger on objects, see `~astropy_imphot.noise.autocorrelation.excess_on_objects`.
+        The factor by which residuals are larger on objects, see
+        `~astropy_imphot.noise.autocorrelation.excess_on_objects`.
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
-        Their own scales and offsets, see `~astropy_imphot.fitting.sources.compare_objects`; None if they were
-        not compared.
+        Their own scales and offsets, see `~astropy_imphot.fitting.sources.compare_objects`; None with
+        ``keep_changed``.
     noise : TemplateNoise or None
-        What the template's noise does; None if it is not known.
+        The effect of the template's noise on the fit; None if the noise is not known.
     n_evaluations : int
-        How often the model was evaluated.
+        Number of evaluations of the model.
     converged : bool
-        Whether the last fit did, and the choice of its pixels.
+        Whether the last fit, the mask and the correction for the template's noise converged.
     """
 
     model: object
@@ -103,16 +106,16 @@ class Solution:
 
 def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     """
-    Fit a model to the pixels of a MUSE image that it can model and that have not changed.
+    Fit a model to a MUSE image, with masks for objects that changed and for light that HST did not observe.
 
     Parameters
     ----------
     model : `ConvolvedTemplate2D`
-        Where the fit starts.
+        The model at the start of the fit.
     image : `~astropy.nddata.CCDData`
         The MUSE image, of shape (ny, nx).
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out in any case.
+        True where a pixel is masked in any case.
     taper, fitter, keep_changed
         As for `~astropy_imphot.fit_image_photometry`.
 
@@ -124,14 +127,14 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     Raises
     ------
     UserError
-        If no pixel can be modeled.
+        If fewer than 12 pixels can be modeled.
 
     Notes
     -----
-    The template's noise adds the slope s to half the chi-square (`template_noise`). The fit is
-    made to the data plus J A^-1 s, with J the derivatives and A = J^T J, and so ends where
-    the slope of the rest is 0. A small change of A^-1 s is added to the parameters instead:
-    another fit would move them by as much, to a few hundredths of their errors.
+    The template's noise adds the slope s to half the chi-square (`template_noise`). The model is
+    fitted to the data plus J A^-1 s, with J the derivatives and A = J^T J: at the minimum
+    the slope of the chi-square without the template's noise is 0. A small change of A^-1 s is added to the
+    parameters instead. Another fit would change them by as much, to a few hundredths of their errors.
 
     Examples
     --------
@@ -146,8 +149,8 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     >>> solution.converged, bool(abs(solution.model.dx - 0.1) < 0.02)
     (True, True)
     """
-    left_out = mask | _unmodeled(model)
-    if np.sum(~left_out) < LEAST_PIXELS:
+    masked = mask | _unmodeled(model)
+    if np.sum(~masked) < LEAST_PIXELS:
         raise UserError(
             f"no {LEAST_PIXELS} pixels of the MUSE image are left that can be modeled: the HST image has to "
             "cover it and a few arcsec around it."
@@ -156,50 +159,52 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     step = np.zeros(len(free))
     shifted, moved = image, None
     labels = objects = None
-    gone = []
+    excluded = []
     evaluations = 0
-    for number in range(MAX_PASSES):
-        used, weights = left_out, pixel_weights(image, left_out, taper)
+    for number in range(MAX_ROUNDS):
+        used_mask, weights = masked, pixel_weights(image, masked, taper)
         if moved is None:
-            model, info = fit_pixels(_linear_start(model, shifted, weights), shifted, used, weights, fitter)
+            start = _linear_start(model, shifted, weights)
+            model, info = fit_pixels(start, shifted, used_mask, weights, fitter)
             evaluations += int(info.get("nfev", 0))
         else:
             model = moved
             evaluations += 1
         jacobian = weighted_jacobian(model, free, image.shape, weights)
         noise = template_noise(model, free, weights)
-        left_out = mask | _unmodeled(model)
+        masked = mask | _unmodeled(model)
         if labels is None:
-            labels = _segments(model, image, left_out)
+            labels = _segments(model, image, masked)
         if not keep_changed:
-            objects = _compared(model, image, left_out, labels)
-            if number >= MAX_PASSES // 2:
-                # What was left out may come back at first, but not in and out for ever.
-                objects["left_out"] |= np.isin(objects["label"], gone)
+            objects = _compare_objects(model, image, masked, labels)
+            if number >= MAX_ROUNDS // 2:
+                # In the first rounds an object can be unmasked again. Later it cannot, so that the mask
+                # converges.
+                objects["left_out"] |= np.isin(objects["label"], excluded)
                 objects["reason"][objects["left_out"] & ~objects["changed"]] = EARLIER_ROUND
-            gone = objects["label"][objects["left_out"]]
-            for label in gone:
-                left_out = left_out | object_pixels(labels, label)
-        if number >= MAX_PASSES // 2:
-            left_out = left_out | used
+            excluded = objects["label"][objects["left_out"]]
+            for label in excluded:
+                masked = masked | object_pixels(labels, label)
+        if number >= MAX_ROUNDS // 2:
+            masked = masked | used_mask
         flat = jacobian.reshape(len(free), -1)
         inverse_normal = inverse(flat @ flat.T)
         last, step = step, _noise_step(model, free, inverse_normal, noise)
-        same = np.array_equal(used, left_out)
+        same = np.array_equal(used_mask, masked)
         change, errors = step - last, _errors(inverse_normal, model, image, weights)
         steady = same and bool(np.all(np.abs(change) <= STEADY * errors))
-        if steady or np.sum(~left_out) < LEAST_PIXELS:
+        if steady or np.sum(~masked) < LEAST_PIXELS:
             break
         near = same and np.all(np.abs(change) <= NEAR * errors)
         moved = _moved(model, free, change) if near else None
         if moved is None:
             shifted = _along_tangent(image, weights, jacobian, step)
     residual = weighted_residual(model, image, weights)
-    excess = excess_on_objects(residual, ~used, labels)
+    excess = excess_on_objects(residual, ~used_mask, labels)
     quality = statistics(
         model,
         image,
-        used,
+        used_mask,
         weights,
         jacobian=jacobian,
         excess=excess,
@@ -208,7 +213,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
     return Solution(
         model=model,
         quality=quality,
-        mask=used,
+        mask=used_mask,
         weights=weights,
         jacobian=jacobian,
         residual=residual,
@@ -222,26 +227,26 @@ def solve(model, image, mask, *, taper=0, fitter=None, keep_changed=False):
 
 
 def _noise_step(model, free, inverse_normal, noise):
-    """Return by how much, to first order, the template's noise has moved the parameters."""
+    """Return the first-order change of the parameters by the template's noise."""
     nothing = np.zeros(len(free))
     if noise is None:
         return nothing
     step = inverse_normal @ noise.slope
     limits = {key: LARGEST_STEP * abs(getattr(model, key).value) for key in ("scale", "fwhm")}
     small = all(abs(one) <= limits.get(key, np.inf) for key, one in zip(free, step, strict=True))
-    # A first order of that size tells nothing but that the noise dominates.
+    # A larger step is not valid to first order: the noise dominates.
     return step if small else nothing
 
 
 def _errors(inverse_normal, model, image, weights):
-    """Return the parameters' standard errors, as if the noise of the pixels were independent."""
+    """Return the parameters' standard errors for independent noise of the pixels."""
     residual = weighted_residual(model, image, weights)
     return np.sqrt(np.diag(inverse_normal) * np.sum(residual**2) / np.count_nonzero(weights))
 
 
 def _moved(model, free, change):
-    """Return the model with its parameters changed, or None if a bound is in the way."""
-    # What has no bound is not a number here, and compares with nothing.
+    """Return the model with its parameters changed, or None if one would reach a bound."""
+    # Missing bounds are NaN, for which both comparisons are False.
     low, high = np.array([model.bounds[key] for key in free], dtype=float).T
     before = np.array([getattr(model, key).value for key in free])
     after = before + change
@@ -254,7 +259,7 @@ def _moved(model, free, change):
 
 
 def _along_tangent(image, weights, jacobian, step):
-    """Return the image that a step of the parameters would change the model to."""
+    """Return the image plus the linear change of the model by a step of the parameters."""
     if not step.any():
         return image
     shift = np.tensordot(step, jacobian, axes=1) / np.where(weights > 0, weights, 1)
@@ -271,7 +276,7 @@ def _segments(model, image, mask):
     return segment_objects(image.data - background, model(x, y) - background, ~mask)
 
 
-def _compared(model, image, mask, labels):
+def _compare_objects(model, image, mask, labels):
     weights = pixel_weights(image, mask)
     jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
     residual = weighted_residual(model, image, weights)
@@ -284,14 +289,14 @@ def _compared(model, image, mask, labels):
 
 
 def _unmodeled(model):
-    """Return the pixels that draw too much of their light from where HST did not observe."""
+    """Return the pixels with too much light from sky that HST did not observe."""
     if model.most_missing() <= MISSING_LIMIT:
         return np.zeros(model.template.muse_shape, dtype=bool)
     return model.missing_fraction() > MISSING_LIMIT
 
 
 def _linear_start(model, image, weights):
-    """Start from the scale and background that are best for the other parameters."""
+    """Return the model with the linear least-squares scale and background for the other parameters."""
     keys = [key for key in ("scale", "bg") if not model.fixed[key]]
     if not keys:
         return model
@@ -300,7 +305,7 @@ def _linear_start(model, image, weights):
     model = model.copy()
     for key, step in zip(keys, steps, strict=True):
         parameter = getattr(model, key)
-        # Fitters start within the bounds, not on them.
+        # astropy's fitters require a start within the bounds, not on them.
         least = -np.inf if parameter.min is None else parameter.min + 0.01 * max(abs(parameter.min), 0.01)
         parameter.value = max(parameter.value + step, least)
     return model

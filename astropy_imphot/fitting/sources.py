@@ -264,8 +264,8 @@ def compare_objects(labels, jacobian, residual, weights, scale, pixel_scale, com
 
     The weights of the median are 1/(error^2 + scatter^2), where the scatter is 10 mas and 3 % for
     galaxies, 0.1 arcsec and 15 % for compact objects. A significant rotation of the objects about the center
-    is subtracted. No object is marked if the median's standard deviation is above 15 mas (of an offset) or
-    5 % (of the scale), or if there are fewer than 4 objects.
+    is subtracted. No object is marked as moved if the standard deviation of a median offset is above 15 mas,
+    none as varied if that of the median scale is above 5 %, and neither if there are fewer than 4 objects.
 
     The estimate is one step of a fit. For a motion of 0.25 arcsec it is a fifth too small, and the scale is
     not valid.

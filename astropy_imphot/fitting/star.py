@@ -32,11 +32,11 @@ from astropy_imphot.results.values import FittedValue, fitted_values
 
 __all__ = ["fit_image_and_star", "fit_image_and_star_photometry", "fit_star", "fit_star_photometry"]
 
-# Where the fits start: FWHM in arcsec, and beta.
+# FWHM (arcsec) and beta at the start of the fits.
 MUSE_START = (0.7, 2.5)
 HST_START = (0.1, 1.6)
 
-# A Moffat has six parameters, and needs more pixels than that.
+# A star on a background has six parameters; a fit needs more pixels.
 LEAST_PIXELS = 12
 
 
@@ -48,22 +48,21 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
     Parameters
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `HstTemplate`
-        The HST image at its own pixels. Of a regridded one the image on the MUSE grid is
-        used, with a warning: its filter leaves no Moffat function, and the scale is
-        several percent off.
+        The HST image at its own pixels. A regridded image is used on the MUSE grid, with a warning: after
+        its decimation filter the star has no Moffat profile, and the scale is several percent off.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx).
     star : tuple or `~regions.CircleSkyRegion`
         Right ascension and declination (degrees) and the radius (arcsec) within which pixels are
-        fitted; or a `~astropy.coordinates.SkyCoord` and the radius; or the circle. The star may have moved
-        between the images by half of the radius.
+        fitted; or a `~astropy.coordinates.SkyCoord` and the radius; or the circle. The star can have moved
+        between the images by up to half of the radius.
     regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
-        ds9 regions of the MUSE image to fit or, with a leading minus, to leave out. By default
+        ds9 regions of the MUSE image to fit or, with a leading minus, to mask. By default
         (None) all pixels around the star are fitted, and with ``"star"`` and ``"notstar"`` as well.
     segment : bool
         Fit only the detected objects and their surroundings in the MUSE image (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
-        Not 0 where a pixel of the MUSE image is to be left out. By default (None) there is no such mask.
+        Not 0 where a pixel of the MUSE image is masked. By default (None) there is no such mask.
     fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
         Values at which parameters are held, as for `fit_image_photometry`. By default
         (None) all are fitted.
@@ -73,7 +72,7 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional
-        What the result calls the image. By default (None) the stem of its file.
+        Name of the image in the result. By default (None) the stem of its file.
 
     Returns
     -------
@@ -90,8 +89,8 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
     Notes
     -----
     `MoffatStar2D` is fitted to both images at their own pixels. In both it is the
-    effective PSF, the response of the pixels included. The errors are those of both fits,
-    with the noise's correlation, see `~astropy_imphot.noise.covariance.sandwich_covariance`.
+    effective PSF, the response of the pixels included. The errors include those of both fits, for
+    correlated noise, see `~astropy_imphot.noise.covariance.sandwich_covariance`.
 
     Examples
     --------
@@ -109,7 +108,7 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
 
 def fit_star(hst, muse, star, options, name=None):
     """
-    Fit a star, with options that were checked.
+    Fit the PSF, flux scale, background and offset of a star, with the options as an object.
 
     Parameters
     ----------
@@ -155,22 +154,22 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **keywords):
     Parameters
     ----------
     hst : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `HstReference`
-        The HST image, as for `fit_image_photometry`; at its own pixels, for the star's sake.
+        The HST image, as for `fit_image_photometry`; at its own pixels, as for `fit_star_photometry`.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx).
     star : tuple or `~regions.CircleSkyRegion`
         As for `fit_star_photometry`.
     name : str, optional
-        What the results call the image. By default (None) the stem of its file.
+        Name of the image in the results. By default (None) the stem of its file.
     **options
         For `fit_image_photometry` and, where it takes them too, `fit_star_photometry`.
 
     Returns
     -------
     image_fit : FittedImagePhotometry
-        What `fit_image_photometry` finds.
+        As from `fit_image_photometry`.
     star_fit : FittedStarPhotometry
-        What `fit_star_photometry` finds.
+        As from `fit_star_photometry`.
 
     Raises
     ------
@@ -194,7 +193,7 @@ def fit_image_and_star_photometry(hst, muse, star, *, name=None, **keywords):
 
 def fit_image_and_star(hst, muse, options, name=None):
     """
-    Fit an image and a star, with options that were checked.
+    Fit an image and a star, with the options as an object.
 
     Parameters
     ----------
@@ -220,7 +219,7 @@ def fit_image_and_star(hst, muse, options, name=None):
 
 
 def _hst_around_star(hst, star, muse):
-    """Return the HST image around the star, in fluxes per its own pixels."""
+    """Return the HST image around the star, in fluxes per HST pixel."""
     unit = muse.unit
     if isinstance(hst, HstTemplate):
         _warn_of_filter()
@@ -279,7 +278,7 @@ def _fit_one(image, mask, start, held, taper, fitter):
 
 
 def _start(image, mask, start):
-    """Start at the brightest place, with the flux above the faintest pixels."""
+    """Return a star at the brightest position, with the flux above the faintest pixels."""
     from scipy.ndimage import uniform_filter
 
     scale = float(np.mean(read_grid(image).pixel_scale))
@@ -291,7 +290,7 @@ def _start(image, mask, start):
     model = MoffatStar2D(
         flux=max(light.sum(), np.ptp(values)), x_0=x, y_0=y, fwhm=fwhm / scale, beta=beta, bg=background
     )
-    # The star is within its circle, and wider than nothing.
+    # The star is within its circle. Its FWHM is at least 0.3 pixels, and at most the circle's diameter.
     rows, columns = np.nonzero(~mask)
     model.x_0.bounds = (columns.min(), columns.max())
     model.y_0.bounds = (rows.min(), rows.max())
@@ -300,7 +299,7 @@ def _start(image, mask, start):
 
 
 def _held(hst_fit, image, fixed):
-    """Return the values of the MUSE star's parameters that fixed ones of the fit imply."""
+    """Return the parameters of the star in the MUSE image that follow from the fixed parameters."""
     grid = read_grid(image)
     height, width = grid.pixel_scale
     star = {key: value.value for key, value in hst_fit.values.items()}
@@ -403,7 +402,7 @@ def _propagated(hst_fit, muse_fit, scale, hst_flux, area, kind):
 
 
 def _pixels_per_pixel(hst_fit, wcs):
-    """Return how MUSE's pixel coordinates x and y change with HST's, at the star."""
+    """Return the derivatives of the MUSE pixel coordinates by the HST pixel coordinates, at the star."""
     x, y = hst_fit.values["x_0"].value, hst_fit.values["y_0"].value
     sky = hst_fit.grid.wcs.pixel_to_world(x + np.array([0.5, -0.5, 0, 0]), y + np.array([0, 0, 0.5, -0.5]))
     there = np.array(wcs.world_to_pixel(sky))

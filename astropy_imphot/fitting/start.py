@@ -1,4 +1,4 @@
-"""Where a fit starts: the offset at which two images are most alike, wherever it is."""
+"""The offset at the start of a fit, from the cross-correlation of the HST and the MUSE image."""
 
 import numpy as np
 from astropy.nddata import CCDData, block_reduce
@@ -13,49 +13,52 @@ from astropy_imphot.reference.template import HstTemplate
 
 __all__ = ["SEARCH_RADIUS", "coarser_image", "coarser_template", "find_offset"]
 
-# Offsets are searched in blocks of so many pixels along each axis: any fit converges from there.
+# The images are correlated in blocks of so many pixels along each axis: fits converge from offsets that are
+# accurate to a block.
 BLOCK = 2
 
-# How far MUSE may be off along each axis, arcsec.
+# The largest offset of MUSE along each axis, arcsec.
 SEARCH_RADIUS = 15.0
 
-# HST images are smoothed by this, a MUSE PSF, and both images lose what is larger than that, arcsec.
+# HST images are smoothed to the seeing of MUSE: standard deviation of the Gaussian, arcsec.
 SEEING_SIGMA = 0.3
+
+# Structures larger than this, arcsec, are subtracted from both images.
 LARGEST = 6.0
 
-# Light is compressed from this many standard deviations of the noise on, so that many sources
-# count more than one bright one, which is like any other.
+# Fluxes above this many standard deviations of the noise are compressed (arcsinh), so that many sources
+# have more weight than a single bright one.
 LINEAR_SIGMA = 3.0
 
-# Of two offsets that are nearly as good, that nearer to the one in the headers is more likely, arcsec.
+# Gains are reduced for offsets from the headers' position that are larger than this, arcsec.
 TYPICAL_OFFSET = 5.0
 
-# One that is so near, arcsec, is taken if no other gains so much more that it cannot be chance: 20
-# for each of the 5 pixels that are as good as one.
+# The largest gain within this distance of the headers' position, arcsec, is preferred, unless another gain
+# exceeds it by more than chance. The limit is 20 in chi-square for each of about 5 correlated pixels.
 NEAR = 1.0
 LEAST_GAIN = 100.0
 
-# Offsets at which the images share less than this fraction of the most pixels are not considered.
+# Offsets are considered if the images have at least this fraction of the largest number of common pixels.
 LEAST_OVERLAP = 0.1
 
 
 def coarser_image(image, mask):
     """
-    Return an image in blocks of 2x2 pixels, in which offsets are searched.
+    Return an image in blocks of 2x2 pixels, for the search for the offset.
 
     Parameters
     ----------
     image : `~astropy.nddata.CCDData`
         The MUSE image, of shape (ny, nx).
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
 
     Returns
     -------
     image : `~astropy.nddata.CCDData`
-        Means of the pixels that are not left out, of shape (ny // 2, nx // 2).
+        Means of the unmasked pixels, of shape (ny // 2, nx // 2).
     mask : bool array of that shape
-        True where there is none.
+        True where all pixels are masked.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def coarser_template(template, image):
     >>> coarser_template(template, image).grid_shape
     (66, 66)
     """
-    # Blocks begin where those of the image do.
+    # The blocks are aligned with those of the image.
     rows, columns = (slice(margin % BLOCK, None) for margin in template.margin)
     step, missing = template.oversample, template.missing_on_grid()
     light = block_reduce(template.data[::step, ::step][rows, columns], BLOCK, func=np.mean)
@@ -130,26 +133,26 @@ def find_offset(template, image, mask, known=(None, None)):
     Parameters
     ----------
     template : `HstTemplate`
-        What HST saw in and around the field; coarse samples do.
+        The HST image in and around the field; coarse sampling is sufficient.
     image : `~astropy.nddata.CCDData`
-        The MUSE image, of shape (ny, nx); as it is, or from `coarser_image`.
+        The MUSE image, of shape (ny, nx), at its own pixels or from `coarser_image`.
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
     known : (float or None, float or None)
-        The offset along x and y, arcsec, where it is known (default: None, it is not).
+        The offset along x and y, arcsec, if it is given. By default (None) it is searched.
 
     Returns
     -------
     (float, float)
-        The offset along x and y, to a fraction of a pixel of the image, arcsec; 0 where the images have
-        nothing in common.
+        The offset along x and y, accurate to a fraction of a pixel of the image, arcsec; 0 for images
+        without a positive correlation.
 
     Notes
     -----
-    The coefficient of correlation r of the n pixels that both images have is computed for every
+    The correlation coefficient r of the n pixels that are common to both images is computed for every
     offset, with means and variances over these pixels (Padfield 2012, IEEE Trans. Image Process.
-    21, 2706). The offset with the largest -n log(1 - r^2) with r > 0 is taken, which is
-    what a scaled template on a background gains in chi-square.
+    21, 2706). The result is the offset of the largest gain, -n log(1 - r^2) with r > 0. For noise of unknown
+    variance, this is twice the gain in log-likelihood by a scaled template on a background.
 
     Examples
     --------
@@ -167,12 +170,12 @@ def find_offset(template, image, mask, known=(None, None)):
     step = template.oversample
     sky = template.data[::step, ::step]
     missing = template.missing_on_grid()
-    seen = np.ones(sky.shape, bool) if missing is None else missing < 0.5
+    observed = np.ones(sky.shape, bool) if missing is None else missing < 0.5
     pixels = SEEING_SIGMA / height, SEEING_SIGMA / width
-    first = _fine_structure(ndimage.gaussian_filter(filled(sky, seen), pixels), seen, height)
+    first = _fine_structure(ndimage.gaussian_filter(filled(sky, observed), pixels), observed, height)
     second = _fine_structure(filled(image.data, ~mask), ~mask, height)
-    gain = _likelihood_gain(first, seen, second, ~mask)
-    # gain[j, i] is that of the image's first pixel being at (j, i) - shape + 1 of the template.
+    gain = _likelihood_gain(first, observed, second, ~mask)
+    # For gain[j, i] the image's first pixel is at (j, i) - shape + 1 of the template.
     offsets = [
         (start - (np.arange(size) - length + 1)) * scale
         for start, size, length, scale in zip(
@@ -197,7 +200,7 @@ def find_offset(template, image, mask, known=(None, None)):
 
 
 def _vertex(values, place):
-    """Return how far the vertex of the parabola through a maximum is from its place; 0 at an end."""
+    """Return the distance of a parabola's vertex from the maximum of its three points; 0 at an end."""
     if not 0 < place < len(values) - 1 or min(values[place - 1], values[place + 1]) <= 0:
         return 0.0
     before, middle, after = values[place - 1 : place + 2]
@@ -205,6 +208,7 @@ def _vertex(values, place):
 
 
 def _fine_structure(data, valid, pixel):
+    """Return an image without large structures, in which bright sources are compressed."""
     fine = data - ndimage.uniform_filter(data, 2 * round(LARGEST / pixel / 2) + 1)
     linear = max(LINEAR_SIGMA * mad_std(fine[valid]), 1e-6 * np.abs(fine).max(), np.finfo(float).tiny)
     return np.where(valid, np.arcsinh(fine / linear), 0)

@@ -1,4 +1,4 @@
-"""What every fit needs: pixels, weights, derivatives, and errors from the residuals."""
+"""Weights, derivatives and residuals of a fit, and its errors."""
 
 from dataclasses import dataclass
 
@@ -25,17 +25,18 @@ __all__ = [
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitStatistics:
     """
-    How well a model fits an image.
+    The errors and the goodness of a fit.
 
     Attributes
     ----------
     free : tuple of str
         Names of the free parameters.
     covariance, naive_covariance : arrays of shape (p, p)
-        Of the free parameters, with the noise as the residuals show it and as the
-        variances say, see `~astropy_imphot.noise.covariance.sandwich_covariance`.
+        Covariances of the free parameters: with the correlated noise of the residuals, and with
+        independent noise of the given variances, see
+        `~astropy_imphot.noise.covariance.sandwich_covariance`.
     bread : array of shape (p, p)
-        What carries slopes of the fit to its parameters, see there.
+        The matrix that converts scores into changes of the parameters, see there.
     rms_error : float
         Root mean square of the residuals, in the image's unit.
     rchi : float
@@ -86,15 +87,15 @@ def pixel_weights(image, mask, taper=0):
     image : `~astropy.nddata.CCDData`
         The image, of shape (ny, nx).
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
     taper : float
         As for `~astropy_imphot.masking.masks.taper_weights`.
 
     Returns
     -------
     array of shape (ny, nx)
-        1/standard deviation, that of the whole image where it has no variances; 0 where
-        left out.
+        1/standard deviation, that of the whole image if it has no variances; 0 where
+        masked.
 
     Raises
     ------
@@ -119,16 +120,16 @@ def pixel_weights(image, mask, taper=0):
 
 def fit_pixels(model, image, mask, weights, fitter=None):
     """
-    Fit a model to the pixels of an image that are not left out.
+    Fit a model to the unmasked pixels of an image.
 
     Parameters
     ----------
     model : `~astropy.modeling.Fittable2DModel`
-        Where the fit starts.
+        The model at the start of the fit.
     image : `~astropy.nddata.CCDData`
         The image, of shape (ny, nx).
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
     weights : array of shape (ny, nx)
         1/standard deviation.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
@@ -139,7 +140,7 @@ def fit_pixels(model, image, mask, weights, fitter=None):
     model : `~astropy.modeling.Fittable2DModel`
         The fitted model.
     fit_info : dict
-        What the fitter tells.
+        The fitter's ``fit_info``.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def weighted_jacobian(model, keys, shape, weights):
     shape : (int, int)
         The image's (ny, nx).
     weights : array of shape (ny, nx)
-        1/standard deviation, 0 where a pixel is left out.
+        1/standard deviation, 0 where a pixel is masked.
 
     Returns
     -------
@@ -204,12 +205,12 @@ def weighted_residual(model, image, weights):
     image : `~astropy.nddata.CCDData`
         The image, of shape (ny, nx).
     weights : array of shape (ny, nx)
-        1/standard deviation, 0 where a pixel is left out.
+        1/standard deviation, 0 where a pixel is masked.
 
     Returns
     -------
     array of shape (ny, nx)
-        The residuals, 0 where left out.
+        The residuals, 0 where masked.
 
     Examples
     --------
@@ -228,17 +229,17 @@ def weighted_residual(model, image, weights):
 
 def has_converged(fit_info):
     """
-    Tell whether a fitter of astropy says that it converged.
+    Return whether a fit by a fitter of astropy converged.
 
     Parameters
     ----------
     fit_info : dict
-        What it tells; the keys depend on the fitter.
+        The fitter's ``fit_info``; the keys depend on the fitter.
 
     Returns
     -------
     bool
-        False if it says that it did not.
+        True also if ``fit_info`` contains neither ``success`` nor ``ierr`` nor ``exit_mode``.
 
     Examples
     --------
@@ -279,7 +280,7 @@ def free_parameters(model):
 
 def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, template_part=None):
     """
-    Return the errors of a fitted model's parameters, and how well it fits.
+    Return the errors and the goodness of a fit.
 
     Parameters
     ----------
@@ -288,9 +289,9 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
     image : `~astropy.nddata.CCDData`
         The image, of shape (ny, nx).
     mask : bool array of shape (ny, nx)
-        True where a pixel was left out.
+        True where a pixel was masked.
     weights : array of shape (ny, nx)
-        1/standard deviation as it was used in the fit, 0 where left out.
+        1/standard deviation as it was used in the fit, 0 where masked.
     jacobian : array of shape (p, ny, nx), optional
         The weighted derivatives with respect to the free parameters. By default (None) they
         are computed.
@@ -300,7 +301,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
     Returns
     -------
     FitStatistics
-        The errors and the quality of the fit.
+        The errors and the goodness of the fit.
 
     Examples
     --------

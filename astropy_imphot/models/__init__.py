@@ -1,1 +1,1 @@
-"""Models of astropy.modeling: a convolved template, and a star."""
+"""Models for astropy.modeling: a convolved template, and a star."""

@@ -1,4 +1,4 @@
-"""A model of astropy.modeling: a template convolved with the MUSE PSF."""
+"""A model for astropy.modeling: a template convolved with the MUSE PSF."""
 
 from functools import cache
 
@@ -17,7 +17,7 @@ __all__ = ["ConvolvedTemplate2D", "moffat_of_hst", "template_model"]
 
 
 def _declared(psf):
-    """Return the parameters of a model as astropy declares them."""
+    """Return the parameters of a model as `astropy.modeling.Parameter`."""
     return {
         name: Parameter(
             default=info.default, bounds=info.bounds, fixed=info.on_demand, description=info.words
@@ -27,7 +27,7 @@ def _declared(psf):
 
 
 class TemplateModel(Fittable2DModel):
-    """A template convolved with a PSF of any shape: what `ConvolvedTemplate2D` and its like share."""
+    """A template convolved with a PSF of any shape; the base class of `ConvolvedTemplate2D`."""
 
     psf = None
 
@@ -39,17 +39,17 @@ class TemplateModel(Fittable2DModel):
         super().__init__(**kwargs)
 
     def __reduce__(self):
-        # Classes of other shapes have no name that they could be found by.
+        # The classes for other shapes of the PSF are not in a module, where pickle could find them.
         return _empty_model, (self.psf,), self.__dict__
 
     @property
     def template(self):
-        """The `HstTemplate` that the model was made with."""
+        """The `HstTemplate` of the model."""
         return self._convolver.template
 
     @property
     def bounding_box(self):
-        """Where the template reaches: the limits of y and those of x, MUSE pixels."""
+        """The extent of the template: the limits of y and those of x, MUSE pixels."""
         limits = [
             (-margin - 0.5, size - margin - 0.5)
             for margin, size in zip(self.template.margin, self.template.grid_shape, strict=True)
@@ -58,12 +58,12 @@ class TemplateModel(Fittable2DModel):
 
     def without_results(self):
         """
-        Return a copy that holds the template's arrays, and nothing that was computed from them.
+        Return a copy with the template's arrays, and without arrays that were computed from them.
 
         Returns
         -------
         ConvolvedTemplate2D
-            The copy, which takes a third of the memory. Copies else share what was computed.
+            The copy, which takes a third of the memory. Other copies share the computed arrays.
 
         Examples
         --------
@@ -75,12 +75,12 @@ class TemplateModel(Fittable2DModel):
 
     def missing_fraction(self):
         """
-        Return which part of the light of each MUSE pixel HST did not observe.
+        Return the fraction of the light of each MUSE pixel that HST did not observe.
 
         Returns
         -------
         array of shape ``template.muse_shape``
-            Fractions for the model's PSF and offset; sky beyond the template counts a fifth.
+            Fractions for the model's PSF and offset; sky beyond the template has a weight of 0.2.
 
         Examples
         --------
@@ -90,12 +90,12 @@ class TemplateModel(Fittable2DModel):
 
     def most_missing(self):
         """
-        Return a limit of `missing_fraction`, which takes no time.
+        Return an upper limit of `missing_fraction`, which takes no time to compute.
 
         Returns
         -------
         float
-            No pixel draws more of its light from what HST did not observe; 1 if that is not known.
+            The limit for all pixels; 1 if the template has unobserved samples.
 
         Examples
         --------
@@ -105,7 +105,7 @@ class TemplateModel(Fittable2DModel):
 
     def noise_products(self):
         """
-        Return what white noise in the template becomes in the model, less the scale.
+        Return the moments of the template's white noise in the model, for a scale of 1.
 
         Returns
         -------
@@ -124,7 +124,7 @@ class TemplateModel(Fittable2DModel):
         return self._convolver.noise_products(self._optics())
 
     def _optics(self):
-        """Return the PSF and the offset of the model, as if it were neither turned nor elongated."""
+        """Return the PSF and the offset of the model, without its rotation and its ellipticity."""
         values = self._plain(self.parameters)
         psf = tuple((name, values[name]) for name in self.psf.names)
         return Optics(psf, dx=values["dx"], dy=values["dy"])
@@ -159,14 +159,13 @@ class TemplateModel(Fittable2DModel):
         optics, places = self._template_frame(x, y, values)
         light = values["scale"] * self._convolver.light(self._convolver.places(*places), optics)
         for name, basis in self._background.items():
-            # A constant has the same values everywhere.
             if values[name] != 0:
                 light = light + values[name] * basis(*self._arcsec_from_center(x, y))
         return u.Quantity(light, self.template.grid.unit, copy=False) if has_unit else light
 
     def fit_deriv(self, x, y, *parameters):
         """
-        Return the derivatives with respect to all parameters, as fitters ask for them.
+        Return the derivatives with respect to all parameters, for fitters.
 
         Parameters
         ----------
@@ -192,11 +191,11 @@ class TemplateModel(Fittable2DModel):
         >>> model.fit_deriv(x, y, *model.parameters)[1]
         array([1., 1.], dtype=float32)
         """
-        # Fitters switch sync_constraints off while they run, and then drop the
-        # derivatives of fixed parameters, which need not be computed for them.
+        # astropy's fitters set sync_constraints to False while they run, and then ignore the
+        # derivatives of fixed parameters, which need not be computed.
         keys = [name for name in self.param_names if self.sync_constraints or not self.fixed[name]]
-        # These copy them several times: in single precision that takes half as long, and moves the
-        # solution by less than 1e-6 of its errors.
+        # Fitters copy the derivatives several times. In single precision that takes half as long, and changes
+        # the solution by less than 1e-6 of its errors.
         found = (one.astype(np.float32) for one in self._derivatives(keys, x, y, *parameters))
         derivatives = dict(zip(keys, found, strict=True))
         nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)), dtype=np.float32)
@@ -241,7 +240,7 @@ class TemplateModel(Fittable2DModel):
             return self._convolver.light(places, optics, derivative=name)
 
         def turning():
-            # Turning moves the light along a circle, and turns the ellipse of the PSF.
+            # A rotation moves the light along a circle, and rotates the ellipse of the PSF.
             right, up = self._arcsec_from_center(*turned)
             moved = light("dy") * (right - optics.dx) - light("dx") * (up - optics.dy)
             if optics.e1 != 0 or optics.e2 != 0:
@@ -272,7 +271,7 @@ class TemplateModel(Fittable2DModel):
 
     @property
     def _background(self):
-        """The terms of the background: the shape of each, by its name."""
+        """The shapes of the terms of the background, by their names."""
         return {name: info.basis for name, info in self.infos.items() if info.basis is not None}
 
     @property
@@ -284,7 +283,7 @@ class TemplateModel(Fittable2DModel):
         unit = outputs_unit[self.outputs[0]]
         if unit != self.template.grid.unit:
             raise UserError(
-                f"the image is in {unit}, the template in {self.template.grid.unit}: convert one."
+                f"the image is in {unit}, the template in {self.template.grid.unit}: convert one of them."
             )
         return {name: info.unit_for(unit) for name, info in self.infos.items() if info.unit}
 
@@ -304,9 +303,9 @@ class TemplateModel(Fittable2DModel):
 
     def _template_frame(self, x, y, values):
         """
-        Return optics and coordinates as they are along the template's axes.
+        Return optics and coordinates along the axes of the template.
 
-        There nothing is turned but the coordinates.
+        A rotation of the model is a rotation of these.
         """
         cos, sin = _cos_sin(values["rotation"])
         cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
@@ -328,12 +327,12 @@ class TemplateModel(Fittable2DModel):
 
 class ConvolvedTemplate2D(TemplateModel):
     r"""
-    An HST image as MUSE sees it: convolved, shifted, scaled, on a background.
+    An HST image convolved with the MUSE PSF, shifted, scaled, on a background.
 
     Parameters
     ----------
     template : `HstTemplate`
-        What HST saw in and around the MUSE field, from `make_template`.
+        The HST image in and around the MUSE field, from `make_template`.
     scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST (default: 1).
     bg : float or `~astropy.units.Quantity`
@@ -350,15 +349,15 @@ class ConvolvedTemplate2D(TemplateModel):
     bg_x, bg_y : float or `~astropy.units.Quantity`
         Gradient of the background along the pixel axes, per arcsec (default: 0, fixed).
     rotation : float or `~astropy.units.Quantity`
-        Angle by which the HST image has to be turned about the center of the MUSE image
+        Angle by which the HST image has to be rotated about the center of the MUSE image
         to match MUSE, from the x axis towards the y axis, degrees (default: 0, fixed).
     e1, e2 : float or `~astropy.units.Quantity`
         Ellipticity of the PSF, :math:`(a^2-b^2)/(a^2+b^2)` times the cosine and the sine of
-        twice the angle of its long axis from the x axis towards the y axis; fwhm is then
-        the geometric mean of both axes' (default: 0, fixed).
+        twice the angle of its major axis from the x axis towards the y axis (the distortion of Bernstein &
+        Jarvis 2002, AJ 123, 583); fwhm is then the geometric mean of both axes' (default: 0, fixed).
     hst_fwhm, hst_beta : float or `~astropy.units.Quantity`
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
-        and 1.6, from published fits to stars in 30 mas images of the UDF).
+        and 1.6, as in the classic imphot, from fits to stars in 30 mas images of the UDF).
     hst_psf : `HstPsf`, optional
         The PSF of the HST image as an image, from `read_hst_psf`. By
         default (None) it is the Moffat function.
@@ -393,7 +392,7 @@ class ConvolvedTemplate2D(TemplateModel):
     the values have the template's unit.
 
     Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``. The
-    ``bounding_box`` is where the template reaches.
+    ``bounding_box`` is the extent of the template.
 
     Examples
     --------
@@ -416,7 +415,7 @@ class ConvolvedTemplate2D(TemplateModel):
     # astropy's metaclass looks for parameters in the class's namespace.
     vars().update(_declared(MOFFAT))
 
-    # Else astropy makes one of the parameters alone.
+    # astropy would otherwise create an __init__ with the parameters only.
     __init__ = TemplateModel.__init__
 
 

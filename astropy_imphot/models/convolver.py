@@ -1,4 +1,4 @@
-"""A template as MUSE sees it: convolved light, and its derivatives."""
+"""The convolution of a template with the MUSE PSF, and its derivatives."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,30 +14,31 @@ from astropy_imphot.psf.spectra import refine_spectrum
 
 __all__ = ["NoiseProducts", "Optics", "TemplateConvolver"]
 
-# Frequencies at which HST and a decimation window left less than this cannot be restored.
+# Frequencies are restored if the OTF of HST times the decimation window is at least this.
 LEAST_RESPONSE = 0.01
 
-# Samples per MUSE pixel and axis, and degree of the splines, for values between the pixels; and
-# what samples of such a B-spline are, at 0, 1 and 2 (Unser 1999, IEEE Signal Process. Mag. 16, 22).
+# For values between the pixels: samples per MUSE pixel and axis, the degree of the splines, and the values of
+# such a B-spline at 0, 1 and 2 (Unser 1999, IEEE Signal Process. Mag. 16, 22).
 FINE = 5
 DEGREE = 5
 B_SPLINE = (66 / 120, 26 / 120, 1 / 120)
 
-# What is folded together, and kept, for fitters ask for all of it at the same parameters.
+# The light and its derivatives with respect to these parameters are folded in one step, and kept: fitters
+# need all of them for the same values.
 FOLDED = (None, "dx", "dy")
 
-# How the squared radius of the frequencies depends on the ellipticity.
+# Derivatives of the squared elliptical radius of the frequencies.
 ELLIPTICITY = {"e1": lambda fx, fy: fx**2 - fy**2, "e2": lambda fx, fy: 2 * fx * fy}
 
-# What lies beyond the template is sky as a rule: it counts so much less than pixels
-# within it that were not observed.
+# Beyond the template there are few sources: the weight of that sky, where unobserved pixels in the template
+# have 1.
 BEYOND_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
 class Optics:
     """
-    What happens to the template's light on its way to a MUSE image.
+    The PSF and the shift of a template in a MUSE image.
 
     Attributes
     ----------
@@ -59,19 +60,21 @@ class Optics:
 @dataclass(frozen=True, eq=False)
 class NoiseProducts:
     """
-    What white noise in a template, of variance 1 in the sum over a MUSE pixel, becomes.
+    Moments of the convolved noise of a template.
+
+    The noise of the template is white, with a variance of 1 in the sum over a MUSE pixel.
 
     Attributes
     ----------
     gram : array of shape (1 + n, 1 + n)
-        Mean products of the noise in the convolved light and in its derivatives with respect to
+        Mean products of the noise of the convolved light and of its derivatives with respect to
         the n parameters of the PSF.
     gradient : float
         Mean square of its derivative with respect to dx, and to dy.
     stretch : float
         Mean square of its derivative with respect to the logarithm of the PSF's size.
     frequencies, power : arrays of shape (n,)
-        Its power spectrum: the part that each radial frequency (cycles/arcsec) has in the
+        Its power spectrum: the contribution of each radial frequency (cycles/arcsec) to the
         variance.
     pixel_scale : (float, float)
         Height and width of a MUSE pixel, arcsec.
@@ -93,12 +96,12 @@ class NoiseProducts:
 
 class TemplateConvolver(Representation):
     """
-    Convolves a template with a PSF, less the PSF of HST.
+    Convolve a template with the MUSE PSF, and deconvolve it from the HST PSF.
 
     Parameters
     ----------
     template : `HstTemplate`
-        What HST saw.
+        The HST image in and around the MUSE field.
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape of the MUSE PSF.
     hst_psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`
@@ -109,7 +112,7 @@ class TemplateConvolver(Representation):
     With F the Fourier transform, the light is F^-1[F[template] / window * OTF_muse /
     OTF_hst * phase] at the centers of the MUSE pixels. Frequencies above MUSE's Nyquist
     frequency appear at lower ones, as they do in MUSE images of a narrow PSF. The last
-    result is kept, for fitters ask for the model and then for its derivatives at the
+    result is kept: fitters evaluate the model and then its derivatives at the
     same parameters.
 
     Examples
@@ -138,14 +141,14 @@ class TemplateConvolver(Representation):
         return {"template": self.template, "psf": self.psf, "hst_psf": self.hst_psf}
 
     def __deepcopy__(self, memo):
-        # Results depend on the arguments alone, so that copies of a model can share it.
+        # Results depend only on the arguments, so that copies of a model can share the convolver.
         return self
 
     def __reduce__(self):
         return type(self), (self.template, self.psf, self.hst_psf)
 
     def without_results(self):
-        """Return a convolver of the same arrays, from which nothing was computed yet."""
+        """Return a convolver with the same arrays, and without arrays that were computed from them."""
         return type(self)(replace(self.template), self.psf, self.hst_psf)
 
     @property
@@ -159,19 +162,19 @@ class TemplateConvolver(Representation):
 
     @cached_property
     def _response(self):
-        """What HST and a decimation filter did to each frequency; infinite where nothing is left."""
+        """The HST OTF times the decimation window; infinite at frequencies that cannot be restored."""
         otf = self.hst_psf.otf_on(self._aliases, self.template.hst_axes)
         response = self._window * otf
         return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
 
     @cached_property
     def _deconvolved(self):
-        """The template's spectrum without what HST and a decimation filter did to it."""
+        """The template's spectrum, deconvolved from the HST PSF and the decimation filter."""
         return self._aliases.split(self.template.spectrum) / self._response
 
     def places(self, x, y):
         """
-        Return where pixel coordinates are in the template.
+        Return the positions of pixel coordinates in the template.
 
         Parameters
         ----------
@@ -181,7 +184,7 @@ class TemplateConvolver(Representation):
         Returns
         -------
         `~astropy_imphot.models.places.Places`
-            For `light`, which is then asked for several derivatives at the same places.
+            For `light`, which returns several derivatives at the same places.
         """
         last_x, last_y, places = self._last_places
         if not (np.array_equal(x, last_x) and np.array_equal(y, last_y)):
@@ -192,17 +195,17 @@ class TemplateConvolver(Representation):
 
     def light(self, places, optics, derivative=None):
         """
-        Return the template as MUSE sees it, or a derivative of that.
+        Return the convolved template, or a derivative of it.
 
         Parameters
         ----------
         places : `~astropy_imphot.models.places.Places`
-            Where, from `places`.
+            From `places`.
         optics : Optics
             The PSF and the shift.
         derivative : str, optional
-            With respect to which parameter: one of the PSF, or dx, dy, e1 or e2. By default (None) the
-            light itself.
+            The parameter of the derivative: one of the PSF, or dx, dy, e1 or e2. By default (None) the
+            light is returned.
 
         Returns
         -------
@@ -212,7 +215,7 @@ class TemplateConvolver(Representation):
         if places.index is not None:
             values = np.take(self._on_pixels(derivative, optics), places.index)
         else:
-            # Band-limited images are interpolated to about 1e-6 of their range this way.
+            # For band-limited images the error is about 1e-6 of their range.
             values = ndimage.map_coordinates(
                 self._spline(derivative, optics),
                 [FINE * places.y, FINE * places.x],
@@ -234,11 +237,11 @@ class TemplateConvolver(Representation):
         Returns
         -------
         array of shape ``template.grid_shape``
-            Fractions; sky beyond the template counts a fifth.
+            Fractions; sky beyond the template has a weight of 0.2.
         """
         spectrum, radius, (fy, fx) = self._missing_spectrum
         nodes = self._aliases.table.nodes
-        # A mask needs no more than linear interpolation.
+        # Linear interpolation is sufficient for a mask.
         otf = np.interp(radius, nodes, self.psf.otf(nodes, **dict(optics.psf)))
         ny, nx = self.template.grid_shape
         shifted = spectrum * otf * np.exp(-2j * np.pi * (fy * optics.dy + fx * optics.dx))
@@ -246,7 +249,7 @@ class TemplateConvolver(Representation):
 
     @cached_property
     def _missing_spectrum(self):
-        """The transform of what was not observed in and around the template, and its frequencies."""
+        """The transform of the unobserved fraction in and around the template, and its frequencies."""
         ny, nx = self.template.grid_shape
         missing = self.template.missing_on_grid()
         if missing is None:
@@ -257,7 +260,7 @@ class TemplateConvolver(Representation):
 
     def most_missing(self, optics):
         """
-        Return a limit of `missing` at the MUSE pixels, which takes no time.
+        Return an upper limit of `missing` at the MUSE pixels, which takes no time to compute.
 
         Parameters
         ----------
@@ -286,7 +289,7 @@ class TemplateConvolver(Representation):
 
     def noise_products(self, optics):
         """
-        Return mean products of what white noise in the template becomes in the light.
+        Return the moments of the template's white noise in the convolved light.
 
         Parameters
         ----------
@@ -317,8 +320,8 @@ class TemplateConvolver(Representation):
 
     @cached_property
     def _noise_weights(self):
-        """The sums over all frequencies, as sums over the nodes of the radial table."""
-        # The noise went through the window, too.
+        """The weights for sums over all frequencies, at the nodes of the radial table."""
+        # The decimation window filtered the noise, too.
         modes = np.abs(self._window / self._response) ** 2
         return self._aliases.node_sums(modes * self.template.oversample**2 / self.template.data.size)
 
@@ -340,7 +343,7 @@ class TemplateConvolver(Representation):
         return images[derivative]
 
     def _spline(self, derivative, optics):
-        """Return the coefficients of a spline through finer samples, periodic as these are."""
+        """Return the coefficients of a periodic spline through finer samples."""
         dx, dy = optics.dx, optics.dy
         fy, fx = self._aliases.fy, self._aliases.fx
         if derivative in FOLDED[1:]:
@@ -350,7 +353,7 @@ class TemplateConvolver(Representation):
         blocks = self._deconvolved * factor * np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
         shape = tuple(FINE * size for size in self.template.grid_shape)
         spectrum = refine_spectrum(self._aliases.join(blocks), self.template.data.shape, shape)
-        # What the B-spline does to each frequency is undone here, where it costs nothing.
+        # The spline's coefficients are the samples divided by the B-spline's response (Unser 1999).
         middle, *around = B_SPLINE
         for axis in frequencies(shape, (1, 1)):
             terms = (2 * one * np.cos(2 * np.pi * lag * axis) for lag, one in enumerate(around, start=1))

@@ -1,4 +1,4 @@
-"""Where in a template a model is evaluated."""
+"""The positions in a template at which a model is evaluated."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ class Places:
     y, x : arrays
         The coordinates, 0 at the center of the template's first pixel.
     inside : bool array or None
-        True where the template reaches; None if that is everywhere.
+        True inside of the template; None if all are.
     index : int array or None
-        The pixels' numbers, row by row; None if there are coordinates between the pixels.
+        The pixels' indices in the flattened template; None if there are coordinates between the pixels.
     """
 
     y: np.ndarray
@@ -29,7 +29,7 @@ class Places:
 
     @classmethod
     def within(cls, template, x, y):
-        """Return the places of MUSE pixel coordinates, which outside the template are its first pixel."""
+        """Return the places of MUSE pixel coordinates; those outside the template are at its first pixel."""
         x, y = x + template.margin[1], y + template.margin[0]
         ny, nx = template.grid_shape
         inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)

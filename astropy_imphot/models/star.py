@@ -1,4 +1,4 @@
-"""A model of astropy.modeling: a star with a Moffat profile."""
+"""A model for astropy.modeling: a star with a Moffat profile."""
 
 import astropy.units as u
 import numpy as np
@@ -43,9 +43,9 @@ class MoffatStar2D(Fittable2DModel):
             + \mathrm{bg}, \qquad a = \frac{\mathrm{fwhm}}{2 \sqrt{2^{1/\beta} - 1}}
 
     so that the flux is the integral for any fwhm and beta above 1 (Moffat 1969, A&A 3,
-    455). The values are those at the pixels' centers: the profile is that of the
+    455). The profile is sampled at the pixels' centers: it is that of the
     effective PSF, which includes the response of the pixels. The derivatives are analytic. Parameters can
-    be quantities: x_0, y_0 and fwhm of the kind of x and y, flux and bg of that of the values. The
+    be quantities: x_0, y_0 and fwhm in units of x and y, flux and bg in units of the values. The
     ``bounding_box`` is where the profile is above 1e-4 of its peak, or within 30 FWHM.
 
     Examples
@@ -130,7 +130,7 @@ class MoffatStar2D(Fittable2DModel):
     @staticmethod
     def fit_deriv(x, y, flux, x_0, y_0, fwhm, beta, bg):
         """
-        Return the derivatives with respect to all parameters, as fitters ask for them.
+        Return the derivatives with respect to all parameters, for fitters.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class MoffatStar2D(Fittable2DModel):
         ratio = ((x - x_0) ** 2 + (y - y_0) ** 2) / square
         unit = (beta - 1) / (np.pi * square) * (1 + ratio) ** -beta
         light = flux * unit
-        # Derivative with respect to the logarithm of a^2, through which fwhm and beta widen it.
+        # Derivative with respect to the logarithm of a^2, which depends on fwhm and beta.
         d_log_square = light * (beta * ratio / (1 + ratio) - 1)
         d_log_square_d_beta = root * np.log(2) / (beta**2 * (root - 1))
         return [

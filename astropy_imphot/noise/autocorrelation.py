@@ -1,4 +1,4 @@
-"""Noise as it is: its level and its correlation, measured on images."""
+"""The level and the correlation of the noise, measured on images."""
 
 import numpy as np
 from astropy.nddata import block_reduce
@@ -19,43 +19,45 @@ __all__ = [
 # Resampling correlates the noise of a few neighboring pixels.
 MAX_LAG = 6
 
-# Where the noise of an HST image is measured: frequencies (cycles/arcsec, and fractions of the
-# Nyquist frequency) at which galaxies have little power left.
+# The noise of an HST image is measured at frequencies at which galaxies have little power: cycles/arcsec,
+# fractions of the Nyquist frequency, and number of bins.
 BAND = (4.0, 8.0)
 BAND_OF_NYQUIST = (0.4, 0.8)
 BAND_STEPS = 8
 
-# Light is kept out by subtracting means of this radius, arcsec, and by masking what exceeds so many
-# standard deviations in means of blocks of so many pixels, and as much around it.
+# Sources are removed in two ways: by the subtraction of a running mean of this radius, arcsec; and by a mask
+# of blocks of so many pixels whose mean exceeds so many standard deviations, widened by the radius.
 SMOOTH_RADIUS = 0.15
 SOURCE_SIGMA = 3.5
 BLOCK = 2
 
-# Residuals on an object are larger than on the sky if so many standard deviations tell so.
+# Residuals on an object are larger than on the sky if the difference exceeds so many standard deviations.
 EXCESS_SIGMA = 4.0
 
-# Less sky than this, in pixels, tells nothing; more than this, along an axis, tells nothing new.
+# The noise is measured on at least so many pixels of sky.
 LEAST_SKY = 1000
+
+# A tile of so many pixels along each axis is sufficient.
 TILE = 768
 
 
 def autocorrelation(residual, valid, max_lag=MAX_LAG):
     """
-    Return the mean product of residuals that are some pixels apart.
+    Return the autocorrelation of residuals: mean products of pixels at each lag.
 
     Parameters
     ----------
     residual : array of shape (ny, nx)
         Weighted residuals, 0 where not valid.
     valid : bool array of shape (ny, nx)
-        The pixels that count.
+        True for the pixels that are used.
     max_lag : int
-        The largest distance along each axis, pixels (default: 6).
+        The largest lag along each axis, pixels (default: 6).
 
     Returns
     -------
     array of shape (2 * max_lag + 1, 2 * max_lag + 1)
-        The autocorrelation; the variance is in its middle.
+        The autocorrelation; its central value is the variance.
 
     Examples
     --------
@@ -71,21 +73,21 @@ def autocorrelation(residual, valid, max_lag=MAX_LAG):
 
 def cross_correlation(one, other, valid, max_lag=MAX_LAG):
     """
-    Return the mean product of the residuals of two images that are some pixels apart.
+    Return the cross-correlation of the residuals of two images: mean products of pixels at each lag.
 
     Parameters
     ----------
     one, other : arrays of shape (ny, nx)
         Weighted residuals.
     valid : bool array of shape (ny, nx)
-        The pixels that count in both.
+        True for the pixels that are used in both.
     max_lag : int
         As for `autocorrelation`.
 
     Returns
     -------
     array of shape (2 * max_lag + 1, 2 * max_lag + 1)
-        The correlation, that of opposite directions taken together.
+        The correlation, as the mean of lags in opposite directions.
 
     Examples
     --------
@@ -110,19 +112,19 @@ def cross_correlation(one, other, valid, max_lag=MAX_LAG):
 
 def padded_shape(shape, max_lag):
     """
-    Return the shape of a transform in which noise does not meet itself.
+    Return the shape of Fourier transforms without correlations across the edges.
 
     Parameters
     ----------
     shape : (int, int)
         The image's (ny, nx).
     max_lag : int
-        How far the noise is correlated, pixels.
+        The largest lag of the noise's correlation, pixels.
 
     Returns
     -------
     list of int
-        The shape.
+        The shape, padded to lengths for which transforms are fast.
 
     Examples
     --------
@@ -135,14 +137,14 @@ def padded_shape(shape, max_lag):
 
 def excess_on_objects(residual, valid, labels):
     """
-    Return by how much residuals are larger on objects than on the sky.
+    Return the factor by which residuals are larger on objects than on the sky.
 
     Parameters
     ----------
     residual : array of shape (ny, nx)
         Weighted residuals, 0 where not valid.
     valid : bool array of shape (ny, nx)
-        The pixels that count.
+        True for the pixels that are used.
     labels : int array of shape (ny, nx)
         0 on the sky, 1 and more on the objects.
 
@@ -154,8 +156,8 @@ def excess_on_objects(residual, valid, labels):
 
     Notes
     -----
-    No model is perfect: colors that change over a galaxy, distortions, and the shot noise of bright
-    objects that variances leave out, make the errors larger than the sky's noise tells.
+    Residuals on objects also contain errors of the model: color gradients in galaxies, distortions, and shot
+    noise that is not in the variances.
 
     Examples
     --------
@@ -176,7 +178,7 @@ def excess_on_objects(residual, valid, labels):
     variance = correlation[MAX_LAG, MAX_LAG]
     if variance <= 0:
         return excess
-    # Of so many correlated pixels one is independent.
+    # The number of correlated pixels for each independent one.
     correlated = np.sum((correlation / variance) ** 2)
     numbers = np.arange(1, labels.max() + 1)
     counts = np.maximum(ndimage.sum_labels(valid, labels, numbers), 1)
@@ -187,31 +189,32 @@ def excess_on_objects(residual, valid, labels):
 
 def sky_variance(image, valid, pixel_scale, spread=1.0):
     """
-    Return the variance of an image's noise, as large structures see it.
+    Return the variance per pixel of an image's noise at low frequencies.
 
     Parameters
     ----------
     image : array of shape (ny, nx)
         An HST image.
     valid : bool array of shape (ny, nx)
-        The pixels that were observed.
+        True for the pixels that were observed.
     pixel_scale : (float, float)
         Height and width of its pixels, arcsec.
     spread : array of shape (ny, nx) or float
-        What the noise of each pixel is a multiple of, and the image is divided by (default: 1).
+        Relative standard deviation of the noise of each pixel, by which the image is divided (default: 1).
 
     Returns
     -------
     float or None
         Variance per pixel of white noise that has the power of the image's noise at low
-        frequencies; None if there is too little sky to tell.
+        frequencies; None if there are fewer than 1000 pixels of sky.
 
     Notes
     -----
-    Drizzling and other resampling correlate noise, so that it is larger, averaged over many
-    pixels, than the scatter of the pixels tells (Casertano et al. 2000, AJ 120, 2747). Hence the
-    power spectrum of the sky is measured where galaxies have no power left, from 4 to 8
-    cycles/arcsec, and carried on to frequency 0 as a Gaussian. Of large images the middle is used.
+    Drizzling and other resampling correlate the noise. The noise of the mean of many pixels is then larger
+    than the scatter of the pixels implies (Casertano et al. 2000, AJ 120, 2747). Hence the
+    power spectrum of the sky is measured where galaxies have little power, from 4 to 8
+    cycles/arcsec, and extrapolated to frequency 0 as a Gaussian. In large images only the central part is
+    used.
 
     Examples
     --------
@@ -221,7 +224,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     >>> bool(abs(sky_variance(noise, np.ones(noise.shape, bool), (0.03, 0.03)) - 4) < 0.2)
     True
     """
-    # Whole blocks, of the middle.
+    # The central part, in whole blocks.
     lengths = [min(size, TILE) // BLOCK * BLOCK for size in image.shape]
     middle = tuple(
         slice((size - length) // 2, (size + length) // 2)
@@ -233,7 +236,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
     size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
     image = filled(image, valid)
-    # Images are in single precision as a rule, which a pedestal would use up.
+    # Most images are in single precision, in which a large background would cause rounding errors.
     image = image - np.median(image[::8, ::8])
     sky = ~ndimage.maximum_filter(_sources(image, valid, size) | ~valid, size)
     if sky.sum() < LEAST_SKY:
@@ -242,7 +245,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     nyquist = 0.5 / max(pixel_scale)
     low, high = (min(one, part * nyquist) for one, part in zip(BAND, BAND_OF_NYQUIST, strict=True))
     fy, fx = frequencies(image.shape, pixel_scale)
-    # Only the frequencies within the band are needed.
+    # Frequencies outside of the band are not used.
     rows, columns = abs(fy[:, 0]) < high, fx[0] < high
     fy, fx = fy[rows], fx[:, columns]
     # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.

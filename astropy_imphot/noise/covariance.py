@@ -1,4 +1,4 @@
-"""The errors that follow from correlated noise."""
+"""Covariances of fitted parameters under correlated noise."""
 
 import numpy as np
 from scipy import fft
@@ -7,7 +7,7 @@ from astropy_imphot.noise.autocorrelation import MAX_LAG, autocorrelation, padde
 
 __all__ = ["coherence", "inverse", "sandwich_covariance", "score_covariance", "score_parts"]
 
-# The least part of J^T J that is taken to be information, not noise of the template.
+# At least this fraction of J^T J is information; the rest can be noise of the template.
 LEAST_INFORMATION = 0.05
 
 
@@ -23,31 +23,31 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
     residual : array of shape (ny, nx)
         Weighted residuals, 0 where not valid.
     valid : bool array of shape (ny, nx)
-        The pixels that were fitted.
+        True for the pixels that were fitted.
     excess : array of shape (ny, nx) or float
-        By how much the noise is larger at some pixels than the weights tell, as
-        `~astropy_imphot.noise.autocorrelation.excess_on_objects` finds it (default: 1).
+        The factor by which the noise is larger than the weights imply, from
+        `~astropy_imphot.noise.autocorrelation.excess_on_objects` (default: 1).
     template_part : array of shape (p, p), optional
-        What noise in the template adds to J\ :sup:`T`\ J, which is no information, see
+        The contribution of the template's noise to J\ :sup:`T`\ J, which is no information, see
         `~astropy_imphot.noise.reference.TemplateNoise`. By default (None) there is none.
     max_lag : int
-        How far the noise is correlated, pixels (default: 6).
+        The largest lag of the noise's correlation, pixels (default: 6).
 
     Returns
     -------
     covariance : array of shape (p, p)
-        With the noise as the residuals show it.
+        For noise with the autocorrelation of the residuals.
     naive : array of shape (p, p)
-        With independent noise of the standard deviations that the weights imply.
+        For independent noise with the standard deviations of the weights.
     bread : array of shape (p, p)
-        A\ :sup:`-1` of the notes, which carries slopes of the fit to its parameters.
+        A\ :sup:`-1` of the notes, which converts scores into changes of the parameters.
 
     Notes
     -----
-    With A = J\ :sup:`T`\ J and C the autocorrelation of the residuals, taken as the
-    same everywhere but for the excess, the covariance is A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1`,
-    where A does without the template's part
-    (Huber 1967; White 1980, Econometrica 48, 817).
+    The covariance is the sandwich A\ :sup:`-1` J\ :sup:`T` C J A\ :sup:`-1`
+    (Huber 1967, Proc. Fifth Berkeley Symp. Math. Stat. Prob. 1, 221; White 1980, Econometrica 48, 817).
+    A is J\ :sup:`T`\ J less the template's part. C is the autocorrelation of the residuals, the same for
+    all pixels except for the excess.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
     n_free, n_valid = len(jacobian), int(valid.sum())
     flat = jacobian.reshape(n_free, -1)
     normal = flat @ flat.T
-    # The fit has used up as many degrees of freedom as there are parameters.
+    # The residuals have n_free degrees of freedom less than there are pixels.
     correlation = autocorrelation(residual / excess, valid, max_lag) * n_valid / max(n_valid - n_free, 1)
     bread = inverse(normal if template_part is None else normal - template_part, normal)
     return bread @ score_covariance(jacobian * excess, correlation) @ bread, inverse(normal), bread
@@ -70,7 +70,7 @@ def sandwich_covariance(jacobian, residual, valid, *, excess=1.0, template_part=
 
 def score_covariance(jacobian, correlation):
     """
-    Return the covariance of a fit's slopes under correlated noise, J^T C J.
+    Return the covariance of the scores of a fit under correlated noise, J^T C J.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def score_covariance(jacobian, correlation):
 
 def score_parts(jacobian, correlation):
     """
-    Return the independent parts that the noise of a fit's slopes is the sum of, one for each frequency.
+    Return the contributions of all frequencies to the noise of a fit's scores, which are independent.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def score_parts(jacobian, correlation):
     Returns
     -------
     array of shape (p, m)
-        Standard deviations with signs: the product of two rows is the covariance of two slopes. For
+        Signed standard deviations: the product of two rows is the covariance of two scores. For
         images of the same shape the parts are in the same order.
 
     Examples
@@ -122,9 +122,10 @@ def score_parts(jacobian, correlation):
     400.0
     """
     shape = padded_shape(jacobian.shape[1:], len(correlation) // 2)
-    # A few pixels can make it negative by chance.
+    # The power that is measured on few pixels can be negative by chance.
     power = np.maximum(_power(correlation, shape), 0)
-    # A sum over the pixels is one over the frequencies (Parseval), half of which a real image needs.
+    # A sum over the pixels equals one over the frequencies (Parseval's theorem). Of a real image, half of the
+    # frequencies are stored.
     power[:, 1 : (shape[1] + 1) // 2] *= 2
     spectra = fft.rfft2(jacobian, s=shape)
     spectra *= np.sqrt(power / np.prod(shape))
@@ -133,7 +134,7 @@ def score_parts(jacobian, correlation):
 
 def coherence(cross, one, other, shape):
     """
-    Return how much of the noise of two images is the same, for each of the parts of `score_parts`.
+    Return the coherence of the noise of two images, for each of the parts of `score_parts`.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def coherence(cross, one, other, shape):
     Returns
     -------
     array of shape (m,)
-        From -1 to 1.
+        The coherence, from -1 to 1.
 
     Examples
     --------
@@ -161,21 +162,21 @@ def coherence(cross, one, other, shape):
     shared, *powers = (_power(correlation, shape) for correlation in (cross, one, other))
     own = np.sqrt(np.prod(np.maximum(powers, 0), axis=0))
     ratio = np.divide(shared, own, out=np.zeros(own.shape), where=own > 0)
-    # A part for the real and one for the imaginary part of each frequency.
+    # One value for the real and one for the imaginary part of each frequency.
     return np.clip(ratio, -1, 1).ravel().repeat(2)
 
 
 def inverse(matrix, sizes_of=None):
     """
-    Return the inverse of a matrix J^T J whose parameters differ by orders of magnitude.
+    Return the pseudo-inverse of a matrix J^T J, for parameters that differ by orders of magnitude.
 
     Parameters
     ----------
     matrix : array of shape (p, p)
-        Symmetric; combinations of parameters of which it tells nothing are left out.
+        The symmetric matrix; combinations of parameters on which it has no information are excluded.
     sizes_of : array of shape (p, p), optional
-        The matrix that tells the parameters' sizes, and of whose information at least a
-        small part is taken to be real. By default (None) ``matrix`` itself.
+        The matrix whose diagonal scales the parameters; at least 5 % of its eigenvalues is taken as
+        information. By default (None) ``matrix`` itself.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def inverse(matrix, sizes_of=None):
 
 
 def _power(correlation, shape):
-    """Return the spectrum of noise that has a correlation."""
+    """Return the power spectrum of noise, from its autocorrelation."""
     kernel = np.zeros(shape)
     lags = np.arange(len(correlation)) - len(correlation) // 2
     kernel[np.ix_(lags, lags)] = correlation

@@ -1,8 +1,8 @@
 """
-What the noise of the HST image does to a fit, and how to undo it.
+The bias of a fit by the noise of the HST image, and its correction.
 
-The convolved noise of the template is smaller the wider the PSF is and the smaller the scale,
-so that a least-squares fit makes the PSF too wide and the scale too small.
+The convolved noise of the template is smaller for a wider PSF and for a smaller scale. A least-squares fit
+hence makes the PSF too wide and the scale too small.
 """
 
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from astropy_imphot.noise.autocorrelation import MAX_LAG
 __all__ = ["TemplateNoise", "template_noise"]
 
 
-# The kinds of parameters that move the light in a direction.
+# The kinds of parameters that shift or stretch the light in a direction.
 DIRECTED = ("shift", "rotation", "ellipticity")
 
 
 @dataclass(frozen=True, eq=False)
 class TemplateNoise:
     """
-    What noise in the template adds to a fit with p free parameters.
+    The contributions of the template's noise to a fit with p free parameters.
 
     Attributes
     ----------
     slope : array of shape (p,)
-        Derivatives of half the chi-square that it adds.
+        Derivatives of its contribution to half the chi-square.
     information : array of shape (p, p)
-        What it adds to J^T J.
+        Its contribution to J^T J.
     autocorrelation : array of shape (13, 13)
-        What it adds to the autocorrelation of the weighted residuals.
+        Its contribution to the autocorrelation of the weighted residuals.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class TemplateNoise:
 
 def template_noise(model, free, weights):
     r"""
-    Return what noise in the template adds to a fit.
+    Return the contributions of the template's noise to a fit.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def template_noise(model, free, weights):
     free : sequence of str
         Names of its p free parameters.
     weights : array of shape (ny, nx)
-        1/standard deviation of the MUSE pixels, 0 where left out.
+        1/standard deviation of the MUSE pixels, 0 where masked.
 
     Returns
     -------
@@ -62,10 +62,9 @@ def template_noise(model, free, weights):
 
     Notes
     -----
-    The noise appears in the model with the variance V = scale\ :sup:`2` v G, where v is that of
-    the HST noise summed over a MUSE pixel and G the mean square of OTF_muse/OTF_hst. Half of
-    the sum of V/sigma\ :sup:`2` over the pixels is what it adds to half the chi-square on the
-    average.
+    In the model the noise has the variance V = scale\ :sup:`2` v G, where v is the variance of
+    the HST noise summed over a MUSE pixel and G the mean square of OTF_muse/OTF_hst. Its mean contribution to
+    half the chi-square is half of the sum of V/sigma\ :sup:`2` over the pixels.
 
     Examples
     --------
@@ -93,7 +92,7 @@ def template_noise(model, free, weights):
     directed = _directed_terms(products, *_mean_levers(model, squares))
     for i, one in enumerate(free):
         if model.infos[one].kind in DIRECTED and (one, one) not in directed:
-            raise ValueError(f"it is not defined what the reference's noise does to {one}.")
+            raise ValueError(f"the effect of the reference image's noise on {one} is not defined.")
         for j, other in enumerate(free):
             mean = directed.get((one, other), directed.get((other, one), 0))
             information[i, j] += total * scale**2 * mean
@@ -113,10 +112,9 @@ def _radial_terms(model, key, scale):
 
 
 def _directed_terms(products, right, up, square):
-    """Return mean products of derivatives that have a direction, and none with those that have not."""
+    """Return mean products of derivatives with a direction; those with other derivatives are 0."""
     turn, gradient = np.radians(1), products.gradient
-    # Of directions, half of their squares is along each axis; e1 and e2 change the radius by
-    # half of themselves.
+    # The relative change of the radius is half of e1 or e2 times a cosine, whose mean square is 1/2.
     ellipticity = products.stretch / 8
     return {
         ("dx", "dx"): gradient,
@@ -130,7 +128,7 @@ def _directed_terms(products, right, up, square):
 
 
 def _mean_levers(model, squares):
-    """Return the mean place and square distance from the center of weighted pixels, arcsec."""
+    """Return the weighted mean position and squared distance from the center of the pixels, arcsec."""
     height, width = model.template.pixel_scale
     ny, nx = squares.shape
     up = (np.arange(ny)[:, np.newaxis] - (ny - 1) / 2) * height

@@ -1,4 +1,4 @@
-"""Columns of tables: what they are, and their plain numbers."""
+"""Descriptions of the columns of tables, and their values as plain numbers."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ __all__ = ["describe", "numbers"]
 
 def describe(table, words):
     """
-    Write into a table what its columns are.
+    Write descriptions of its columns into a table.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         The table, whose columns get a description.
     words : dict of str to str
-        What each column is, by its name. A column of errors (``_err``) needs none: it is the standard
-        deviation of another one.
+        The descriptions, by the columns' names. Columns of errors (``_err``) need none: they are described
+        as the standard deviation of another column.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def describe(table, words):
     Raises
     ------
     ValueError
-        If nothing describes a column.
+        If a column has no description.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def describe(table, words):
     for key in table.colnames:
         value = key.removesuffix("_err")
         if key not in words and value not in words:
-            raise ValueError(f"nothing describes the column {key}: give its words.")
+            raise ValueError(f"the column {key} has no description: add it to words.")
         table[key].info.description = words.get(key, f"standard deviation of {value}")
     return table
 

@@ -1,4 +1,4 @@
-"""Flags of fits and of exposures: a bit for each reason to doubt them."""
+"""Flags of fits and of exposures."""
 
 from enum import IntFlag
 from itertools import combinations
@@ -11,7 +11,7 @@ __all__ = ["ExposureFlags", "FitFlags", "at_bound", "basic_flags", "combined", "
 
 
 class _Flags(IntFlag):
-    """Flags that have a meaning in words."""
+    """Flags with a description."""
 
     def __new__(cls, value, meaning=""):  # noqa: D102
         flag = int.__new__(cls, value)
@@ -22,12 +22,12 @@ class _Flags(IntFlag):
 
 class FitFlags(_Flags):
     """
-    Reasons to doubt a fit; 0 if there are none.
+    Flags of a fit that may be wrong; 0 if there are none.
 
     Attributes
     ----------
     meaning : str
-        A flag's meaning in words.
+        The flag's meaning in words.
 
     Examples
     --------
@@ -40,41 +40,41 @@ class FitFlags(_Flags):
       1 NOT_CONVERGED: the fitter or the choice of pixels did not converge
       2 AT_BOUND: a parameter ended at a bound
       4 DEGENERATE: the PSF's parameters are not determined separately: fix one, such as beta
-      8 FEW_SOURCES: too few or too faint sources: the errors are large, or too few to find one that differs
+      8 FEW_SOURCES: too few or too faint sources: the errors are large, or there are fewer than 4 objects
      16 BEYOND_MARGIN: the offset is larger than the template's margin
-     32 RESIDUALS: significant residuals are left: see the report, and the plot
+     32 RESIDUALS: the residuals are significant: see the report and the plot
      64 TEMPLATE_NOISE: the HST image's noise dominates the errors
     128 FEW_PIXELS: few pixels were fitted
-    256 MANY_CHANGED: objects that changed cover so much that some of them were kept
+    256 MANY_CHANGED: objects that changed cover too many pixels: some were not masked
     """
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
     AT_BOUND = 2, "a parameter ended at a bound"
     DEGENERATE = 4, "the PSF's parameters are not determined separately: fix one, such as beta"
-    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or too few to find one that differs"
+    FEW_SOURCES = 8, "too few or too faint sources: the errors are large, or there are fewer than 4 objects"
     BEYOND_MARGIN = 16, "the offset is larger than the template's margin"
-    RESIDUALS = 32, "significant residuals are left: see the report, and the plot"
+    RESIDUALS = 32, "the residuals are significant: see the report and the plot"
     TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
     FEW_PIXELS = 128, "few pixels were fitted"
-    MANY_CHANGED = 256, "objects that changed cover so much that some of them were kept"
+    MANY_CHANGED = 256, "objects that changed cover too many pixels: some were not masked"
 
 
 class ExposureFlags(_Flags):
     """
-    Reasons to doubt an exposure among others; 0 if there are none.
+    Flags of an exposure that may be wrong, or differs from the others; 0 if there are none.
 
     Attributes
     ----------
     meaning : str
-        A flag's meaning in words.
+        The flag's meaning in words.
 
     Examples
     --------
     >>> from astropy_imphot.results.flags import ExposureFlags
     >>> for flag in ExposureFlags:
     ...     print(f"{flag.value:>3} {flag.name}: {flag.meaning}")
-      1 FILTERS_DISAGREE: the filters disagree by more than their errors
-      2 OUTLYING_FILTER: one filter disagrees with the others
+      1 FILTERS_DISAGREE: the filters differ by more than their errors
+      2 OUTLYING_FILTER: one filter differs from the others
       4 FILTER_MISSING: a filter failed or could not be used
       8 DOUBTFUL_FIT: a filter's fit is flagged
      16 BAD_SCALE: the flux scale is far from the field's median
@@ -82,8 +82,8 @@ class ExposureFlags(_Flags):
      64 HIGH_BACKGROUND: the background is far from the field's median
     """
 
-    FILTERS_DISAGREE = 1, "the filters disagree by more than their errors"
-    OUTLYING_FILTER = 2, "one filter disagrees with the others"
+    FILTERS_DISAGREE = 1, "the filters differ by more than their errors"
+    OUTLYING_FILTER = 2, "one filter differs from the others"
     FILTER_MISSING = 4, "a filter failed or could not be used"
     DOUBTFUL_FIT = 8, "a filter's fit is flagged"
     BAD_SCALE = 16, "the flux scale is far from the field's median"
@@ -91,10 +91,10 @@ class ExposureFlags(_Flags):
     HIGH_BACKGROUND = 64, "the background is far from the field's median"
 
 
-# Fewer fitted pixels than this are few: 4 x 4 arcsec.
+# Fits of fewer pixels than this are flagged: 4 x 4 arcsec.
 FEW_PIXELS = 400
 
-# Two parameters of the PSF are degenerate if their errors are correlated more than this.
+# Two parameters of the PSF are degenerate if the correlation of their errors is larger than this.
 LARGEST_CORRELATION = 0.98
 
 # A parameter is at a bound if it is closer than this, as a fraction of the bound.
@@ -103,7 +103,7 @@ CLOSE = 1e-3
 
 def basic_flags(values, free, covariance, *, psf, converged, bounded, n_pixels):
     """
-    Return the flags that follow from a fit's values and errors.
+    Return the flags of a fit that depend on its values and errors.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def basic_flags(values, free, covariance, *, psf, converged, bounded, n_pixels):
     covariance : array of shape (p, p)
         Their covariance.
     psf : `~astropy_imphot.psf.shape.PsfShape`
-        The shape of the MUSE PSF, with whose parameters the table of parameters gives the limits of errors.
+        The shape of the MUSE PSF. The limits of errors are in its table of parameters.
     converged : bool
         Whether the fit converged.
     bounded : bool
         Whether a parameter is at a bound, see `at_bound`.
     n_pixels : int
-        How many pixels were fitted.
+        Number of fitted pixels.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def _is_large(value, error, info):
 
 
 def _degenerate(values, errors, free, covariance, table):
-    """Tell whether parameters of the PSF cannot be told apart."""
+    """Return whether parameters of the PSF are degenerate."""
     of_psf = [key for key in free if table[key].kind == "psf"]
     for one, other in combinations(of_psf, 2):
         product = covariance[free.index(one), free.index(other)]

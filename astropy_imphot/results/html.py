@@ -10,14 +10,14 @@ from astropy_imphot.results.flags import FitFlags
 
 __all__ = ["fit_as_html", "flags_as_html", "objects_as_html", "picture", "table_as_html"]
 
-# The longer side of an image in a picture has at most this many samples; between images there is a gap.
+# The largest number of samples along an image's longer side, and the width of the gap between images.
 PICTURE_SIZE = 150
 GAP = 3
 
-# How wide a picture is shown, in pixels of the screen.
+# The width of a picture, in pixels of the screen.
 WIDTH = 540
 
-# The color of pixels that were not fitted, and its opacity.
+# The gray level that covers pixels that were not fitted, and its opacity.
 VEIL = 0.75
 OPACITY = 0.6
 
@@ -117,7 +117,7 @@ def fit_as_html(fit):
     return "".join(
         [
             f"<p><strong>{escape(fit.name)}</strong> ({escape(fit.method)} fit)</p>",
-            table_as_html(["name", "value", "unit", "what it is"], rows),
+            table_as_html(["name", "value", "unit", "description"], rows),
             f"<p>{escape(quality)}</p>",
             flags_as_html(fit.flags),
             *images,
@@ -137,7 +137,7 @@ def objects_as_html(objects):
     Returns
     -------
     str
-        Their number, and their table, to be unfolded; empty for None.
+        Their number, and their table as a folded section; empty for None.
 
     Examples
     --------

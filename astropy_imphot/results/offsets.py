@@ -53,7 +53,7 @@ def sky_offsets(dx, dy, covariance, image):
 
 def sky_jacobian(image):
     """
-    Return the matrix that turns offsets along the pixel axes into offsets on the sky.
+    Return the matrix that converts offsets along the pixel axes into offsets on the sky.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Results of fits: values with errors, as a table row, a summary line, a report and HTML."""
+"""Results of fits: values with errors, as a table, a summary, a report and HTML."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ __all__ = [
     "value_properties",
 ]
 
-# The columns of a table of fits that are not values.
+# Descriptions of the columns of a table of fits that are not values.
 COLUMNS = {
     "name": "name of the image",
     "method": "image, stars or failed",
@@ -61,7 +61,7 @@ def value_properties(parameters):
 def _value_property(name, words):
     def value(self):
         if name not in self.values:
-            # Python asks __getattr__ then, whose message is the one that is seen.
+            # Python then calls __getattr__, whose message names the values.
             raise AttributeError(name)
         return self.values[name]
 
@@ -85,9 +85,9 @@ class FittedPhotometry(Representation):
         All values, each of which is also an attribute: scale, bg, dx, dy, dra, ddec, the parameters of the
         PSF (fwhm and beta of a Moffat function), and those that were fitted on demand.
     covariance : array of shape (p, p)
-        Covariance of the free parameters, correlated noise included.
+        Covariance of the free parameters, for correlated noise.
     naive_covariance : array of shape (p, p)
-        The same for independent noise of the given variances.
+        Covariance of the free parameters, for independent noise of the given variances.
     free : tuple of str
         Names of the free parameters, in the order of the covariance.
     rms_error : float
@@ -97,7 +97,7 @@ class FittedPhotometry(Representation):
     n_pixels : int
         Number of pixels that were fitted.
     n_evaluations : int
-        How often the fitter evaluated the model.
+        Number of evaluations of the model by the fitter.
     converged : bool
         Whether the fit converged.
     flags : `~astropy_imphot.results.flags.FitFlags`
@@ -108,7 +108,7 @@ class FittedPhotometry(Representation):
     Raises
     ------
     ValueError
-        If a value is in no table of parameters.
+        If a value is not in the table of parameters.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class FittedPhotometry(Representation):
     flags: FitFlags
     options: dict = field(default_factory=dict)
 
-    # Attributes that the documentation lists: those of nearly all fits.
+    # Listed in the documentation: the values that nearly all fits have.
     vars().update(
         value_properties({name: info for name, info in all_parameters(MOFFAT).items() if not info.on_demand})
     )
@@ -138,10 +138,12 @@ class FittedPhotometry(Representation):
     def __post_init__(self):
         unknown = [name for name in self.values if name not in self.parameters]
         if unknown:
-            raise ValueError(f"{self.name} has {', '.join(unknown)}, which no table of parameters describes.")
+            raise ValueError(
+                f"{self.name} has {', '.join(unknown)}: add it to the parameters of the PSF's shape."
+            )
 
     def __getattr__(self, name):
-        # Without values while an object is unpickled.
+        # While an object is unpickled it has no values.
         values = self.__dict__.get("values", {})
         if name in values:
             return values[name]
@@ -166,7 +168,7 @@ class FittedPhotometry(Representation):
         return fit_as_html(self)
 
     def _pictures(self):
-        """Return a picture of data, model and residual, by its title; nothing without matplotlib."""
+        """Return a picture of data, model and residual, by its title; empty without matplotlib."""
         return {}
 
     def to_table(self):
@@ -204,7 +206,7 @@ class FittedPhotometry(Representation):
         Parameters
         ----------
         header : bool
-            Whether three lines that start with # and name the columns come first
+            Whether three lines that start with #, with the names of the columns, come first
             (default: True).
 
         Returns
@@ -226,13 +228,13 @@ class FittedPhotometry(Representation):
 
     def report(self):
         """
-        Return the values with their errors, what is doubtful, and the correlations, in words.
+        Return the values with their errors, the flags, the objects that changed, and the correlations.
 
         Returns
         -------
         str
-            Several lines, without a line feed at the end. An error is that with the noise's correlation; the
-            naive one is for independent pixels of the given variances.
+            Several lines, without a line feed at the end. Errors are for correlated noise; the
+            naive ones are for independent pixels of the given variances.
 
         Examples
         --------
@@ -244,7 +246,7 @@ class FittedPhotometry(Representation):
         rows += [self._report_row(key, value, self._naive_error(key)) for key, value in self.values.items()]
         lines += _aligned(rows)
         if self.free:
-            lines.append("  naive: the error if pixels were independent, and their variances right")
+            lines.append("  naive: the error for independent pixels of the given variances")
         lines += [
             f"  rms of the residuals {self.rms_error:.5g}, reduced chi-squared {self.rchi:.5g}",
             f"  {self.n_pixels} pixels, {self.n_evaluations} evaluations, "
@@ -293,10 +295,10 @@ class FittedImagePhotometry(FittedPhotometry):
     weights : array of shape (ny, nx)
         1/standard deviation of the fitted pixels, and 0 elsewhere.
     bread : array of shape (p, p)
-        The matrix that turns slopes of the fit into changes of its parameters, see
+        The matrix that converts scores into changes of the parameters, see
         `~astropy_imphot.noise.covariance.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
-        Each object's own scale and offset, its place on the sky (``sky_center``), and whether it was
+        The scale and offset of each object, its position on the sky (``sky_center``), and whether it was
         masked because it changed, see `~astropy_imphot.fitting.sources.compare_objects`; None with
         ``keep_changed``.
     labels : int array of shape (ny, nx)
@@ -342,11 +344,11 @@ class FittedImagePhotometry(FittedPhotometry):
             lines += [
                 f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: {row['reason']}, by "
                 f"{row['dx'].value:+.3f}, {row['dy'].value:+.3f} arcsec and {100 * row['scale'].value:+.1f} %"
-                + ("" if row["left_out"] else ", NOT LEFT OUT")
+                + ("" if row["left_out"] else ", NOT MASKED")
                 for row in changed
             ]
             lines += [
-                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: left out, {row['reason']}"
+                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: masked, {row['reason']}"
                 for row in self.objects[self.objects["left_out"] & ~self.objects["changed"]]
             ]
         if self.untried:
@@ -365,14 +367,14 @@ class FittedImagePhotometry(FittedPhotometry):
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FailedPhotometry(Representation):
     """
-    A fit that failed, in the place of its result.
+    The error of a fit that failed, instead of its result.
 
     Parameters
     ----------
     name : str
         The image's name.
     error : str
-        Why it failed.
+        The error message.
     method : str
         The method in tables (default: ``"failed"``).
 
@@ -412,7 +414,7 @@ class FailedPhotometry(Representation):
         Parameters
         ----------
         header : bool
-            Whether three lines that start with # and name the columns of fits come first
+            Whether three lines that start with #, with the names of the columns of fits, come first
             (default: True).
 
         Returns
@@ -446,7 +448,7 @@ class FailedPhotometry(Representation):
 
 
 def _aligned(rows, indent=2):
-    """Return rows of a name, numbers that are aligned to the right, and texts, as lines."""
+    """Return rows as aligned lines: a name, three numbers and two texts each."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligns = ["<", *">>>", *"<<"]
     return [

@@ -16,7 +16,7 @@ from astropy_imphot.results.values import FittedValue, covariance_of
 __all__ = ["FittedStarPhotometry", "StarFit"]
 
 
-# What the fit of one image finds: its words, and its unit.
+# The parameters of the fit of one image: description and unit.
 OF_STAR = {
     "flux": ("flux of the star", FLUX),
     "x": ("position of the star along x", "pix"),
@@ -58,7 +58,7 @@ class StarFit(Representation):
     quality : `~astropy_imphot.fitting.statistics.FitStatistics`
         Errors and goodness of the fit.
     n_evaluations : int
-        How often the fitter evaluated the model.
+        Number of evaluations of the model by the fitter.
     converged : bool
         Whether the fitter converged.
     grid : `~astropy_imphot.io.grid.Grid`
@@ -95,7 +95,7 @@ class StarFit(Representation):
 
     def sky_values(self, prefix):
         """
-        Return the values under the names that they have in the result, the FWHM in arcsec.
+        Return the values by their names in the result, the FWHM in arcsec.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class FittedStarPhotometry(FittedPhotometry):
     muse_fit: StarFit
     hst_fit: StarFit
 
-    # Attributes that the documentation lists.
+    # Listed in the documentation.
     vars().update(value_properties(STAR_PARAMETERS))
 
     @property

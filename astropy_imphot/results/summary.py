@@ -7,7 +7,7 @@ __all__ = ["summary_header", "summary_line"]
 
 NAME_WIDTH = 32
 
-# What stands in the place of a value that a fit has not.
+# The text for a value that a fit does not have.
 MISSING = "-"
 
 
@@ -64,7 +64,7 @@ def summary_line(fit):
     Returns
     -------
     str
-        Its name, method, values, rms and flags; ``-`` for a parameter that its PSF has not.
+        Its name, method, values, rms and flags; ``-`` for a parameter that its PSF does not have.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def _shown(fit, info):
 
 
 def _unit(info):
-    """Return a unit as a heading; the image's own has no room there."""
+    """Return a unit as a heading; empty for that of the image, which is too long."""
     if not info.unit or info.unit.startswith("flux"):
         return ""
     return '(")' if info.unit == "arcsec" else f"({info.unit})"

@@ -62,7 +62,7 @@ class FittedValue(NDArrayOperatorsMixin):
     @property
     def rounded(self):
         """Value and error as texts, without their unit, see `~astropy_imphot.results.values.rounded`."""
-        # An error of 0 that nothing held is not known.
+        # The error of a free value is not known if it is 0.
         return rounded(self.value, 0.0 if self.fixed else self.stdev or np.nan)
 
     @property
@@ -76,11 +76,11 @@ class FittedValue(NDArrayOperatorsMixin):
     def __format__(self, spec):
         return format(self.quantity, spec) if spec else str(self)
 
-    # The mixin's compares with quantities only, not with None.
+    # That of the mixin fails for None.
     __ne__ = object.__ne__
 
     def __float__(self):
-        # As of a Quantity, an error if there is a unit that would be lost.
+        # As for a Quantity, values with a unit raise an error.
         return float(self.quantity)
 
     def __array__(self, dtype=None, copy=None):
@@ -126,13 +126,13 @@ def rounded(value, error):
     size = max(_exponent(value, DIGITS), place)
     if -place > MOST_PLACES or size > MOST_PLACES:
         return f"{value:.{size - place}e}", f"{error:.{DIGITS - 1}e}"
-    # Adding 0 takes the sign off a value that is rounded to 0.
+    # Adding 0 removes the sign of a value that is rounded to 0.
     value, error = (round(number, -place) + 0.0 for number in (value, error))
     return f"{value:.{max(-place, 0)}f}", f"{error:.{max(-place, 0)}f}"
 
 
 def _exponent(number, digits):
-    """Return the power of ten of a number that is rounded to some digits."""
+    """Return the exponent of ten of a number that is rounded to this many digits."""
     return int(f"{number:.{digits - 1}e}".split("e")[1])
 
 
@@ -187,7 +187,7 @@ def fitted_values(model, quality, units):
 
     Examples
     --------
-    See `~astropy_imphot.fit_image_photometry`, which uses it.
+    See `~astropy_imphot.fit_image_photometry`.
     """
     errors = dict(zip(quality.free, np.sqrt(np.diag(quality.covariance)), strict=True))
     return {

@@ -1,4 +1,4 @@
-"""Drawn skies of known truth: fields, cubes, and HST images, which GalSim draws."""
+"""Simulated MUSE images and cubes, and HST images, of known truth, drawn by GalSim."""
 
 from astropy_imphot.simulation.cubes import CubeTruth, SimulatedCubes, simulate_cubes
 from astropy_imphot.simulation.fields import (

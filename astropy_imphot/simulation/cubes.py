@@ -1,5 +1,5 @@
 """
-MUSE cubes of known truth, with HST images in several filters, drawn by GalSim.
+Simulated MUSE cubes of known truth, with HST images in several filters, drawn by GalSim.
 
 GalSim is not a dependency of the package: ``pip install "astropy-imphot[all]"``.
 """
@@ -34,17 +34,17 @@ __all__ = ["CubeTruth", "SimulatedCubes", "muse_cube", "simulate_cubes"]
 
 FILTERS = ("F606W", "F775W", "F814W", "F850LP")
 
-# Where the planes' centers are by default, Angstrom: side by side they cover what MUSE does.
+# The default centers of the planes, Angstrom: adjacent planes that cover the range of MUSE.
 WAVELENGTHS = tuple(np.arange(4800.0, 9301.0, 100.0))
 
-# Where CubeTruth.fwhm is the PSF's FWHM, Angstrom.
+# The wavelength of CubeTruth.fwhm, Angstrom.
 PIVOT = 7000.0
 
 
 @dataclass(frozen=True)
 class CubeTruth:
     """
-    What a MUSE exposure is drawn with as a cube.
+    The true parameters of a simulated MUSE cube.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class CubeTruth:
     shape : (int, int), optional
         The planes' (ny, nx). By default (None) they cover the field.
     shift : (float, float) or `~astropy.units.Quantity`
-        How far their center is to the west and to the north of the field's, arcsec (default: 0).
+        Offset of their center to the west and to the north of the field's, arcsec (default: 0).
     rotation : float or `~astropy.units.Quantity`
-        How far their y axis is turned from north towards east, degrees (default: 0).
+        Position angle of their y axis, from north towards east, degrees (default: 0).
 
     Examples
     --------
@@ -113,7 +113,7 @@ class CubeTruth:
 @dataclass(frozen=True, eq=False, repr=False)
 class SimulatedCubes(Representation):
     """
-    HST images, MUSE cubes of the same sky, and the truth.
+    Simulated HST images, MUSE cubes of the same sky, and the truth.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ def simulate_cubes(
     n_stars=3,
 ):
     """
-    Draw a field of galaxies and stars as MUSE sees it in several exposures, and HST in several filters.
+    Simulate a field of galaxies and stars: MUSE cubes, and HST images in several filters.
 
     Every spectrum is flat in f_lambda, so that the flux scale is the same in all filters.
 
@@ -163,7 +163,7 @@ def simulate_cubes(
     size : float, (float, float) or `~astropy.units.Quantity`
         Height and width of the field, arcsec (default: 30).
     filters : sequence of str
-        ACS filters, which calibrate an HST image each (default: the four that MUSE's range overlaps).
+        ACS filters, with an HST image for each (default: the four that overlap the range of MUSE).
     wavelengths : array of shape (nz,) or `~astropy.units.Quantity`
         Equally spaced centers of the planes, Angstrom (default: 46 planes of 100 Angstrom). Each is drawn
         with the PSF of its center.
@@ -174,12 +174,12 @@ def simulate_cubes(
     hst_noise : float, `~astropy.units.Quantity`, or dict of str to these
         Standard deviation of the HST noise in all filters or in each, electrons/s per pixel (default: 2e-4).
     hst_margin : float or `~astropy.units.Quantity`
-        How far the HST images reach over the field on every side, arcsec (default: 5).
+        Margin of the HST images around the field, arcsec (default: 5).
     hst_psf : (float, float)
         The HST PSF in all filters, pixel response included: FWHM and beta of a Moffat, numbers or
         `~astropy.units.Quantity` (default: 0.085 arcsec and 1.6).
     magnitudes : (float, float) or `~astropy.units.Quantity`
-        The AB magnitudes in F775W between which the galaxies are (default: 21 to 27).
+        The range of the galaxies' AB magnitudes in F775W (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
 
@@ -225,10 +225,10 @@ def simulate_cubes(
     objects = draw_objects(rng, height + 2 * around, width + 2 * around, None, magnitudes, flux, n_stars)
     hst_shape = tuple(round((length + 2 * hst_margin) / hst_pixel) for length in (height, width))
     hst_grid = sky_grid(hst_shape, hst_pixel)
-    seen = draw(objects, galsim.Moffat(fwhm=fwhm, beta=beta), hst_grid)
+    light = draw(objects, galsim.Moffat(fwhm=fwhm, beta=beta), hst_grid)
     hst = {
         name: CCDData(
-            (seen / _zero_flux(HstFilterInfo(name)) + rng.normal(0, levels[name], hst_shape)).astype("f4"),
+            (light / _zero_flux(HstFilterInfo(name)) + rng.normal(0, levels[name], hst_shape)).astype("f4"),
             unit="electron/s",
             wcs=hst_grid.wcs,
             meta={"FILTER": name, "TELESCOP": "HST", "INSTRUME": "ACS"},
@@ -263,12 +263,12 @@ def _exposure(rng, objects, truth, field_shape, wavelengths, noise, number):
 
 def muse_cube(image, wavelengths, *, noise, seed):
     """
-    Make a cube of which every plane shows the same image, in MUSE's layout.
+    Return a cube in MUSE's layout in which every plane contains the same image.
 
     Parameters
     ----------
     image : `~astropy.nddata.CCDData`
-        What every plane shows, of shape (ny, nx).
+        The image in every plane, of shape (ny, nx).
     wavelengths : array of shape (nz,) or `~astropy.units.Quantity`
         Equally spaced wavelengths of the planes, Angstrom.
     noise : float or `~astropy.units.Quantity`

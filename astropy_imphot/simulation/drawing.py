@@ -1,7 +1,7 @@
 """
-What instruments see of objects on the sky, drawn by GalSim.
+Images of objects on the sky, drawn by GalSim.
 
-GalSim is not a dependency of the package, and imported only when something is drawn.
+GalSim is not a dependency of the package. It is imported only when an image is drawn.
 """
 
 import astropy.units as u
@@ -36,27 +36,27 @@ __all__ = [
 # The Hubble Ultra Deep Field.
 CENTER = SkyCoord(53.16, -27.78, unit="deg")
 
-# Per pixel.
+# The unit of HST noise per pixel.
 HST_NOISE_UNIT = u.electron / u.s
 
-# Objects per square arcsec brighter than magnitude 27, about the UDF's.
+# Objects per square arcsec brighter than magnitude 27, approximately that of the UDF.
 DENSITY = 0.047
 
-# How far from its center a star, and a galaxy that is brighter than a magnitude, is drawn, arcsec.
+# Radii of the stamps of stars, and of galaxies up to a magnitude, arcsec.
 STAR_RADIUS = 15.0
 STAMP_RADII = ((24.0, 7.0), (99.0, 4.0))
 
-# MUSE images are small, so that they can be drawn more exactly: the least radius, arcsec, and the
-# part of the light that GalSim's Fourier transforms may fold back.
+# MUSE images are small, so that they can be drawn more accurately: the smallest radius of stamps, arcsec, and
+# the fraction of the light that may be aliased in GalSim's Fourier transforms (folding_threshold).
 MUSE_RADIUS = 12.0
 MUSE_FOLDING, HST_FOLDING = 5e-4, 5e-3
 
-# Planes are drawn in the Fourier plane, where the field repeats itself: at twice the sampling, so that no
-# seeing that MUSE has is aliased, and with this rim, arcsec, so that no wing comes round.
+# Planes are drawn in the Fourier plane, where the field is periodic: at twice the sampling, against aliasing
+# of a narrow PSF, and with this margin, arcsec, against wings from the opposite edge.
 OVERSAMPLING = 2
 RIM = 15.0
 
-# The first exposure's start, and the days between starts.
+# MJD of the first exposure's start, and the days between starts.
 FIRST_START, CADENCE = 56925.175, 0.019
 
 
@@ -71,7 +71,7 @@ def sky_grid(shape, pixel_scale=0.2, rotation=0.0, center=CENTER):
     pixel_scale : float or `~astropy.units.Quantity`
         Size of a pixel, arcsec (default: MUSE's 0.2).
     rotation : float or `~astropy.units.Quantity`
-        How far the y axis is turned from north towards east, degrees (default: 0).
+        Position angle of the y axis, from north towards east, degrees (default: 0).
     center : `~astropy.coordinates.SkyCoord`
         Position of the grid's center (default: the UDF).
 
@@ -107,9 +107,9 @@ def ab_magnitude(value, name):
     Parameters
     ----------
     value : float or `~astropy.units.Quantity`, or sequence of these
-        In magnitudes, which are taken for AB ones, or as a flux density per frequency.
+        In magnitudes, which are in the AB system, or as a flux density per frequency.
     name : str
-        What errors call it.
+        Its name in error messages.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def fwhm_and_beta(values, name):
 
 
 def table_values(truth):
-    """Return a truth's parameters that the table of parameters has, as numbers in its units."""
+    """Return the parameters of a truth that are in the table of parameters, as numbers in its units."""
     return {
         name: to_value(getattr(truth, name), info.unit_for(PIPELINE_UNIT), name)
         for name, info in model_parameters(MOFFAT).items()
@@ -153,15 +153,15 @@ def set_fields(instance, **values):
 
 
 def draw_objects(rng, height, width, count, limits, flux, n_stars):
-    """Return (x, y, radius of its stamp, all in arcsec, profile) of every object."""
+    """Return (x, y, radius of the stamp, all in arcsec, profile) of random galaxies and stars."""
     import galsim
 
     if count is None:
         count = rng.poisson(DENSITY * height * width)
-    # Counts rise by a factor of two per magnitude.
+    # The counts increase by a factor of two per magnitude.
     low, high = (10 ** (0.3 * magnitude) for magnitude in limits)
     magnitudes = np.log10(rng.uniform(low, high, count)) / 0.3
-    # Stars are bright.
+    # Stars are brighter than most of the galaxies.
     n_stars = min(n_stars, count)
     magnitudes[:n_stars] = rng.uniform(20.5, 23, n_stars)
     objects = []
@@ -182,10 +182,10 @@ def draw_objects(rng, height, width, count, limits, flux, n_stars):
 
 
 def draw_exposure(objects, truth, grid):
-    """Draw the objects as MUSE sees them, without noise."""
+    """Return a MUSE image of the objects, without noise."""
     import galsim
 
-    # Angles from x to y run the other way round than those from east to north.
+    # Angles from x to y have the opposite sign of those from east to north.
     psf = galsim.Moffat(fwhm=truth.fwhm, beta=truth.beta).shear(e1=truth.e1, e2=-truth.e2)
     cos, sin = np.cos(np.radians(truth.rotation)), np.sin(np.radians(truth.rotation))
     angle = -truth.rotation * galsim.degrees
@@ -209,7 +209,7 @@ def draw_exposure(objects, truth, grid):
 
 def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
     """
-    Yield what MUSE sees of the objects with one PSF after the other, without noise.
+    Yield a MUSE image of the objects for each PSF, without noise.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
     grid : `~astropy_imphot.io.grid.Grid`
         The pixels of the planes.
     offset : (float, float)
-        How far the objects are moved along the pixel axes, arcsec (default: 0).
+        Shift of the objects along the pixel axes, arcsec (default: 0).
 
     Yields
     ------
@@ -259,7 +259,7 @@ def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
 
 
 def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
-    """Draw the objects as an instrument with this PSF and these pixels sees them."""
+    """Return an image of the objects with this PSF and these pixels."""
     import galsim
 
     accuracy = galsim.GSParams(folding_threshold=folding, maximum_fft_size=16384)
@@ -275,10 +275,10 @@ def draw(objects, psf, grid, *, least_radius=0.0, folding=HST_FOLDING):
         if not overlap.isDefined():
             continue
         stamp = galsim.ImageF(bounds)
-        # The PSF includes the pixel's response: its values at pixel centers are the image.
+        # The PSF includes the response of the pixels, so that the image is sampled at their centers.
         star = isinstance(profile, galsim.DeltaFunction)
-        seen = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf, gsparams=accuracy)
-        seen.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
+        convolved = psf.withFlux(profile.flux) if star else galsim.Convolve(profile, psf, gsparams=accuracy)
+        convolved.drawImage(stamp, wcs=local, center=galsim.PositionD(x, y), method="no_pixel")
         full[overlap] += stamp[overlap]
     return full.array
 
@@ -298,7 +298,7 @@ def _pixel_positions(objects, grid):
 
 def exposure_header(number):
     """
-    Return the keywords of an exposure that tell it from others.
+    Return the keywords that identify an exposure.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def exposure_header(number):
     Returns
     -------
     dict
-        What MUSE writes into primary headers.
+        Keywords of MUSE's primary headers.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 """
-Fields of known truth, drawn by GalSim, which shares no code with the rest of the package.
+Simulated HST and MUSE images of known truth, drawn by GalSim, without code of the fits.
 
 GalSim is not a dependency of the package: ``pip install "astropy-imphot[all]"``.
 """
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-# How far from the edges a given number of objects is drawn, arcsec.
+# If the number of objects is given: their smallest distance from the edges, arcsec.
 EDGE = 2.0
 
 
@@ -96,7 +96,7 @@ class Truth:
 
 def random_truth(seed):
     """
-    Return a truth such as MUSE exposures have.
+    Return random parameters in the range of MUSE exposures.
 
     Parameters
     ----------
@@ -128,19 +128,19 @@ def random_truth(seed):
 @dataclass(frozen=True)
 class Star:
     """
-    A star that is drawn among the objects of a field.
+    A star of a simulated field.
 
     Parameters
     ----------
     magnitude : float or `~astropy.units.Quantity`
         AB magnitude in the HST image.
     x, y : float or `~astropy.units.Quantity`
-        Where it is in the HST image, from the center of the field along the axes of the MUSE
+        Position in the HST image, from the center of the field along the axes of the MUSE
         images, arcsec.
     motion : (float, float) or `~astropy.units.Quantity`
-        How far it has moved when MUSE looks, along the same axes, arcsec (default: 0).
+        Proper motion between the HST and the MUSE images, along the same axes, arcsec (default: 0).
     brightening : float or `~astropy.units.Quantity`
-        Its flux when MUSE looks over that when HST looked (default: 1).
+        Ratio of its flux in the MUSE images to that in the HST image (default: 1).
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Star:
 @dataclass(frozen=True, eq=False, repr=False)
 class SimulatedField(Representation):
     """
-    An HST image, MUSE exposures of the same sky, and the truth.
+    A simulated HST image, MUSE exposures of the same sky, and the truth.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def simulate_field(
     central_star=None,
 ):
     """
-    Draw a field of galaxies and stars as HST and as MUSE see it.
+    Simulate a field of galaxies and stars: an HST image and MUSE images.
 
     Parameters
     ----------
@@ -223,30 +223,30 @@ def simulate_field(
         Standard deviation of the MUSE noise, 1e-20 erg/s/cm2/Angstrom (default: 0.1, a
         deep exposure).
     filter_name : str
-        An ACS filter, which calibrates the HST image (default: F775W).
+        The ACS filter of the HST image (default: F775W).
     hst_pixel : float or `~astropy.units.Quantity`
         Size of the HST pixels, arcsec (default: 0.03).
     hst_rotation : float or `~astropy.units.Quantity`
-        How far the HST image's y axis is turned from north to east, degrees (default: 0).
+        Position angle of the HST image's y axis, from north towards east, degrees (default: 0).
     hst_noise : float or `~astropy.units.Quantity`
         Standard deviation of the HST noise, electrons/s per pixel (default: 2e-4).
     hst_margin : float or `~astropy.units.Quantity`
-        How far the HST image reaches over the MUSE images on every side, arcsec
-        (default: 5); less than 0 leaves a rim of the MUSE images uncovered.
+        Margin of the HST image around the MUSE images, arcsec (default: 5); if it is below 0, HST does not
+        cover the edges of the MUSE images.
     hst_psf : (float, float) or `galsim.GSObject`
         The HST PSF, pixel response included: FWHM and beta of a Moffat, numbers or
         `~astropy.units.Quantity` (default: 0.085 arcsec and 1.6), or any other.
     n_objects : int, optional
-        Number of galaxies and stars, all within the MUSE images. By default (None) they are as many
-        as in the Ultra Deep Field, and around the images, too.
+        Number of galaxies and stars, all within the MUSE images. By default (None) the density is that of
+        the Ultra Deep Field, also around the images.
     magnitudes : (float, float) or `~astropy.units.Quantity`
-        The AB magnitudes between which the galaxies are (default: 21 to 27).
+        The range of the galaxies' AB magnitudes (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
     stars : sequence of `Star`
-        More stars, which may move and vary (default: none).
+        Additional stars, which can move and vary (default: none).
     central_star : float or `~astropy.units.Quantity`, optional
-        AB magnitude of one more star at the center, with no other object within 4
+        AB magnitude of an additional star at the center, with no other object within 4
         arcsec. By default (None) there is none.
 
     Returns
@@ -281,7 +281,7 @@ def simulate_field(
     central_star = ab_magnitude(central_star, "central_star")
     rng = np.random.default_rng(seed)
     muse_grid = sky_grid((round(height / 0.2), round(width / 0.2)))
-    # A turned HST image has to be larger to cover the field.
+    # A rotated HST image has to be larger to cover the field.
     angle = np.radians(hst_rotation)
     turned = [
         abs(np.cos(angle)) * one + abs(np.sin(angle)) * other
@@ -363,7 +363,7 @@ def example_field():
 
 def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
     """
-    Return a field with noise, or with more of it.
+    Return a simulated field with additional noise.
 
     Parameters
     ----------
@@ -374,8 +374,8 @@ def with_noise(field, seed, *, noise=0.1, hst_noise=2e-4, smoothing=0.0):
     noise, hst_noise : float or `~astropy.units.Quantity`
         As for `simulate_field`.
     smoothing : float or `~astropy.units.Quantity`
-        Standard deviation of a Gaussian that the MUSE noise is smoothed by, which keeps the standard
-        deviation of a pixel, pixels (default: 0).
+        Standard deviation of a Gaussian by which the MUSE noise is smoothed, pixels; the standard deviation
+        of the pixels stays the same (default: 0).
 
     Returns
     -------

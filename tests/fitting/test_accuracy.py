@@ -1,4 +1,4 @@
-"""The fit of fields that GalSim drew, which shares no code with the package."""
+"""The accuracy of fits of fields that GalSim draws, without code of the package."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from astropy_imphot import fit_image_photometry
 from astropy_imphot.simulation import Truth, random_truth, simulate_field
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
-# GalSim has a closed form for this exponent, and draws it in a fifth of the time.
+# For this exponent GalSim has a closed form, which takes a fifth of the time.
 HST_PSF = (0.085, 2.5)
 LIMITS = {"dx": 0.006, "dy": 0.006, "scale": 0.02, "fwhm": 0.025}
 
@@ -26,7 +26,7 @@ def fitted(hst, muse, **options):
 
 
 def check(fit, truth):
-    """Every parameter within 4 standard deviations, and within the limits."""
+    """Assert that all parameters are within 4 standard deviations, and within the limits."""
     for key in KEYS:
         value = fit.values[key]
         error = value.value - getattr(truth, key)
@@ -79,11 +79,11 @@ def test_hst_covers_70_percent(large_field, outside):
         hst = CCDData(data, unit=field.hst.unit, wcs=field.hst.wcs, meta=field.hst.meta)
     fit = fitted(hst, field.muse[0])
     check(fit, truth)
-    # All but what is covered and a kernel's width is used.
+    # All pixels are used that are covered, except for the width of the kernel.
     assert 0.65 < fit.n_pixels / field.muse[0].data.size < 0.70
 
 
-def test_start_far_off_with_a_guess():
+def test_large_offset_with_a_given_start():
     truth = Truth(dx=4.3, dy=-3.1)
     field = draw(105, truth, size=30.0, hst_margin=10.0)
     fit = fitted(field.hst, field.muse[0], init_dx=4.0, init_dy=-3.0)

@@ -1,4 +1,4 @@
-"""Many exposures: order, failures, killed workers, Ctrl-C, other executors."""
+"""Fits of many exposures: order, failures, killed workers, Ctrl-C, other executors."""
 
 import logging
 import multiprocessing
@@ -36,7 +36,7 @@ GOOD = ["E0", "E1", "E3", "E4"]
 
 @pytest.fixture(scope="module")
 def exposures(tmp_path_factory):
-    """Files of six exposures, the third of which is corrupt and the last off the field."""
+    """Files of six exposures: the third is corrupt, and the last outside of the field."""
     folder = tmp_path_factory.mktemp("exposures")
     field = simulate_field(
         5, size=20.0, truth=[Truth(dx=offset) for offset in OFFSETS], central_star=20.0, hst_margin=4.0
@@ -217,7 +217,7 @@ def test_interrupted_command(exposures, tmp_path):
     )
     lines = [process.stdout.readline() for _ in range(5)]
     assert lines[4].startswith("E1")
-    # As a terminal does, to all processes of the group.
+    # To all processes of the group, as from a terminal.
     os.killpg(process.pid, signal.SIGINT)
     start = time.monotonic()
     _, error = process.communicate(timeout=20)
@@ -244,7 +244,7 @@ def test_workers_do_not_outlive_a_killed_parent(exposures, tmp_path):
     process.kill()
     process.wait()
     process.stdout.close()
-    # What was finished is on the disk.
+    # Finished results are in their files.
     assert len(QTable.read(output)) >= 1
     wait_until_none_is_left(process.pid)
 
@@ -266,7 +266,7 @@ def test_other_children_are_left_alone(exposures):
     other.join()
 
 
-def test_leaving_early_cancels_what_waits(exposures):
+def test_leaving_early_cancels_waiting_jobs(exposures):
     hst, paths = exposures
     calls = []
 
@@ -286,7 +286,7 @@ def test_needs_a_with_statement(exposures):
         list(FitImagePhotometryMP(exposures[0], exposures[1]))
 
 
-def test_open_files_travel(exposures):
+def test_open_files_are_read_by_workers(exposures):
     from astropy.io import fits as fitsio
 
     hst, paths = exposures

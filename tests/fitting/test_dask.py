@@ -1,4 +1,4 @@
-"""Exposures on a Dask cluster, of processes on this machine."""
+"""Fits of exposures on a local Dask cluster."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def here(images, tmp_path_factory):
-    """The tables of one process."""
+    """The tables of a run in one process."""
     outdir = tmp_path_factory.mktemp("here")
     fit_field(images[0], [images[1]], outdir, nprocess=1, plots=False)
     return outdir

@@ -1,4 +1,4 @@
-"""PSFs of HST that are no Moffat functions, given to the fit."""
+"""Fits with HST PSFs that are not Moffat functions."""
 
 from dataclasses import replace
 
@@ -64,13 +64,13 @@ def test_airy_on_the_command_line(field, tmp_path, monkeypatch, capsys):
     assert off < 4 * row["fwhm_err"].value
 
 
-def test_moffat_will_not_do(field, template):
+def test_moffat_is_not_sufficient(field, template):
     fit = fit_image_photometry(template, field.muse[0])
     assert abs(fit.fwhm.value - TRUTH.fwhm) > 0.015
 
 
-def test_turned_psf_that_is_not_round():
-    """A PSF is given along the HST image's axes, wherever these point on the sky."""
+def test_rotated_elliptical_psf():
+    """A PSF image is along the axes of the HST image, in any orientation on the sky."""
     long = galsim.Convolve(galsim.Airy(lam=1600, diam=2.4).shear(e1=0.5, e2=0.2), galsim.Pixel(0.05))
     field = simulate_field(72, hst_psf=long, hst_rotation=37.0, **FIELD)
     (dudx, dudy), (dvdx, dvdy) = field.hst.wcs.wcs.cd / field.hst.wcs.proj_plane_pixel_scales()[0].value
@@ -90,7 +90,7 @@ def test_turned_psf_that_is_not_round():
 
 
 def test_axes_are_recorded(field):
-    """A PSF image is turned with its HST image, whichever way that came to the MUSE grid."""
+    """A PSF image is rotated with its HST image, also if that is already on the MUSE grid."""
     template = make_template(field.hst, field.muse[0])
     aligned = make_template(regrid_hst_like_muse(field.hst, field.muse[0]), field.muse[0])
     np.testing.assert_allclose(aligned.hst_axes, template.hst_axes)

@@ -1,4 +1,4 @@
-"""The fit of stars that GalSim drew."""
+"""Fits of stars that GalSim draws."""
 
 import astropy.units as u
 import numpy as np
@@ -19,7 +19,7 @@ PER_ELECTRON = 9.74
 
 
 def drawn_pair(rng, noise=0.1, smooth=0.0, hst_noise=2e-4):
-    """Let GalSim draw a star as both telescopes see it, somewhere in a pixel."""
+    """Draw HST and MUSE images of a star with GalSim, at a random position in a pixel."""
     import galsim
 
     truth = Truth(
@@ -89,7 +89,7 @@ def test_errors_include_those_of_hst():
     rng = np.random.default_rng([2026, 12])
     pulls = []
     for _ in range(24):
-        # A MUSE image without noise to speak of, so that HST's decides.
+        # In the MUSE image the noise is negligible, so that the errors are those of HST.
         hst, muse, truth, star = drawn_pair(rng, noise=1e-3, hst_noise=0.03)
         fit = fit_star_photometry(hst, muse, star)
         pulls.append(

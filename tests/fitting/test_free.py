@@ -1,4 +1,4 @@
-"""Parameters that are fitted on demand: rotation, ellipticity, and the slope of the background."""
+"""Parameters that are fitted on demand: rotation, ellipticity, and background gradient."""
 
 import pytest
 
@@ -48,20 +48,20 @@ def test_nothing_is_left_after_the_correction(fit, field):
     again = fit_image_photometry(field.hst, corrected, free=FREE)
     for key in ("rotation", "bg_x", "bg_y", "bg", "dx", "dy"):
         assert abs(again.values[key].value) < 4 * again.values[key].stdev, key
-    # The same noise is in both, so that the truth of what was taken off comes back.
+    # Both images have the same noise, so that the subtracted parameters are recovered exactly.
     assert abs(again.values["rotation"].value) < 0.3 * fit.values["rotation"].stdev
     assert abs(again.dx.value) < 0.3 * fit.dx.stdev
 
 
-def test_pixels_are_not_turned(fit, field):
+def test_pixels_are_not_rotated(fit, field):
     with pytest.raises(UserError, match="without resample"):
         apply_corrections(field.muse[0], fit, resample=True)
     # Without the offset there is nothing to resample.
     apply_corrections(field.muse[0], fit, "zero,scale", resample=True)
 
 
-def test_pixels_are_not_turned_on_the_command_line(tmp_path, monkeypatch, capsys):
-    # It is refused before anything is fitted, or read.
+def test_pixels_are_not_rotated_on_the_command_line(tmp_path, monkeypatch, capsys):
+    # The error is raised before files are read.
     monkeypatch.chdir(tmp_path)
     words = ["hst.fits", "E1.fits", "--free", "rotation", "--apply", "--resample"]
     assert fit_photometry.main(words) == 1

@@ -1,4 +1,4 @@
-"""Objects that moved or varied are found, and no others."""
+"""Objects that moved, varied or appeared are found, and no others."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def still_field():
 
 
 def brightest(field, number):
-    """Return the compact objects with the smallest errors, those at the edges left out."""
+    """Return the compact objects with the smallest errors, except those at the edges."""
     objects = fit_image_photometry(field.hst, field.muse[0]).objects
     inside = (np.abs(objects["x"].value - 100) < 88) & (np.abs(objects["y"].value - 100) < 88)
     objects = objects[objects["compact"] & inside]
@@ -50,7 +50,7 @@ def test_nothing_changed(still_field):
     assert fit.n_pixels == still_field.muse[0].data.size
 
 
-def test_stars_that_moved_are_left_out(still_field):
+def test_stars_that_moved_are_masked(still_field):
     places = brightest(still_field, 3)
     muse = moved_pixels(still_field, places, shift=1)
     plain = fit_image_photometry(still_field.hst, muse, keep_changed=True)
@@ -60,13 +60,13 @@ def test_stars_that_moved_are_left_out(still_field):
     assert abs(fit.dx.value - TRUTH.dx) < 0.006
     changed = fit.objects[fit.objects["changed"]]
     assert len(changed) == len(places)
-    # What they moved is a by-product.
+    # The table also contains their motion.
     assert np.all(np.abs(changed["dx"].value - 0.2) < 0.06)
     for column, row in places:
         assert fit.data.mask[round(row), round(column)]
 
 
-def test_a_star_that_varied_is_left_out(still_field):
+def test_a_star_that_varied_is_masked(still_field):
     places = brightest(still_field, 1)
     fit = fit_image_photometry(still_field.hst, moved_pixels(still_field, places, factor=1.3))
     assert fit.objects["changed"].sum() == 1
@@ -79,7 +79,7 @@ def test_compact_objects(still_field):
     assert len(stars) == 3
     x, y = np.array(stars).T
     assert are_compact(template, x - 0.6, y + 0.25).all()
-    # Too coarse to tell.
+    # The sampling is too coarse for the smaller radius.
     from astropy_imphot import regrid_hst_like_muse
 
     coarse = make_template(regrid_hst_like_muse(still_field.hst, still_field.muse[0]), still_field.muse[0])
@@ -92,8 +92,8 @@ def test_an_empty_field_has_no_objects():
     assert labels.max() <= 1
 
 
-def test_a_few_faint_galaxies_condemn_no_star():
-    """Bright stars that did not move stay, where the galaxies do not know the offset well."""
+def test_no_star_is_marked_by_a_few_faint_galaxies():
+    """Bright stars that did not move are not masked if the offset of the galaxies has a large error."""
     truth = Truth(dx=0.12, dy=-0.21, scale=0.93, fwhm=0.62)
     field = simulate_field(3, size=16.0, truth=[truth], central_star=20.0)
     fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5)
@@ -101,7 +101,7 @@ def test_a_few_faint_galaxies_condemn_no_star():
     assert abs(fit.dx.value - 0.12) < 0.001
 
 
-def test_bright_stars_outlive_a_consensus_that_is_hardly_known():
+def test_bright_stars_are_not_marked_if_the_median_has_a_large_error():
     field = simulate_field(1, size=24.0, truth=[Truth(dx=0.1, scale=0.95)])
     fit = fit_image_photometry(field.hst, field.muse[0])
     assert not fit.objects["changed"].any()
@@ -111,7 +111,7 @@ def test_bright_stars_outlive_a_consensus_that_is_hardly_known():
 @pytest.mark.parametrize(("fwhm", "beta"), [(0.085, 1.6), (0.14, 2.5)])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.05, 0.0), (0.05, 0.05)])
 def test_concentration_of_point_sources(fwhm, beta, shift):
-    """What the limit for compact objects is set by, for narrow and wide PSFs of HST."""
+    """Point sources are above the limit for compact objects, for narrow and wide PSFs of HST."""
     import galsim
 
     from astropy_imphot.fitting.sources import COMPACT_RADII
@@ -129,7 +129,7 @@ def test_concentration_of_point_sources(fwhm, beta, shift):
     assert 0.81 < inner / outer < 0.89
 
 
-# Stars that moved alike: the plain chi-square follows them.
+# Stars with the same motion: without masks, the fitted offset follows them.
 MOTION = (0.15, 0.2)
 MOVED = [
     Star(20.3, -8.3, -7.1, motion=MOTION),
@@ -149,7 +149,7 @@ def galaxies():
 
 
 def with_changes(galaxies, stars=(), blob=None):
-    """Return the field with stars, or with light that only MUSE saw, under the same noise."""
+    """Return the field with the same noise, and with stars, or with light in the MUSE image only."""
     hst, muse = galaxies.hst.copy(), galaxies.muse[0].copy()
     if stars:
         only = simulate_field(1, n_objects=0, stars=stars, **NO_NOISE)
@@ -171,7 +171,7 @@ def still(galaxies):
 
 
 def pixel(star):
-    """Return the (row, column) of a star, in between its places in both images."""
+    """Return the (row, column) of a star, halfway between its positions in both images."""
     x, y = (np.add((star.x, star.y), (TRUTH.dx, TRUTH.dy)) + np.divide(star.motion, 2)) / 0.2
     return round(y + (SIZE / 0.2 - 1) / 2), round(x + (SIZE / 0.2 - 1) / 2)
 
@@ -184,7 +184,7 @@ def check_same(fit, still):
 
 
 def check_left_out(fit, places, reason):
-    """What is at these pixels has changed, and nothing else, and is masked with its wings."""
+    """Assert that the objects at these pixels, and only these, have changed, and are masked with wings."""
     changed = fit.objects[fit.objects["changed"]]
     assert sorted(changed["label"]) == sorted(fit.labels[place] for place in places)
     assert all(reason in words.split(", ") for words in changed["reason"])
@@ -194,13 +194,13 @@ def check_left_out(fit, places, reason):
     return changed
 
 
-def test_nobody_is_lost(still):
+def test_no_object_is_masked_without_change(still):
     assert not still.objects["changed"].any()
     assert (still.objects["reason"] == "").all()
     assert still.n_pixels == still.data.data.size
 
 
-def test_stars_that_own_the_fit(galaxies, still):
+def test_stars_that_dominate_the_fit(galaxies, still):
     plain = fit_with(galaxies, MOVED, keep_changed=True)
     assert np.hypot(plain.dx.value - TRUTH.dx, plain.dy.value - TRUTH.dy) > 0.15
     fit = fit_with(galaxies, MOVED)
@@ -229,7 +229,7 @@ def test_a_source_that_appeared(galaxies, still):
     check_same(fit, still)
 
 
-def test_saved_regions_leave_out_what_changed(galaxies, tmp_path, monkeypatch, capsys):
+def test_saved_regions_mask_the_objects_that_changed(galaxies, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     field = with_changes(galaxies, MOVED)
     write_image(field.hst, "hst.fits")

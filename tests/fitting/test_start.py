@@ -1,4 +1,4 @@
-"""Where fits start: offsets of many arcsec are found to a pixel."""
+"""The offset at the start of a fit: many arcsec, accurate to a pixel."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.simulation import Truth, simulate_field
 
 OFFSETS = [(7.0, -8.0), (-9.3, 0.0), (0.13, 9.9), (-10.0, -10.0)]
-# Half a block of those in which is searched, arcsec.
+# Half a block of the search, arcsec.
 PIXEL = 0.2
 
 
@@ -22,9 +22,9 @@ def far():
     return simulate_field(13, size=20.0, truth=truths, n_stars=25, noise=0.4, hst_margin=15.0)
 
 
-@pytest.fixture(scope="module", params=[15, 5], ids=["all seen", "partly seen"])
+@pytest.fixture(scope="module", params=[15, 5], ids=["all covered", "partly covered"])
 def hst(request, far):
-    """HST images that reach over MUSE's as far as this, arcsec."""
+    """HST images with this margin around the MUSE image, arcsec."""
     rim = round((15 - request.param) / 0.03)
     ny, nx = far.hst.shape
     return far.hst[rim : ny - rim, rim : nx - rim]
@@ -49,7 +49,7 @@ def holes(shape, fraction=0.3):
 def test_found_to_a_pixel(far, sky, index, masked):
     muse = far.muse[index]
     mask = holes(muse.shape) & masked
-    # What is masked has no influence.
+    # Masked pixels have no influence.
     muse = replace_data(muse, np.where(mask, 1e4, muse.data))
     found = find_offset(sky, *coarser_image(muse, mask))
     assert np.abs(np.subtract(found, OFFSETS[index])).max() < PIXEL, found
@@ -62,7 +62,7 @@ def replace_data(image, data):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_what_is_known_is_kept(far, sky, axis):
+def test_given_offsets_are_kept(far, sky, axis):
     nothing = np.zeros(far.muse[0].shape, bool)
     for offset, right in ((OFFSETS[0][axis] + 0.03, True), (0.0, False)):
         known = [None, None]
@@ -83,7 +83,7 @@ def test_nothing_in_common(far, sky):
     assert find_offset(sky, replace_data(image, np.zeros(image.shape)), mask) == (0, 0)
 
 
-def test_no_blocks_in_an_image_of_one_row(far):
+def test_image_of_one_row(far):
     with pytest.raises(UserError, match="100 x 1 pixels"):
         fit_image_photometry(far.hst, far.muse[0][50:51])
 
@@ -91,7 +91,7 @@ def test_no_blocks_in_an_image_of_one_row(far):
 @pytest.mark.parametrize("margin", [3.0, 3.2])
 def test_blocks_of_a_template(far, margin):
     template = make_template(far.hst, far.muse[2], margin=margin)
-    # Whether its margin is an even number of pixels or not.
+    # For even and for odd margins, in pixels.
     template = replace(
         template,
         data=np.roll(template.data, (2, 2), (0, 1)),
@@ -122,15 +122,15 @@ def test_fit_finds_its_start(far, hst):
     ],
 )
 def test_no_search_along_axes_that_are_given(far, monkeypatch, options, known):
-    asked = []
+    searches = []
 
     def search(template, image, mask, known):
-        asked.append(known)
+        searches.append(known)
         return find_offset(template, image, mask, known)
 
     monkeypatch.setattr("astropy_imphot.fitting.image.find_offset", search)
     fit = fit_image_photometry(far.hst, far.muse[0], fix_beta=2.5, **options)
-    assert asked == ([] if known is None else [known])
+    assert searches == ([] if known is None else [known])
     for key, truth in zip(("dx", "dy"), OFFSETS[0], strict=True):
         assert abs(fit.values[key].value - truth) < 0.03
 

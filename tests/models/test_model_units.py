@@ -1,4 +1,4 @@
-"""Models with units: values, conversions and fits, in the way of astropy.modeling."""
+"""Models with units: values, conversions and fits, as in astropy.modeling."""
 
 import astropy.units as u
 import numpy as np

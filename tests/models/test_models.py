@@ -51,7 +51,7 @@ def test_fit_deriv(template, pixels, key, shape):
     model = ConvolvedTemplate2D(template, scale=0.9, bg=1.0, dx=0.13, dy=-0.28, bg_x=0.1, bg_y=-0.2, **shape)
     x, y = pixels
     if "rotation" in shape:
-        # Turned light at the template's edge comes from outside of it.
+        # Near the edge, a rotation requires light from outside of the template.
         x, y = x[10:-10, 10:-10], y[10:-10, 10:-10]
     analytic = model.fit_deriv(x, y, *model.parameters)[model.param_names.index(key)]
     numerical = numerical_derivative(model, key, x, y)
@@ -59,7 +59,7 @@ def test_fit_deriv(template, pixels, key, shape):
 
 
 def drawn(galaxy, psf, grid, shift=(0, 0)):
-    """Let GalSim draw a galaxy in the middle of a grid of pixels."""
+    """Draw a galaxy in the center of a grid of pixels with GalSim."""
     import galsim
 
     profile = galsim.Convolve(galaxy, psf).shift(*shift)
@@ -67,7 +67,7 @@ def drawn(galaxy, psf, grid, shift=(0, 0)):
     return profile.drawImage(nx=nx, ny=ny, scale=grid.pixel_scale[0], method="no_pixel").array
 
 
-def test_model_is_a_galaxy_seen_by_both_telescopes():
+def test_model_equals_galaxies_of_galsim():
     import galsim
 
     galaxy = galsim.Sersic(n=1.5, half_light_radius=0.3, flux=500.0).shear(e1=0.3, e2=0.1)
@@ -91,7 +91,7 @@ def test_fitters_agree(field, template, pixels):
     for fitter in (TRFLSQFitter, DogBoxLSQFitter, LMLSQFitter):
         model = start.copy()
         if fitter is LMLSQFitter:
-            # It knows no bounds.
+            # This fitter does not support bounds.
             for key in model.param_names:
                 getattr(model, key).bounds = (None, None)
         solutions.append(fitter()(model, *pixels, muse.data, weights=weights).parameters)
@@ -140,7 +140,7 @@ def test_results_of_fits_hold_no_tables(field, template):
 def test_off_the_grid(template):
     model = ConvolvedTemplate2D(template, scale=1.1, bg=0.3, fwhm=0.6, beta=2.5)
     y, x = np.mgrid[10:100, 10:80].astype(float)
-    # Moving the places by a fraction of a pixel is the same as moving the light back.
+    # A shift of the positions is equivalent to the opposite shift of the light.
     moved = model.copy()
     moved.dx, moved.dy = -0.3 * 0.2, 0.45 * 0.2
     expected = moved(x, y)
@@ -162,19 +162,19 @@ def test_bounding_box_and_outside(template):
     assert "ConvolvedTemplate2D" in repr(model)
 
 
-def test_fixed_parameters_cost_nothing(template, pixels, monkeypatch):
+def test_derivatives_of_fixed_parameters_are_not_computed(template, pixels, monkeypatch):
     model = ConvolvedTemplate2D(template)
     model.beta.fixed = True
-    asked = []
+    computed = []
     light = type(model._convolver).light
 
     def counting(self, *args, derivative=None, **kwargs):
-        asked.append(derivative)
+        computed.append(derivative)
         return light(self, *args, derivative=derivative, **kwargs)
 
     monkeypatch.setattr(type(model._convolver), "light", counting)
     TRFLSQFitter()(model, *pixels, model(*pixels) + 1.0, weights=np.ones(pixels[0].shape))
-    assert set(asked) == {None, "dx", "dy", "fwhm"}
+    assert set(computed) == {None, "dx", "dy", "fwhm"}
 
 
 @pytest.mark.parametrize(

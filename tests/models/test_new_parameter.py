@@ -1,4 +1,4 @@
-"""Another parameter is one row of the table: model, fit, table, report, flags and combination take it."""
+"""A parameter that is added to the table of parameters: model, fit, table, report, flags and combination."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ TRUTH = 0.05
 
 @pytest.fixture
 def bg_xy(monkeypatch):
-    """A background that rises towards two opposite corners."""
+    """A background that is brighter in two opposite corners."""
     row = ParameterInfo(
         name="bg_xy",
         words="twist of the background",
@@ -54,14 +54,14 @@ def test_it_is_fitted_and_reported(field, twisted):
 
 
 @pytest.mark.usefixtures("bg_xy")
-def test_it_is_noticed_where_it_is_not_fitted(field, twisted):
+def test_it_is_flagged_where_it_is_not_fitted(field, twisted):
     fit = fit_image_photometry(field.hst, twisted)
     assert abs(fit.untried["bg_xy"].value - TRUTH) < 0.1 * TRUTH
     assert "RESIDUALS" in fit.flags.name
 
 
 @pytest.mark.usefixtures("bg_xy")
-def test_the_command_names_it():
+def test_it_is_an_option_of_the_command():
     assert "twist of the background" in " ".join(fit_photometry._parser().format_help().split())
 
 
@@ -70,14 +70,14 @@ def test_without_the_row_it_is_unknown():
         ImageFitOptions(free=("bg_xy",))
 
 
-def test_what_a_consumer_does_not_handle_is_an_error(field, monkeypatch):
-    # A shift along an axis that the noise correction has no formula for.
+def test_a_directed_parameter_without_a_noise_term_is_an_error(field, monkeypatch):
+    # A shift for which the noise correction has no formula.
     monkeypatch.setitem(PARAMETERS, "dz", ParameterInfo(name="dz", words="depth", kind="shift"))
     model = template_model(MOFFAT)(make_template(field.hst, field.muse[0]))
     with pytest.raises(ValueError, match="dz"):
         template_noise(model, ["dz"], np.ones(field.muse[0].shape))
 
 
-def test_a_row_of_no_kind_is_an_error():
+def test_a_row_of_an_unknown_kind_is_an_error():
     with pytest.raises(ValueError, match="color"):
         ParameterInfo(name="hue", words="hue", kind="color")

@@ -1,4 +1,4 @@
-"""Errors under noise whose correlation is known."""
+"""Errors for noise of known correlation."""
 
 import numpy as np
 from numpy.testing import assert_allclose
@@ -20,7 +20,7 @@ def test_autocorrelation_is_the_direct_sum():
 
 
 def test_covariance_of_a_linear_fit_under_correlated_noise():
-    """Many fits scatter as each says, where independent noise would be 2.4 times too small."""
+    """The scatter of many fits equals their errors; those for independent noise are 2.4 times too small."""
     rng = np.random.default_rng(4)
     shape = (80, 90)
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -44,7 +44,7 @@ def test_covariance_of_a_linear_fit_under_correlated_noise():
     assert np.all(np.std(solutions, axis=0) / np.mean(naives, axis=0) > 2)
 
 
-def test_level_of_the_noise_is_the_residuals():
+def test_level_of_the_noise_is_that_of_the_residuals():
     rng = np.random.default_rng(5)
     noise, valid = rng.normal(0, 17, (60, 60)), np.ones((60, 60), bool)
     covariance, naive, _ = sandwich_covariance(np.ones((1, 60, 60)), noise - noise.mean(), valid, max_lag=0)
@@ -77,8 +77,8 @@ def blocks(shape, size=12, step=30):
     return labels
 
 
-def test_score_covariance_is_the_scatter_of_slopes():
-    """J^T r of many images of the same correlated noise."""
+def test_score_covariance_is_the_scatter_of_scores():
+    """The scores are J^T r of many images of the same correlated noise."""
     rng = np.random.default_rng(6)
     shape = (40, 50)
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -87,14 +87,14 @@ def test_score_covariance_is_the_scatter_of_slopes():
     kernel = gaussian_filter(np.pad([[1.0]], 6), 0.8)
     truth = correlate2d(kernel, kernel, mode="same")
     noise = rng.normal(size=(4000, shape[0] + 12, shape[1] + 12))
-    slopes = fftconvolve(noise, kernel[np.newaxis], mode="valid", axes=(1, 2)).reshape(4000, -1) @ (
+    scores = fftconvolve(noise, kernel[np.newaxis], mode="valid", axes=(1, 2)).reshape(4000, -1) @ (
         jacobian.reshape(3, -1).T
     )
     expected = score_covariance(jacobian, truth)
     assert_allclose(score_covariance(jacobian.astype(np.float32), truth), expected, rtol=1e-4)
     sizes = np.sqrt(np.diag(expected))
-    assert_allclose(np.cov(slopes.T) / np.outer(sizes, sizes), expected / np.outer(sizes, sizes), atol=0.08)
-    # The direct sum, too.
+    assert_allclose(np.cov(scores.T) / np.outer(sizes, sizes), expected / np.outer(sizes, sizes), atol=0.08)
+    # Also equal to the direct sum.
     direct = [[np.sum(one * convolve2d(other, truth, "same")) for other in jacobian] for one in jacobian]
     assert_allclose(expected, direct, atol=1e-9 * sizes.max() ** 2)
 
@@ -113,7 +113,7 @@ def test_excess_is_found_on_objects_that_have_it():
 
 
 def test_noise_alone_has_no_excess():
-    """Correlated noise scatters more, which is no excess."""
+    """The larger scatter of correlated noise is not an excess."""
     labels = blocks((150, 160), size=6, step=12)
     valid = np.ones(labels.shape, bool)
     found = 0
@@ -156,7 +156,7 @@ def test_covariance_with_excess():
     assert scatter[0] / np.mean(plain, axis=0)[0] > 1.4
 
 
-def test_information_of_the_template_noise_is_none():
+def test_template_noise_has_no_information():
     rng = np.random.default_rng(9)
     jacobian, residual = rng.normal(size=(2, 50, 50)), rng.normal(size=(50, 50))
     valid = np.ones(residual.shape, bool)

@@ -1,4 +1,4 @@
-"""What the noise of HST images does to a fit: its size, and that it is undone."""
+"""The noise of HST images: its variance, and the correction of its bias."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def noise_image(seed, shape, level=1e-3):
 
 
 def test_moments_of_convolved_noise():
-    """Without any source, the model is the template's noise."""
+    """Without sources, the model consists of the template's noise."""
     muse = sky_grid((150, 150))
     weights = np.full(muse.shape, 7.0)
     weights[:15] = weights[-15:] = 0
@@ -57,7 +57,7 @@ def test_moments_of_convolved_noise():
         information / np.outer(sizes, sizes), expected_information / np.outer(sizes, sizes), atol=0.05
     )
     assert_allclose(np.diag(information), np.diag(expected_information), rtol=0.05)
-    # The noise is smaller the wider the PSF is; it has no preferred direction.
+    # The noise is smaller for a wider PSF, and isotropic.
     assert_allclose(
         slope / sizes / np.sqrt(light.size), expected_slope / sizes / np.sqrt(light.size), atol=0.05
     )
@@ -99,7 +99,7 @@ def test_fwhm_of_a_faint_field(faint, monkeypatch):
 
 
 def overlap(n_in, pixel, fraction, n_out, size, shift):
-    """Return how long the shrunken input pixels lie on the output pixels, along an axis."""
+    """Return the overlap of the shrunken input pixels with the output pixels, along an axis."""
     center = (np.arange(n_in) + 0.5) * pixel + shift
     low, high = center - 0.5 * fraction * pixel, center + 0.5 * fraction * pixel
     edges = size * np.arange(n_out + 1)[:, np.newaxis]
@@ -107,7 +107,7 @@ def overlap(n_in, pixel, fraction, n_out, size, shift):
 
 
 def drizzled(seed, n_out, size, *, pixel=0.05, fraction=0.8, exposures=4):
-    """Drizzle white noise of rms 1; returned is the variance of white noise of the same power, too."""
+    """Return drizzled white noise of rms 1, and the variance of white noise with its power at frequency 0."""
     rng = np.random.default_rng(seed)
     n_in = int(n_out * size / pixel) + 4
     total = weight = 0
@@ -152,13 +152,13 @@ def test_variance_under_galaxies(faint, level):
     assert_allclose(sky_variance(noisy, np.ones(data.shape, bool), PIXEL), level**2 * power, rtol=0.15)
 
 
-def test_too_little_sky_to_tell(faint):
+def test_too_little_sky(faint):
     valid = np.zeros((300, 300), bool)
     valid[:30, :30] = True
     noise = np.random.default_rng(1).normal(size=valid.shape)
     assert sky_variance(noise, valid, PIXEL) is None
     assert sky_variance(noise[:20, :20], ~valid[:20, :20], PIXEL) is None
-    # Islands of pixels have no sky that is far enough from their edges.
+    # In small islands of pixels, no sky is far enough from the edges.
     assert sky_variance(noise, np.arange(300) % 8 + np.zeros((300, 1)) > 2, PIXEL) is None
     image = noise_image(1, (300, 300))
     image.mask = ~valid
@@ -181,7 +181,7 @@ SUMMED = 1e-6 * 9.74**2 * (0.2 / 0.03) ** 2  # Noise of 1e-3, added up over a MU
 
 
 def test_weights_are_relative():
-    """Their ratios say where the noise is larger, and the image how large it is."""
+    """Weights give the ratios of the noise, and the image its level."""
     image, muse = noise_image(7, (900, 900)), sky_grid((100, 100))
     weights = np.ones(image.shape)
     weights[:, 700:] /= 2
@@ -205,8 +205,8 @@ def test_level_of_the_variance(weighted, tmp_path):
     assert_allclose(make_template(tmp_path / "hst.fits", muse).variance, template.variance, rtol=1e-5)
 
 
-def test_a_window_is_not_noise():
-    """An image on the MUSE grid has less noise at high frequencies, which the model restores."""
+def test_the_window_is_part_of_the_noise_model():
+    """An image on the MUSE grid has less noise at high frequencies, which the model amplifies."""
     field = simulate_field(6, size=20.0, hst_noise=3e-3, noise=0.1)
     aligned = regrid_hst_like_muse(field.hst, field.muse[0])
     fits = [
@@ -217,7 +217,7 @@ def test_a_window_is_not_noise():
     assert abs(fits[0].scale.value - fits[1].scale.value) < 2 * fits[0].scale.stdev
 
 
-def test_a_template_of_noise_only_is_not_believed():
+def test_no_correction_for_a_template_of_noise_only():
     muse = sky_grid((60, 60))
     image = CCDData(np.random.default_rng(1).normal(0, 0.1, muse.shape), unit=muse.unit, wcs=muse.wcs)
     fit = fit_image_photometry(noise_image(2, (800, 800), level=0.1), image, fix_beta=2.5)

@@ -110,7 +110,7 @@ def test_template_of_another_field(field, written):
     with pytest.raises(UserError, match="another MUSE image"):
         make_template(written, sky_grid((90, 90)))
     template = make_template(field.hst, sky_grid((90, 90)))
-    with pytest.raises(UserError, match="make it anew"):
+    with pytest.raises(UserError, match="make one for this image"):
         fit_image_photometry(template, field.muse[0])
 
 

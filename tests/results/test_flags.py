@@ -1,4 +1,4 @@
-"""Every flag is raised by what it is for, and by nothing else."""
+"""Every flag is raised by its cause, and only by that."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def deep():
-    """A good exposure, and others that are turned, elliptical or sloping."""
+    """A good exposure, and others with a rotation, an elliptical PSF or a background gradient."""
     return simulate_field(51, size=30.0, truth=[GOOD, *WRONG.values()])
 
 
@@ -38,7 +38,7 @@ def good(deep, template):
 
 
 def check_written(fit):
-    """The table, the summary and the report say which flags there are."""
+    """Assert that the table, the summary and the report contain the flags."""
     assert fit.to_table()["flags"][0] == int(fit.flags)
     assert int(fit.summary(header=False).split()[-1]) == int(fit.flags)
     report = fit.report()
@@ -91,7 +91,7 @@ def test_few_pixels(deep, template, good):
 
 
 @pytest.mark.parametrize(("index", "key"), list(enumerate(WRONG, start=1)))
-def test_residuals_tell_what_should_be_freed(deep, template, index, key):
+def test_residuals_of_a_parameter_that_is_not_free(deep, template, index, key):
     fit = fit_image_photometry(template, deep.muse[index])
     assert FitFlags.RESIDUALS in fit.flags
     would_be = fit.untried[key]
@@ -102,12 +102,12 @@ def test_residuals_tell_what_should_be_freed(deep, template, index, key):
     freed = fit_image_photometry(template, deep.muse[index], free=[key])
     assert freed.flags == 0
     assert abs(freed.values[key].value - truth) < 4 * freed.values[key].stdev
-    # The first order is close to what a fit says.
+    # The first-order estimate is close to the fitted value.
     assert abs(would_be.value - freed.values[key].value) < 0.1 * abs(truth)
 
 
 def test_objects_with_residuals(deep, template):
-    """A PSF that is no Moffat, but round, is seen only in the residuals on the objects."""
+    """A round PSF that is not a Moffat function changes only the residuals on the objects."""
     muse = deep.muse[0].copy()
     light = muse.data - np.median(muse.data)
     ring = [np.roll(light, shift, axis=axis) for axis in (0, 1) for shift in (-6, 6)]
@@ -122,7 +122,7 @@ def test_untried_of_a_good_fit(good):
     assert list(good.untried) == ["bg_x", "bg_y", "rotation", "e1", "e2"]
     for value in good.untried.values():
         assert abs(value.value) < 4 * value.stdev
-        # Nothing held it, so that it has an error.
+        # It is not fixed and hence has an error.
         assert "±" in str(value)
 
 
@@ -167,12 +167,12 @@ def test_many_changed(monkeypatch):
     assert FitFlags.MANY_CHANGED not in fit.flags
     left_out = fit.objects["label"][fit.objects["left_out"]]
     pixels = max(object_pixels(fit.labels, label).sum() for label in left_out)
-    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_PART", (pixels + 1) / fit.data.data.size)
+    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_FRACTION", (pixels + 1) / fit.data.data.size)
     fit = fit_image_photometry(field.hst, field.muse[0])
     assert FitFlags.MANY_CHANGED in fit.flags
     assert fit.objects["left_out"].sum() == 1
     assert fit.objects["changed"].sum() >= 2
-    assert fit.report().count("NOT LEFT OUT") == fit.objects["changed"].sum() - 1
+    assert fit.report().count("NOT MASKED") == fit.objects["changed"].sum() - 1
     check_written(fit)
 
 

@@ -110,7 +110,7 @@ def test_report(fit):
 
 @pytest.mark.parametrize("rotation", [0.0, 57.0])
 def test_sky_offsets_correct_crval(rotation):
-    """Subtracted from CRVAL they move every pixel's position back by dx and dy pixels."""
+    """The offsets subtracted from CRVAL shift the position of every pixel by dx and dy."""
     grid = sky_grid((80, 100), rotation=rotation)
     dx, dy = (FittedValue(value, 0.01, False, u.arcsec) for value in (0.3, -0.5))
     offsets = sky_offsets(dx, dy, np.diag([1e-4, 4e-4]), grid)
@@ -120,7 +120,7 @@ def test_sky_offsets_correct_crval(rotation):
     x, y = np.array([5.0, 50.0, 95.0]), np.array([70.0, 40.0, 3.0])
     back = grid.wcs.pixel_to_world(x - 0.3 / 0.2, y + 0.5 / 0.2)
     assert np.all(wcs.pixel_to_world(x, y).separation(back).arcsec < 1e-3)
-    # Right ascension is a coordinate difference: 1/cos(dec) larger than on the sky.
+    # The difference in right ascension is larger by 1/cos(dec) than the distance on the sky.
     if rotation == 0:
         assert_allclose(offsets["dra"].value, -0.3 / np.cos(CENTER.dec.rad), rtol=1e-4)
         assert_allclose(offsets["dra"].stdev, 0.01 / np.cos(CENTER.dec.rad), rtol=1e-4)
@@ -161,8 +161,8 @@ def test_the_key_of_the_arrows_is_within_a_small_panel():
     assert 0.5 < key.X + key.U / (high - low) < 1
 
 
-def test_what_was_left_out_is_outlined(fit):
-    """Also what differed in an earlier round of the fit only."""
+def test_masked_objects_are_outlined(fit):
+    """Also objects that differed in an earlier round of the fit only."""
     from matplotlib.contour import ContourSet
 
     objects = fit.objects.copy()
@@ -182,7 +182,7 @@ def test_star_plot(tmp_path):
     assert figure.get_suptitle() == "E1"
     titles = [axes.get_title() for axes in figure.axes]
     assert {"MUSE star", "HST star", "MUSE - Moffat", "HST - Moffat"} <= set(titles)
-    # The curve goes through the pixels.
+    # The curve of the model is close to the pixels.
     pixels, curve = figure.axes[0].lines[:2]
     expected = np.interp(pixels.get_xdata(), curve.get_xdata(), curve.get_ydata())
     assert np.std(pixels.get_ydata() - expected) < 0.13

@@ -1,4 +1,4 @@
-"""Results of fits whose PSF is no Moffat function, and values that no table describes."""
+"""Results of fits with other shapes of the PSF, and values without a description."""
 
 import pickle
 from dataclasses import replace
@@ -25,7 +25,7 @@ class Gaussian(PsfShape):
 
 
 class Double(PsfShape):
-    """With parameters of its own, one of which is not part of the summary."""
+    """A shape with other parameters, one of which is not part of the summary."""
 
     name = "double"
     parameters = (
@@ -41,7 +41,7 @@ def moffat(field, template):
 
 
 def without(fit, psf, *names, **more):
-    """A fit as that of another shape of the PSF."""
+    """Return a fit with the values of another shape of the PSF."""
     kept = [index for index, name in enumerate(fit.free) if name not in names]
     values = {key: value for key, value in fit.values.items() if key not in names} | more
     return replace(
@@ -114,7 +114,7 @@ def test_values_on_demand_are_attributes(field, template):
 
 
 def test_a_value_without_a_description_is_an_error(moffat):
-    with pytest.raises(ValueError, match="E1 has q, which no table of parameters describes"):
+    with pytest.raises(ValueError, match="E1 has q: add it to the parameters"):
         replace(moffat, values=moffat.values | {"q": moffat.dx})
 
 
@@ -142,7 +142,7 @@ def test_flags_of_a_moffat_function():
     values = {"fwhm": 0.7, "beta": 2.5}
     assert flags_of(MOFFAT, values, np.diag([1e-4, 0.74**2])) == 0
     assert flags_of(MOFFAT, values, np.diag([1e-4, 0.76**2])) == FitFlags.DEGENERATE
-    # Nothing else is fitted that it could be degenerate with.
+    # It is the only free parameter of the PSF.
     assert flags_of(MOFFAT, {"beta": 2.5}, [[0.76**2]]) == 0
     large = (("dx", 9.0, 0.01), ("dy", 9.0, 0.01), ("scale", 2.0, 0.06), ("fwhm", 0.8, 0.04))
     for name, value, error in large:

@@ -1,4 +1,4 @@
-"""What a session shows: representations, HTML, reports, and descriptions of columns."""
+"""Representations, HTML, reports, and descriptions of columns."""
 
 import inspect
 import re
@@ -87,7 +87,7 @@ def objects(drawn, fit, star_fit, combined, fitted_field):
         star_fit.muse_fit,
         astropy_imphot.UserError("E1.fits does not exist."),
         astropy_imphot.WorkerError("E1.fits", "its worker was killed."),
-        # Not at the top of the package, but attributes and results of what is.
+        # Attributes and results of public classes.
         drawn,
         drawn.truth[0],
         simulate_cubes(1, size=6.0, filters=["F775W"], wavelengths=np.array([7000.0, 7100.0])),
@@ -120,7 +120,7 @@ def test_representations_are_short(objects, name):
     assert name in repr(objects[name])
 
 
-def test_representations_have_what_matters(fit, fitted_field, drawn):
+def test_representations_contain_the_main_values(fit, fitted_field, drawn):
     assert str(fit.fwhm) in repr(fit)
     assert "flags=none" in repr(fit)
     assert "MANY_CHANGED" in repr(replace(fit, flags=astropy_imphot.FitFlags.MANY_CHANGED))
@@ -132,7 +132,7 @@ def test_representations_have_what_matters(fit, fitted_field, drawn):
 
 
 class Text(HTMLParser):
-    """The text of a piece of HTML, whose tags have to match."""
+    """The text in HTML, whose tags have to match."""
 
     def __init__(self, html):
         super().__init__()
@@ -259,7 +259,7 @@ def test_every_column_has_a_description(fit, star_fit, combined, fitted_field):
     assert fitted_field.exposures["fwhm"].info.description == "FWHM of the MUSE PSF, at 7000 Angstrom"
     assert fitted_field.results["flags"].info.description == "sum of FitFlags"
     assert fitted_field.exposures["flags"].info.description == "sum of ExposureFlags"
-    with pytest.raises(ValueError, match="nothing describes the column q"):
+    with pytest.raises(ValueError, match="the column q has no description"):
         describe(QTable({"q": [1]}), {})
 
 
@@ -273,7 +273,7 @@ def test_objects_are_on_the_sky_and_can_be_written(fit, tmp_path, suffix):
     again = QTable.read(tmp_path / f"objects.{suffix}")
     assert np.all(again["sky_center"].separation(objects["sky_center"]) < 1 * u.uas)
     assert np.array_equal(again["dx"], objects["dx"])
-    assert again["dx"].info.description == "offset along x less the consensus"
+    assert again["dx"].info.description == "offset along x less the weighted median"
 
 
 def test_the_report_is_aligned(fit, star_fit):

@@ -1,4 +1,4 @@
-"""Arithmetic of values, and their digits."""
+"""Arithmetic and rounding of values."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Cubes of known truth: what is drawn is what the truth says."""
+"""Simulated cubes have their true parameters."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_planes_are_those_of_an_image():
     objects = draw_objects(rng, 24, 26, None, (21, 26), lambda magnitude: 10 ** (-0.4 * (magnitude - 25)), 2)
     grid = sky_grid((81, 90), rotation=30.0)
     cos, sin = np.cos(np.radians(30)), np.sin(np.radians(30))
-    # An image's offset is along the sky's axes, a cube's along its own.
+    # The offset of an image is along right ascension and declination, that of a cube along its pixel axes.
     truth = Truth(dx=0.13, dy=-0.21, fwhm=0.7, beta=2.7)
     offset = (cos * truth.dx + sin * truth.dy, -sin * truth.dx + cos * truth.dy)
     image = draw_exposure(objects, truth, grid)
@@ -46,7 +46,7 @@ def test_planes_are_those_of_an_image():
     assert wide.max() < 0.95 * plane.max()
 
 
-def test_a_star_outside_does_not_come_round():
+def test_a_star_outside_is_not_wrapped_into_the_field():
     import galsim
 
     star = (-14.0, 0.0, 15.0, galsim.DeltaFunction(flux=1e4))
@@ -67,7 +67,7 @@ def test_fit_finds_the_truth_in_every_filter(field, number, name):
     assert abs(fit.fwhm.value - fwhm) < min(0.02, 4 * fit.fwhm.stdev)
 
 
-def test_noise_is_what_stat_says():
+def test_noise_has_the_variance_in_stat():
     levels = np.array([0.5, 1.0, 2.0])
     options = {"size": 12.0, "filters": ["F606W", "F775W"], "wavelengths": [5000.0, 7000.0, 9000.0]}
     noisy, clean = (
@@ -90,7 +90,7 @@ def test_spectra_are_flat():
     np.testing.assert_allclose(sums, sums[0], rtol=0.01)
 
 
-def test_headers_tell_the_exposures_apart(field):
+def test_headers_identify_the_exposures(field):
     primary = [cube[0].header for cube in field.cubes]
     dates = [header["DATE-OBS"] for header in primary]
     assert [len(date) for date in dates] == [23, 23]
@@ -100,7 +100,7 @@ def test_headers_tell_the_exposures_apart(field):
         assert header["OBJECT"] == "UDF"
 
 
-def test_grids_are_the_exposures_own(field):
+def test_each_exposure_has_its_grid(field):
     first, second = (read_cube(cube) for cube in field.cubes)
     assert first.data.shape == (46, 120, 120)
     assert second.data.shape == (46, 110, 97)
@@ -120,7 +120,7 @@ def test_mpdaf_reads_the_cube(field, tmp_path):
     assert cube.var is not None
 
 
-def test_the_seed_is_all():
+def test_cubes_are_reproduced_by_their_seed():
     one, same, other = (
         simulate_cubes(seed, size=10.0, filters=["F775W"], wavelengths=[5000.0, 9000.0]) for seed in (1, 1, 2)
     )
