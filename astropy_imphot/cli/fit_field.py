@@ -74,7 +74,7 @@ def _parser():
         metavar="NAME=file",
         default=[],
         help="the curve of a filter, for cubes: a text file of wavelengths (Angstrom) and sensitivities; "
-        "without it, that of the HST image's camera in an installed galsim or mpdaf",
+        "without it, the curve of the HST image's camera that comes with the package",
     )
     filters.add_argument("--fwhm_degree", metavar="N", type=int, default=1, help="of FWHM(wavelength)")
     filters.add_argument("--beta_degree", metavar="N", type=int, default=0, help="of beta(wavelength)")

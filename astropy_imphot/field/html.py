@@ -10,9 +10,6 @@ __all__ = ["field_as_html"]
 # More exposures are not shown: their table is long enough then.
 MOST_EXPOSURES = 50
 
-# Values of each filter, which are in the table of exposures as well.
-OF_A_FILTER = "scale_"
-
 
 def field_as_html(exposures, failures):
     """
@@ -35,16 +32,16 @@ def field_as_html(exposures, failures):
     >>> import astropy.units as u
     >>> from astropy.table import QTable
     >>> from astropy_imphot.field.html import field_as_html
-    >>> exposures = QTable({"exposure": ["E1"], "dx": [0.12] * u.arcsec, "dx_err": [0.01] * u.arcsec})
-    >>> exposures["flags"] = [8]
+    >>> exposures = QTable({"exposure": ["E1"], "filters": ["F606W"], "flags": [8]})
+    >>> exposures["dx"], exposures["dx_err"] = [0.12] * u.arcsec, [0.01] * u.arcsec
     >>> html = field_as_html(exposures, {})
     >>> "<td>0.120 ± 0.010</td>" in html, "DOUBTFUL_FIT" in html
     (True, True)
     """
+    # Each filter's scale and background are in the table as well: scale_F606W.
+    endings = tuple(f"_{name}" for text in exposures["filters"] for name in str(text).split(",") if name)
     keys = [
-        key
-        for key in exposures.colnames
-        if f"{key}_err" in exposures.colnames and not key.startswith(OF_A_FILTER)
+        key for key in exposures.colnames if f"{key}_err" in exposures.colnames and not key.endswith(endings)
     ]
     cells = {key: _with_errors(exposures, key) for key in keys}
     rows = [

@@ -104,8 +104,8 @@ def fit_field(
     filter_name : str, optional
         The filter of exposures that are images. By default (None) their headers tell it.
     curves : dict of str to `FilterCurve`, path or (wavelength, sensitivity), optional
-        The filters' curves, by their names, each as for `bandpass_image`. By default (None), and for those
-        that are left out, the curves that an installed package has for the HST image's camera, see
+        The filters' curves, by their names, each as for `bandpass_image`. By default (None), and for filters
+        that are not named, the curves of the HST image's camera that come with the package, see
         `FilterCurve.named`.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
@@ -115,7 +115,8 @@ def fit_field(
         Write the PSF into the primary headers of copies of the cubes, or into the cubes. By default (None)
         it is in the tables only.
     plots : bool
-        Whether pictures and figures are made (default: True), which needs matplotlib.
+        Whether pictures of the exposures and figures of the report are drawn (default: True), which needs
+        matplotlib.
     restart : bool
         Begin anew, without what earlier runs have finished (default: False).
     nprocess : int, optional
@@ -171,7 +172,7 @@ def fit_field(
     hst = find_hst_images(hst)
     found = find_exposures(exposures, hst, filter_name)
     cubes = [exposure for exposure in found if exposure.cube and not exposure.problem]
-    curves = find_curves(curves or {}, hst, installed=bool(cubes))
+    curves = find_curves(curves or {}, hst, all_filters=bool(cubes))
     if write_psf and any(exposure.images for exposure in found):
         raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
@@ -210,7 +211,7 @@ def fit_field(
     about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
     _write_tables(store, results, table)
     if with_report:
-        _write_report(store, results, table, plots, about)
+        _write_report(store, results, table, plots, about, psf)
     else:
         # That of an earlier run would mislead.
         (store.outdir / REPORT).unlink(missing_ok=True)
@@ -291,7 +292,7 @@ def _write_tables(store, results, exposures):
         warn(f"there is no {offsets.name}: {error}")
 
 
-def _write_report(store, results, exposures, plots, about):
+def _write_report(store, results, exposures, plots, about, psf):
     fitted = exposures["exposure"][exposures["error"] == ""] if plots else ()
     pictures = {name: store.folder(name) / PICTURE for name in fitted}
     options = {key: value for key, value in store.settings.items() if key != "astropy_imphot"}
@@ -307,4 +308,6 @@ def _write_report(store, results, exposures, plots, about):
             "versions": {"astropy_imphot": store.settings["astropy_imphot"]},
             "runs": store.runs,
         },
+        psf=psf,
+        figures=plots,
     )

@@ -81,9 +81,9 @@ def require_matplotlib():
         )
 
 
-def find_curves(given, hst, *, installed=True):
+def find_curves(given, hst, *, all_filters=True):
     """
-    Return the curves of filters, from the user or from an installed package.
+    Return the curves of filters: the user's, and those that come with the package.
 
     Parameters
     ----------
@@ -91,8 +91,9 @@ def find_curves(given, hst, *, installed=True):
         The user's.
     hst : dict of str to str
         The HST images, by the names of their filters; their headers tell the camera.
-    installed : bool
-        Whether curves that are not given are taken from an installed package (default: True).
+    all_filters : bool
+        Whether filters of which no curve is given have that of the package (default: True), see
+        `~astropy_imphot.FilterCurve.named`; else they have none.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def find_curves(given, hst, *, installed=True):
     curves = {}
     for name, path in hst.items():
         curve = given.get(name)
-        if curve is None and not installed:
+        if curve is None and not all_filters:
             continue
         if curve is None:
             curve = FilterCurve.named(name, camera_in_header(read_header(path)))

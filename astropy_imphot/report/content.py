@@ -6,31 +6,109 @@ from pathlib import Path
 
 import numpy as np
 
+from astropy_imphot.parameters import all_parameters
+from astropy_imphot.psf.wavelength import WAVELENGTHS
 from astropy_imphot.report.cells import texts, with_error
 from astropy_imphot.results.columns import numbers
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
 
-__all__ = ["OVERVIEW", "VALUES", "Exposure", "FilterFit", "Number", "Picture", "exposures_of"]
+__all__ = ["Exposure", "FilterFit", "Heading", "Number", "Picture", "exposures_of", "headings", "overview"]
 
-# Columns of values with an error, and their headings: of exposures, and of the filters of one exposure.
-OVERVIEW = {
-    "fwhm": "FWHM (″)",
-    "beta": "beta",
-    "scale": "scale",
-    "dra": "dra (″)",
-    "ddec": "ddec (″)",
-}
-VALUES = {
-    "scale": "scale",
-    "bg": "background",
-    "dx": "dx (″)",
-    "dy": "dy (″)",
-    "dra": "dra (″)",
-    "ddec": "ddec (″)",
-    "fwhm": "FWHM (″)",
-    "beta": "beta",
-}
-POLYNOMIALS = {"fwhm_coef": "polynomial of the FWHM (″)", "beta_coef": "polynomial of beta"}
+# The kinds of parameters in the table of exposures, in its order: values that the filters share. Offsets are
+# those on the sky.
+OVERVIEW = ("psf", "scale", "sky", "rotation", "ellipticity")
+
+# Units as headings have them.
+UNITS = {"arcsec": "″", "deg": "°"}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """
+    The heading of a column of values.
+
+    Attributes
+    ----------
+    text : str
+        The parameter's name, with its unit; a unit of "flux" is that of the images.
+    words : str
+        What it is.
+
+    Examples
+    --------
+    >>> from astropy_imphot.parameters import PARAMETERS
+    >>> from astropy_imphot.report.content import Heading
+    >>> Heading.of(PARAMETERS["dx"])
+    Heading(text='dx (″)', words='offset along x, MUSE - HST')
+    >>> Heading.of(PARAMETERS["bg_x"]).text
+    'bg_x (flux / ″)'
+    """
+
+    text: str
+    words: str
+
+    @classmethod
+    def of(cls, info):
+        """Return the heading of a parameter."""
+        unit = info.unit
+        for name, symbol in UNITS.items():
+            unit = unit.replace(name, symbol)
+        return cls(f"{info.name} ({unit})" if unit else info.name, info.words)
+
+
+def headings(table, psf):
+    """
+    Return the headings of the parameters in a table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        A table of results, or of exposures.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF.
+
+    Returns
+    -------
+    dict of str to Heading
+        By the columns' names, in the order of the table of parameters.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.report.content import headings
+    >>> [heading.text for heading in headings(QTable({"e1": [0.1], "scale": [1.0]}), MOFFAT).values()]
+    ['scale', 'e1']
+    """
+    return {name: Heading.of(info) for name, info in all_parameters(psf).items() if name in table.colnames}
+
+
+def overview(exposures, psf):
+    """
+    Return the headings of the values in the table of all exposures.
+
+    Parameters
+    ----------
+    exposures : `~astropy.table.QTable`
+        A row for each exposure.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF.
+
+    Returns
+    -------
+    dict of str to Heading
+        By the columns' names.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.report.content import overview
+    >>> list(overview(QTable({"dx": [0.1], "dra": [0.1], "fwhm": [0.7]}), MOFFAT))
+    ['fwhm', 'dra']
+    """
+    infos, known = all_parameters(psf), headings(exposures, psf)
+    return {name: known[name] for kind in OVERVIEW for name in known if infos[name].kind == kind}
 
 
 @dataclass(frozen=True)
@@ -106,7 +184,7 @@ class FilterFit:
     flags : list of `~astropy_imphot.FitFlags`
         Its flags.
     values : list of str
-        The values of the columns in `VALUES`, each with its error.
+        The values of the columns of `headings`, each with its error.
     quality : list of str
         The rms of the residuals, the reduced chi² and the number of pixels.
 
@@ -141,13 +219,13 @@ class Exposure:
     flags : list of `~astropy_imphot.ExposureFlags`
         Its flags.
     values : list of Number
-        The values of the columns in `OVERVIEW`.
+        The values of the columns of `overview`.
     agreement : Number
         chi²/dof of the filters' values about the combined ones.
     fits : list of FilterFit
         The fits of its filters.
     combined : list of str
-        The combined values of the columns in `VALUES`, empty if there is none.
+        The combined values of the columns of `headings`, empty if there is none.
     facts : dict of str to str
         What else is known of the exposure, by name.
     more_words : str
@@ -182,7 +260,7 @@ class Exposure:
         return f"exposure-{self.number.text}"
 
 
-def exposures_of(results, exposures, pictures):
+def exposures_of(results, exposures, pictures, psf):
     """
     Return what the report shows of each exposure.
 
@@ -194,6 +272,8 @@ def exposures_of(results, exposures, pictures):
         A row for each exposure.
     pictures : dict of str to path
         JPEG files of the fits, by the exposures' names.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF.
 
     Returns
     -------
@@ -204,18 +284,38 @@ def exposures_of(results, exposures, pictures):
     --------
     See `~astropy_imphot.report.page.write_report`.
     """
+    shown = _Shown(
+        values=list(headings(results, psf)),
+        overview=list(overview(exposures, psf)),
+        polynomials={f"{info.name}_coef": Heading.of(info).text for info in psf.parameters},
+    )
     words = ("exposure", "filter", "method", "error")
-    fits = _Columns.of(results, words, (*VALUES, "rms", "rchi", "n_pixels", "flags"))
+    fits = _Columns.of(results, words, (*shown.values, "rms", "rchi", "n_pixels", "flags"))
     rows_of = {}
     for row, name in enumerate(fits.texts["exposure"]):
         rows_of.setdefault(name, []).append(row)
     words = ("exposure", "file", "object", "date_obs", "filters", "outliers", "error")
-    values = (*VALUES, "radec_corr", "fwhm_coef", "beta_coef", "chi2", "dof", "flags")
+    values = (*headings(exposures, psf), *shown.polynomials, "radec_corr", "chi2", "dof", "flags")
     many = _Columns.of(exposures, words, values)
     return [
-        _exposure(many, row, [_filter_fit(fits, one) for one in rows_of.get(name, [])], pictures.get(name))
+        _exposure(
+            many,
+            row,
+            [_filter_fit(fits, one, shown) for one in rows_of.get(name, [])],
+            pictures.get(name),
+            shown,
+        )
         for row, name in enumerate(many.texts["exposure"])
     ]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The columns that are shown of a filter, of an exposure, and of polynomials, with their headings."""
+
+    values: list
+    overview: list
+    polynomials: dict
 
 
 @dataclass(frozen=True)
@@ -244,13 +344,13 @@ class _Columns:
         return [kind[name] for name in flag_names(self.integer("flags", row), kind)]
 
 
-def _filter_fit(fits, row):
+def _filter_fit(fits, row, shown):
     return FilterFit(
         filter=fits.texts["filter"][row],
         method=fits.texts["method"][row],
         error=fits.texts["error"][row],
         flags=fits.flags(FitFlags, row),
-        values=[fits.with_error(key, row) for key in VALUES],
+        values=[fits.with_error(key, row) for key in shown.values],
         quality=[
             fits.significant("rms", row),
             fits.significant("rchi", row),
@@ -259,13 +359,13 @@ def _filter_fit(fits, row):
     )
 
 
-def _exposure(many, row, fits, picture):
+def _exposure(many, row, fits, picture, shown):
     name, error = (many.texts[key][row] for key in ("exposure", "error"))
     more = [many.texts[key][row] for key in ("file", "error", "outliers")]
     for fit in fits:
         more += [fit.error, *(flag.name for flag in fit.flags)]
-    # There is no combined background: each filter has its own.
-    combined = [many.with_error(key, row) if key in many.numbers else "" for key in VALUES]
+    # There is no combined background: each filter has one.
+    combined = [many.with_error(key, row) if key in many.numbers else "" for key in shown.values]
     return Exposure(
         number=Number(str(row + 1), row + 1),
         name=name,
@@ -275,11 +375,11 @@ def _exposure(many, row, fits, picture):
         error=error,
         failed=bool(error) or not np.isfinite(many.numbers["dra"][row]),
         flags=many.flags(ExposureFlags, row),
-        values=[Number(many.with_error(key, row), many.numbers[key][row]) for key in OVERVIEW],
+        values=[Number(many.with_error(key, row), many.numbers[key][row]) for key in shown.overview],
         agreement=_agreement(many.numbers["chi2"][row], many.integer("dof", row)),
         fits=fits,
         combined=combined if any(combined) else [],
-        facts={key: value for key, value in _facts(many, row).items() if value},
+        facts={key: value for key, value in _facts(many, row, shown.polynomials).items() if value},
         more_words=" ".join(filter(None, more)),
         picture=_picture(name, picture),
     )
@@ -290,18 +390,19 @@ def _agreement(chi2, dof):
     return Number(f"{chi2:.1f}/{dof}" if np.isfinite(ratio) else "", ratio)
 
 
-def _facts(many, row):
+def _facts(many, row, polynomials):
     facts = {
         "file": many.texts["file"][row],
         "filters that disagree": many.texts["outliers"][row],
         "correlation of dra and ddec": many.significant("radec_corr", row),
     }
-    known = {key: np.atleast_1d(many.numbers[key][row]) for key in POLYNOMIALS}
+    known = {key: np.atleast_1d(many.numbers[key][row]) for key in polynomials}
     known = {key: coefficients for key, coefficients in known.items() if np.isfinite(coefficients).all()}
     for key, coefficients in known.items():
-        facts[POLYNOMIALS[key]] = ", ".join(f"{value:.5g}" for value in coefficients)
+        facts[f"polynomial of {polynomials[key]}"] = ", ".join(f"{value:.5g}" for value in coefficients)
     if known:
-        facts["polynomials"] = "in (wavelength − 4750 Å) / 4600 Å − 0.5, highest power first"
+        low, high = WAVELENGTHS
+        facts["polynomials"] = f"in (wavelength − {low:g} Å) / {high - low:g} Å − 0.5, highest power first"
     return facts
 
 

@@ -9,7 +9,9 @@ from astropy.table import QTable
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import atomic_write
-from astropy_imphot.report.content import OVERVIEW, VALUES, Picture, exposures_of
+from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.wavelength import REFERENCE
+from astropy_imphot.report.content import Picture, exposures_of, headings, overview
 from astropy_imphot.report.figures import (
     fwhm_against_time,
     fwhm_against_wavelength,
@@ -22,6 +24,8 @@ __all__ = ["require_jinja2", "write_report"]
 
 # Pixels per inch of the figures: sharp where a pixel of the page is two of the screen.
 FIGURE_DPI = 160
+
+NOT_DRAWN = "No figures: run without --no_plots (plots=False)."
 
 # The tables of what was done, and their headings.
 PROVENANCE = {"inputs": "Input files", "options": "Options", "versions": "Software versions", "runs": "Runs"}
@@ -47,7 +51,7 @@ def require_jinja2():
         raise UserError('reports need Jinja2: pip install "astropy-imphot[report]".') from error
 
 
-def write_report(path, results, exposures, pictures, *, meta):
+def write_report(path, results, exposures, pictures, *, meta, psf=MOFFAT, figures=True):
     """
     Write what was found in a field as one HTML file, which can be mailed and opened anywhere.
 
@@ -64,6 +68,10 @@ def write_report(path, results, exposures, pictures, *, meta):
         exposure's name. Exposures may have none.
     meta : dict of str to dict
         What was done: ``"inputs"``, ``"options"``, ``"versions"`` and ``"runs"``, by name.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the PSF, whose parameters are in the tables (default: a Moffat function).
+    figures : bool
+        Whether the figures of all exposures together are drawn (default: True), which needs matplotlib.
 
     Raises
     ------
@@ -72,8 +80,9 @@ def write_report(path, results, exposures, pictures, *, meta):
 
     Notes
     -----
-    Without matplotlib there are no figures. All text is escaped, and the page's Content Security Policy
-    allows no script but the report's own and no file from elsewhere: headers and file names can do no harm.
+    The report shows the parameters that the tables have. Without matplotlib there are no figures. All text is
+    escaped, and the page's Content Security Policy allows no script but the report's own and no file from
+    elsewhere: headers and file names can do no harm.
 
     Examples
     --------
@@ -120,20 +129,21 @@ def write_report(path, results, exposures, pictures, *, meta):
     template = _template()
     # Tables that were read from files may hold columns with units that are no quantities.
     results, exposures = QTable(results), QTable(exposures)
-    content = exposures_of(results, exposures, pictures)
+    content = exposures_of(results, exposures, pictures, psf)
     style, script = _resource("report.css"), _resource("report.js")
-    figures, no_figures = _figures(results, exposures)
+    drawn, no_figures = _figures(results, exposures) if figures else ([], NOT_DRAWN)
     page = template.render(
         policy=_policy(style, script),
         style=style,
         script=script,
         title=_title(content),
         summary=_summary(content, meta),
-        overview=OVERVIEW.values(),
-        columns=VALUES.values(),
+        overview=list(overview(exposures, psf).values()),
+        columns=list(headings(results, psf).values()),
+        reference=f"{REFERENCE:g} Å",
         flux_unit=results["bg"].unit.to_string("unicode"),
         exposures=content,
-        figures=figures,
+        figures=drawn,
         no_figures=no_figures,
         flags={"Flags of exposures": _meanings(ExposureFlags), "Flags of fits": _meanings(FitFlags)},
         provenance=_provenance(meta),
@@ -215,7 +225,7 @@ def _figures(results, exposures):
         "FWHM against wavelength: the filters of each exposure, and the exposure's polynomial": (
             lambda: fwhm_against_wavelength(results, exposures)
         ),
-        "FWHM at 7000 Å against time": lambda: fwhm_against_time(exposures),
+        f"FWHM at {REFERENCE:g} Å against time": lambda: fwhm_against_time(exposures),
         "Offsets of the exposures, with error ellipses of one standard deviation; dashed: the median": (
             lambda: sky_offsets(exposures)
         ),

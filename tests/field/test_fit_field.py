@@ -1,5 +1,6 @@
 """From exposures to a calibrated data set: truth, files, interruptions, and what goes wrong."""
 
+import functools
 import json
 import multiprocessing
 import os
@@ -23,9 +24,11 @@ from regions import CircleSkyRegion, Regions
 from astropy_imphot import UserError, fit_field, read_hst_psf, reference, write_image
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.field.compare import compare_exposures
+from astropy_imphot.field.html import field_as_html
 from astropy_imphot.psf.wavelength import REFERENCE, relative
 from astropy_imphot.results.columns import numbers
 from astropy_imphot.results.flags import ExposureFlags
+from astropy_imphot.results.values import with_error
 from astropy_imphot.simulation import CENTER, CubeTruth, Truth, simulate_cubes, simulate_field
 
 HOSTILE = "<script>alert(1)</script>"
@@ -464,6 +467,97 @@ def test_real_data(real_data, tmp_path):
     record = json.loads((tmp_path / "exposures" / "minicube" / "record.json").read_text())
     assert "WFPC2_F814W" in record["curves"]["F814W"]
     assert row["date_obs"] in (fits.getheader(cube, 0).get("DATE-OBS", ""), "")
+
+
+# Of two exposures: what their filters share, and the slopes of the background of each filter.
+ELLIPTICITIES = [{"e1": 0.12, "e2": -0.08}, {"e1": -0.05, "e2": 0.1}]
+SLOPES = {
+    "F606W": [{"bg_x": 0.05, "bg_y": -0.03}, {"bg_x": -0.02, "bg_y": 0.06}],
+    "F814W": [{"bg_x": -0.04, "bg_y": 0.02}, {"bg_x": 0.03, "bg_y": -0.05}],
+}
+
+
+@pytest.fixture(scope="module")
+def freed(tmp_path_factory):
+    """The output folder of two exposures in two filters, of which all that can be shared or not is freed."""
+    folder = tmp_path_factory.mktemp("freed")
+    for seed, (name, slopes) in enumerate(SLOPES.items()):
+        truth = [Truth(**shape, **slope) for shape, slope in zip(ELLIPTICITIES, slopes, strict=True)]
+        field = simulate_field(seed, size=12.0, truth=truth, filter_name=name)
+        write_image(field.hst, folder / f"hst_{name}.fits")
+        for number, image in enumerate(field.muse):
+            image.meta["FILTER"] = name
+            write_image(image, folder / f"{name}_E{number}.fits")
+    images = [str(folder / f"{name}_E{number}.fits") for number in (0, 1) for name in SLOPES]
+    hst = [str(folder / f"hst_{name}.fits") for name in SLOPES]
+    found = run_here(images, hst, folder / "out", plots=False, free=("e1", "e2", "bg_x", "bg_y"))
+    assert found.failures == {}
+    return folder / "out"
+
+
+def test_freed_parameters_are_in_the_table_of_exposures(freed):
+    table = QTable.read(freed / "exposures.ecsv")
+    truth = {key: [one[key] for one in ELLIPTICITIES] for key in ("e1", "e2")} | {
+        f"{key}_{name}": [one[key] for one in slopes] for name, slopes in SLOPES.items() for key in slopes[0]
+    }
+    pulls = {key: (numbers(table, key) - truth[key]) / numbers(table, f"{key}_err") for key in truth}
+    assert np.max(np.abs(list(pulls.values()))) < 4
+    # The errors are far smaller than the values.
+    assert all((3 * numbers(table, f"{key}_err") < np.abs(truth[key])).all() for key in truth)
+    assert table["bg_x_F606W"].unit == table["bg_F606W"].unit / u.arcsec
+    assert table["e1"].info.description == "ellipticity of the MUSE PSF along x"
+    assert table["bg_y_F814W"].info.description == "slope of the background along y, in F814W"
+    assert table["bg_y_F814W_err"].info.description == "standard deviation of bg_y_F814W"
+    # Filters have no ellipticity of their own, and no common background.
+    assert not {"e1_F606W", "bg_x", "bg"} & set(table.colnames)
+
+
+def test_freed_parameters_are_in_the_report(freed):
+    page = (freed / "report.html").read_text()
+    overview, fits = page.split('id="fits"')
+    for key, words in (
+        ("e1", "ellipticity of the MUSE PSF along x"),
+        ("bg_x (flux / ″)", "slope of the"),
+    ):
+        assert f"{key}: {words}" in fits
+    heading = '<th scope="col" class="number" title="ellipticity of the MUSE PSF along x">e1</th>'
+    assert heading in overview
+    assert fits.count(heading) == 2
+    # Each filter has a background of its own: the table of all exposures has none.
+    assert "bg_x (flux / ″)</th>" not in overview
+    row = QTable.read(freed / "exposures.ecsv")[0]
+    assert f">{with_error(row['e1'], row['e1_err'])}</td>" in overview
+    filters = QTable.read(freed / "results.ecsv")
+    for row in filters:
+        assert f">{with_error(row['bg_x'].value, row['bg_x_err'].value)}</td>" in fits
+
+
+def test_without_plots_there_are_no_pictures_and_figures(freed):
+    page = (freed / "report.html").read_text()
+    assert "No figures: run without --no_plots" in page
+    assert "<img" not in page
+    assert not list(freed.glob("exposures/*/picture.jpg"))
+
+
+def test_a_field_in_a_notebook_shows_what_filters_share(freed):
+    exposures = QTable.read(freed / "exposures.ecsv")
+    html = field_as_html(exposures, {})
+    assert "<th>e1</th>" in html
+    assert not [name for name in SLOPES if f"_{name}" in html]
+
+
+@pytest.mark.parametrize(("word", "expected"), [("e1,bg_x", ("e1", "bg_x")), ("none", ())])
+def test_free_reaches_the_fit(monkeypatch, word, expected):
+    passed = {}
+
+    @functools.wraps(fit_field)
+    def recorded(**keywords):
+        passed.update(keywords)
+        raise UserError("enough.")
+
+    monkeypatch.setattr("astropy_imphot.cli.fit_field.fit_field", recorded)
+    assert main(["E1.fits", "--hst", "hst.fits", "--outdir", "out", "--free", word]) == 1
+    assert passed["free"] == expected
 
 
 def test_an_exposure_unlike_the_others(tmp_path):

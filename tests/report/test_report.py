@@ -544,7 +544,7 @@ def test_few_and_many(browser, tmp_path, count):
     page = browser.new_page()
     page.goto((tmp_path / "report.html").as_uri())
     assert page.locator("#count").inner_text() == f"{count} of {count} shown"
-    page.get_by_role("button", name="FWHM").click()
-    known = [float(value.split()[0]) for value in shown_rows(page, column_of(page, "FWHM (″)"))]
+    page.get_by_role("button", name="fwhm").click()
+    known = [float(value.split()[0]) for value in shown_rows(page, column_of(page, "fwhm (″)"))]
     assert known == sorted(known)
     page.close()
