@@ -1,4 +1,4 @@
-"""The Moffat function that fits a mixture of PSFs, beside what follows to second order."""
+"""Draw the Moffat function that fits a mixture of PSFs, and its approximation to second order."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +11,7 @@ radius = np.arange(0.005, 12, 0.01)
 
 
 def moffat(scale, fwhm, beta):
-    """Return a Moffat profile in which every ring weighs as much as it has pixels."""
+    """Return a Moffat profile, multiplied by the square root of the number of pixels of each ring."""
     square = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
     return scale * (beta - 1) / square * (1 + radius**2 / square) ** -beta * np.sqrt(radius)
 

@@ -1,4 +1,4 @@
-"""Pulls against the correlation of the noise, with naive errors and with the sandwich."""
+"""Draw pulls against the correlation of the noise, with naive and with sandwich errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +41,7 @@ for name, color, label in (("naive", "C1", "naive, $A^{-1}$"), ("sandwich", "C0"
         )
 ax.set(
     xlabel="Gaussian that the noise was smoothed by, σ (pixels)",
-    ylabel="rms pull (1 is honest)",
+    ylabel="rms pull (1 if errors are correct)",
     ylim=(0, None),
 )
 ax.legend(fontsize=9)

@@ -1,4 +1,4 @@
-"""The error of the FWHM against the noise of the HST image, with and without the correction."""
+"""Draw the error of the FWHM against the noise of the HST image, with and without the correction."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ for corrected, color, label in ((False, "C1", "not corrected"), (True, "C0", "co
         ax.errorbar(
             1e3 * levels, means[:, column], scatter[:, column], color=color, marker="o", ms=4, label=label
         )
-for ax, name in zip(axes, ("fwhm (mas)", "scale (per cent)"), strict=True):
+for ax, name in zip(axes, ("fwhm (mas)", "scale (percent)"), strict=True):
     ax.axhline(0, color="0.7", lw=0.8)
     ax.set(xlabel="HST noise (1e-3 electrons/s per pixel)", ylabel=f"mean error of {name}")
 axes[0].legend(fontsize=9)

@@ -1,4 +1,4 @@
-"""The transfer functions, and the ratio that the HST image is multiplied by."""
+"""Draw the transfer functions, and their ratio, by which the HST image is multiplied."""
 
 import matplotlib.pyplot as plt
 import numpy as np

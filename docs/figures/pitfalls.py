@@ -1,4 +1,4 @@
-"""What the damage of several pitfalls looks like in the residuals, in fields like those of the page."""
+"""Draw the residuals of several pitfalls, in fields like those of the page."""
 
 import warnings
 

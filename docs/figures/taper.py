@@ -1,4 +1,4 @@
-"""Offsets from the classic recipe, tapered and compared in the Fourier plane, and from the pixels."""
+"""Draw errors of offsets by the classic recipe (tapered, in the Fourier plane), and by this package."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""Residuals of a field in which four stars have moved, with them and without them."""
+"""Draw the residuals of a field in which four stars have moved, with and without them."""
 
 import matplotlib.pyplot as plt
 import numpy as np
