@@ -134,8 +134,8 @@ def read_muse_image(muse):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.calibration.units import read_muse_image
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> muse = simulate_field(seed=1, size=10.0).muse[0]
+    >>> from astropy_imphot.simulation import example_field
+    >>> muse = example_field().muse[0]
     >>> muse.unit = u.erg / u.s / u.cm**2 / u.AA
     >>> bool(abs(read_muse_image(muse).data[0, 0] / muse.data[0, 0] / 1e20 - 1) < 1e-6)
     True

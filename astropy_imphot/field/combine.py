@@ -172,7 +172,7 @@ def combine(fits, bands, *, fwhm_degree=1, **degrees):
 
     Notes
     -----
-    Generalised least squares (Aitken 1935), with the covariances of each fit and between the fits
+    Generalized least squares (Aitken 1935), with the covariances of each fit and between the fits
     (`~astropy_imphot.field.joint.joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and
     a scale and a background for
     each filter. Of three filters or more, one without which chi-square falls by more than chance allows

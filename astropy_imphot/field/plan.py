@@ -71,8 +71,8 @@ def find_hst_images(paths):
     --------
     >>> from astropy_imphot import write_image
     >>> from astropy_imphot.field.plan import find_hst_images
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> write_image(simulate_field(seed=1, size=10.0).hst, "hst.fits", overwrite=True)
+    >>> from astropy_imphot.simulation import example_field
+    >>> write_image(example_field().hst, "hst.fits", overwrite=True)
     >>> list(find_hst_images(["hst.fits"]))
     ['F775W']
     """

@@ -115,8 +115,8 @@ class Batch:
         --------
         >>> from concurrent.futures import ThreadPoolExecutor
         >>> from astropy_imphot import FitImagePhotometryMP
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> with ThreadPoolExecutor(1) as executor:
         ...     with FitImagePhotometryMP(field.hst, field.muse, executor=executor) as fits:
         ...         [(muse.shape, fit.method) for muse, fit in fits.items()]

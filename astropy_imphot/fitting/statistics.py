@@ -106,8 +106,8 @@ def pixel_weights(image, mask, taper=0):
     --------
     >>> import numpy as np
     >>> from astropy_imphot.fitting.statistics import pixel_weights
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> muse = simulate_field(seed=1, size=10.0).muse[0]
+    >>> from astropy_imphot.simulation import example_field
+    >>> muse = example_field().muse[0]
     >>> float(pixel_weights(muse, np.zeros(muse.shape, bool))[0, 0].round(3))
     10.0
     """

@@ -113,7 +113,7 @@ def regions_mask(regions, image):
     -------
     bool array of shape (ny, nx)
         True within every excluded region and, if there are included ones, outside all
-        of them. A pixel is within a region if its centre is.
+        of them. A pixel is within a region if its center is.
 
     Raises
     ------

@@ -98,8 +98,8 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
     Examples
     --------
     >>> from astropy_imphot.masking.masks import exclusion_mask
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> muse = simulate_field(seed=1, size=10.0).muse[0]
+    >>> from astropy_imphot.simulation import example_field
+    >>> muse = example_field().muse[0]
     >>> int(exclusion_mask(muse, regions=["image", "-circle(10, 20, 3)"]).sum())
     25
     """

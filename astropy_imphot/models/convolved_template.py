@@ -115,8 +115,8 @@ class TemplateModel(Fittable2DModel):
         Examples
         --------
         >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
         >>> model.noise_products().gram.shape
         (3, 3)
@@ -148,8 +148,8 @@ class TemplateModel(Fittable2DModel):
         Examples
         --------
         >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]), bg=2.0)
         >>> bool(model.evaluate(20.0, 25.0, *model.parameters) == model(20.0, 25.0))
         True
@@ -184,8 +184,8 @@ class TemplateModel(Fittable2DModel):
         --------
         >>> import numpy as np
         >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
         >>> x, y = np.array([10.0, 12.0]), np.array([20.0, 20.0])
         >>> model.fit_deriv(x, y, *model.parameters)[1]
@@ -220,8 +220,8 @@ class TemplateModel(Fittable2DModel):
         Examples
         --------
         >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
         >>> model.derivatives([10.0, 12.0], [20.0, 20.0], ["bg"])
         [array([1., 1.])]

@@ -121,8 +121,8 @@ class TemplateConvolver(Representation):
     >>> from astropy_imphot.models.convolver import Optics, TemplateConvolver
     >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> from astropy_imphot.psf.shape import CircularPsf
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> hst_psf = CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6})
     >>> convolver = TemplateConvolver(make_template(field.hst, field.muse[0]), MOFFAT, hst_psf)
     >>> optics = Optics((("fwhm", 0.7), ("beta", 2.5)))

@@ -70,9 +70,9 @@ def template_noise(model, free, weights):
     --------
     >>> import numpy as np
     >>> from astropy_imphot import ConvolvedTemplate2D, make_template
-    >>> from astropy_imphot.simulation import simulate_field
+    >>> from astropy_imphot.simulation import example_field
     >>> from astropy_imphot.noise.reference import template_noise
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> field = example_field()
     >>> model = ConvolvedTemplate2D(make_template(field.hst, field.muse[0]))
     >>> weights = np.full(field.muse[0].shape, 10.0)
     >>> slope = template_noise(model, ["scale", "fwhm"], weights).slope

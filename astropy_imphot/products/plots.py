@@ -78,7 +78,7 @@ def plot_image_fit(fit, *, title=None):
     -------
     `~matplotlib.figure.Figure`
         The figure. Data and model share a stretch; the residual has its own, symmetric
-        one. A grey veil is over pixels that were left out; objects that changed since the HST
+        one. A gray veil is over pixels that were left out; objects that changed since the HST
         image are outlined. Arrows are the objects' own offsets, less what they agree on.
 
     Raises
@@ -89,8 +89,8 @@ def plot_image_fit(fit, *, title=None):
     Examples
     --------
     >>> from astropy_imphot import fit_image_photometry, plot_image_fit
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> figure = plot_image_fit(fit_image_photometry(field.hst, field.muse[0]))
     >>> figure.savefig("fit.png")
     """
@@ -125,15 +125,15 @@ def draw_image_row(row, fit):
     Returns
     -------
     list of `~matplotlib.image.AxesImage`
-        The three images, as colour bars need them. What they show is described
+        The three images, as color bars need them. What they show is described
         in `plot_image_fit`.
 
     Examples
     --------
     >>> from astropy_imphot import fit_image_photometry
     >>> from astropy_imphot.products.plots import draw_image_row, new_figure
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> fit = fit_image_photometry(field.hst, field.muse[0])
     >>> len(draw_image_row(new_figure(9, 3).subplots(1, 3), fit))
     3
@@ -150,8 +150,8 @@ def draw_image_row(row, fit):
     rows, columns = _extent(~mask)
     look = {"origin": "lower", "interpolation": "nearest"}
     shown = []
-    for axes, (name, (pixels, (low, high), colours)) in zip(row, images.items(), strict=True):
-        shown.append(axes.imshow(pixels, vmin=low, vmax=high, cmap=colours, **look))
+    for axes, (name, (pixels, (low, high), colors)) in zip(row, images.items(), strict=True):
+        shown.append(axes.imshow(pixels, vmin=low, vmax=high, cmap=colors, **look))
         axes.imshow(np.where(mask, 0.75, np.nan), vmin=0, vmax=1, cmap="gray", alpha=0.6, **look)
         axes.set(title=name, xlim=columns, ylim=rows)
         _plot_changed(axes, fit)

@@ -54,9 +54,9 @@ def write_table(results, path, *, overwrite=False):
     Examples
     --------
     >>> from astropy_imphot import fit_image_photometry
-    >>> from astropy_imphot.simulation import simulate_field
+    >>> from astropy_imphot.simulation import example_field
     >>> from astropy_imphot.products.tables import write_table
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> field = example_field()
     >>> fit = fit_image_photometry(field.hst, field.muse[0], name="E1")
     >>> write_table([fit], "results.ecsv", overwrite=True)
     """

@@ -25,7 +25,7 @@ __all__ = ["build_hst_psf"]
 # background is taken out to.
 SEARCH, RIM = 0.3, 1.5
 
-# Stars to be found: least peak over the noise, and light of neighbours; the share of the light
+# Stars to be found: least peak over the noise, and light of neighbors; the share of the light
 # within the first of two apertures (arcsec) that HST's PSFs have, and how far it may be below
 # the most compact object's.
 LEAST_PEAK, ONE_SIDED = 200.0, 0.02
@@ -77,7 +77,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     Stars are found as peaks 200 times above the noise, the highest within ``radius``, with light
     as concentrated (0.1 against 0.4 arcsec) as the most compact object's: galaxies and
     saturated stars have less, and cosmic rays more than a PSF can have. No side may be
-    brighter, by a neighbour, than the opposite one by more than 2 percent of the star's light.
+    brighter, by a neighbor, than the opposite one by more than 2 percent of the star's light.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _cutout(image, peak, half, scale):
     if not valid[distance * scale < CORE].all() or valid.mean() < 0.8:
         return None
     data -= sigma_clipped_stats(data[valid & (distance > half)])[1]
-    # One pixel more: the centre may be closer to the pixel beside the peak.
+    # One pixel more: the center may be closer to the pixel beside the peak.
     inner = np.s_[rim - half - 1 : rim + half + 2, rim - half - 1 : rim + half + 2]
     data, valid = np.where(valid, data, 0)[inner], valid[inner]
     center = core_center(data, (half + 1, half + 1), (scale, scale))

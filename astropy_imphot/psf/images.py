@@ -27,7 +27,7 @@ PADDING, ORDER, MARGIN = 3, 5, 16
 # A PSF image with a sum in this range is in units of the star's whole light.
 KEPT_SUMS = (0.9, 1.0)
 
-# Half the width of the core that a PSF is centred by, arcsec.
+# Half the width of the core that a PSF is centered by, arcsec.
 CORE = 0.15
 
 
@@ -156,7 +156,7 @@ def read_hst_psf(source, scale=None):
     Returns
     -------
     HstPsf
-        The PSF, wherever in its array, with its centre to about 1 mas.
+        The PSF, wherever in its array, with its center to about 1 mas.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def read_hst_psf(source, scale=None):
     drawn with unit flux lacks its far wings there, and the fitted scale needs no correction
     for them. Any other sum is made 1.
 
-    The centre is `~photutils.centroids.centroid_2dg`'s of the core, 0.3 arcsec wide: at 30 mas
+    The center is `~photutils.centroids.centroid_2dg`'s of the core, 0.3 arcsec wide: at 30 mas
     pixels that is good to 0.5 mas, where a parabola through the peak
     (`~photutils.centroids.centroid_quadratic`) is off by 2 to 10 mas.
 

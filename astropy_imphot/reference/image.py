@@ -95,8 +95,8 @@ class HstReference(Representation):
         Examples
         --------
         >>> from astropy_imphot import HstReference
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> with HstReference(field.hst).opened() as hst:
         ...     hst.template(field.muse[0]).muse_shape
         (50, 50)
@@ -135,8 +135,8 @@ class HstReference(Representation):
         Examples
         --------
         >>> from astropy_imphot import HstReference
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> hst = HstReference(field.hst)
         >>> hst.template(field.muse[0]) is hst.template(field.muse[0])
         True
@@ -167,8 +167,8 @@ class HstReference(Representation):
         Examples
         --------
         >>> from astropy_imphot import HstReference
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> HstReference(field.hst).coarse_template(field.muse[0], margin=12.0).grid_shape
         (176, 176)
         """

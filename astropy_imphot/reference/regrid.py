@@ -140,8 +140,8 @@ def coarse_template(hst, muse, *, margin):
     --------
     >>> from astropy_imphot.io.grid import Grid, read_grid
     >>> from astropy_imphot.reference.regrid import coarse_template
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> coarse_template(field.hst, read_grid(field.muse[0]), margin=12.0).grid_shape
     (176, 176)
     """
@@ -210,8 +210,8 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     Examples
     --------
     >>> from astropy_imphot import image_grids_aligned, regrid_hst_like_muse
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> image_grids_aligned(regrid_hst_like_muse(field.hst, field.muse[0]), field.muse[0])
     True
     """

@@ -51,7 +51,7 @@ def coarser_wcs(wcs, size):
 
 
 def stretched_wcs(wcs, factors):
-    """Return the WCS of pixels larger by factors (y, x); the centre of the first stays where it is."""
+    """Return the WCS of pixels larger by factors (y, x); the center of the first stays where it is."""
     factors = np.array(factors[::-1])
     return _rescaled(wcs, factors, (wcs.wcs.crpix - 1) / factors + 1)
 
@@ -100,7 +100,7 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
     smooth : array of shape (my, mx)
         The image, in pixels of a quarter of a period of ``stop``, or as they were.
     factors : (float, float)
-        By how much the pixels are higher and wider; the first one's centre stays.
+        By how much the pixels are higher and wider; the first one's center stays.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def interpolate(layers, wcs_in, grid):
         return np.nan_to_num(resampled), np.broadcast_to(footprint, resampled.shape)[0] > 0
     places = _places(wcs_in, grid)
     last = np.reshape(layers.shape[1:], (2, 1, 1)) - 1
-    # The outermost pixels serve for what is within a pixel of their centres.
+    # The outermost pixels serve for what is within a pixel of their centers.
     reached = np.all((places >= -1) & (places <= last + 1), axis=0)
     places = np.clip(places, 0, last)
     resampled = np.array([ndimage.map_coordinates(layer, places, output=float) for layer in layers])

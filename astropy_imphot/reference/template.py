@@ -1,7 +1,7 @@
 """
 The HST template: what HST saw in and around a MUSE field, ready for the model.
 
-Its grid has a whole number of samples per MUSE pixel, one of them at the centre of each.
+Its grid has a whole number of samples per MUSE pixel, one of them at the center of each.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -48,7 +48,7 @@ class HstTemplate(Representation):
     ----------
     data : array of shape (k * grid_ny, k * grid_nx)
         Flux per MUSE pixel area, where k is ``oversample``; the sample (k * j, k * i) is
-        at the centre of MUSE pixel (j, i) - ``margin``.
+        at the center of MUSE pixel (j, i) - ``margin``.
     missing : array of the same shape, or None
         Fraction of each sample that HST did not observe; None where all was observed.
     variance : array of the same shape or of shape (1, 1), or None
@@ -71,8 +71,8 @@ class HstTemplate(Representation):
     Examples
     --------
     >>> from astropy_imphot import make_template
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> template = make_template(field.hst, field.muse[0], margin=2.0)
     >>> template.muse_shape, template.grid_shape
     ((50, 50), (70, 70))
@@ -158,8 +158,8 @@ class HstTemplate(Representation):
         --------
         >>> import astropy.units as u
         >>> from astropy_imphot import make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> template = make_template(field.hst, field.muse[0])
         >>> other = template.in_unit(1e-18 * template.grid.unit / 1e-20)
         >>> round(float(template.data.max() / other.data.max()))
@@ -177,7 +177,7 @@ class HstTemplate(Representation):
 
     def missing_on_grid(self):
         """
-        Return the unobserved fraction at the centres of the MUSE pixels.
+        Return the unobserved fraction at the centers of the MUSE pixels.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class HstTemplate(Representation):
 
     def variance_on_grid(self):
         """
-        Return the variance at the centres of the MUSE pixels.
+        Return the variance at the centers of the MUSE pixels.
 
         Returns
         -------
@@ -210,8 +210,8 @@ class HstTemplate(Representation):
         Examples
         --------
         >>> from astropy_imphot import make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> template = make_template(field.hst, field.muse[0])
         >>> template.variance_on_grid().shape == template.grid_shape
         True
@@ -243,8 +243,8 @@ class HstTemplate(Representation):
         Examples
         --------
         >>> from astropy_imphot import make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> make_template(field.hst, field.muse[0]).image().shape
         (50, 50)
         """
@@ -300,8 +300,8 @@ class HstTemplate(Representation):
         Examples
         --------
         >>> from astropy_imphot import make_template
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> template = make_template(field.hst, field.muse[0])
         >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
         """
@@ -345,8 +345,8 @@ class HstTemplate(Representation):
         --------
         >>> from astropy_imphot import HstTemplate, make_template
         >>> from astropy_imphot.io.grid import read_grid
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> template = make_template(field.hst, field.muse[0])
         >>> template.write("hst_F775W_for_UDF.fits", overwrite=True)
         >>> HstTemplate.read("hst_F775W_for_UDF.fits", read_grid(field.muse[0])).margin

@@ -47,8 +47,8 @@ def exposure_picture(fits):
     --------
     >>> from astropy_imphot import fit_image_photometry
     >>> from astropy_imphot.report.pictures import exposure_picture, save_jpeg
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> fit = fit_image_photometry(field.hst, field.muse[0])
     >>> save_jpeg(exposure_picture({"F775W": fit}), "E1.jpg")
     """

@@ -97,8 +97,8 @@ def fit_as_html(fit):
     --------
     >>> from astropy_imphot import fit_image_photometry
     >>> from astropy_imphot.results.html import fit_as_html
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> html = fit_as_html(fit_image_photometry(field.hst, field.muse[0], name="E1"))
     >>> html.count("<img"), "<td>flux scale, MUSE/HST</td>" in html
     (1, True)

@@ -217,8 +217,8 @@ class FittedPhotometry(Representation):
         Examples
         --------
         >>> from astropy_imphot import fit_image_photometry
-        >>> from astropy_imphot.simulation import simulate_field
-        >>> field = simulate_field(seed=1, size=10.0)
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
         >>> fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5, name="E1")
         >>> fit.summary(header=False).split()[:2]
         ['E1', 'image']
@@ -313,8 +313,8 @@ class FittedImagePhotometry(FittedPhotometry):
     Examples
     --------
     >>> from astropy_imphot import fit_image_photometry
-    >>> from astropy_imphot.simulation import simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field
+    >>> field = example_field()
     >>> fit = fit_image_photometry(field.hst, field.muse[0], fix_beta=2.5)
     >>> fit.beta
     FittedValue(value=2.5, stdev=0.0, fixed=True, unit=Unit(dimensionless))

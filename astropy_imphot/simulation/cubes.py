@@ -284,8 +284,8 @@ def muse_cube(image, wavelengths, *, noise, seed):
     Examples
     --------
     >>> import numpy as np
-    >>> from astropy_imphot.simulation import muse_cube, simulate_field
-    >>> field = simulate_field(seed=1, size=10.0)
+    >>> from astropy_imphot.simulation import example_field, muse_cube
+    >>> field = example_field()
     >>> cube = muse_cube(field.muse[0], np.arange(7000.0, 7100.0, 25.0), noise=1.0, seed=2)
     >>> cube["DATA"].shape
     (4, 50, 50)

@@ -21,7 +21,7 @@ fits = [fit_image_photometry(field.hst, muse, keep_changed=keep) for keep in (Tr
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.7), sharey=True, layout="constrained")
 extent = (-12, 12, -12, 12)
-axes[0].imshow(np.arcsinh(muse.data / 0.5), cmap="Greys", origin="lower", extent=extent)
+axes[0].imshow(np.arcsinh(muse.data / 0.5), cmap="Grays", origin="lower", extent=extent)
 axes[0].set_title("MUSE, arrows: motions × 10", fontsize=9)
 for star in stars:
     axes[0].arrow(star.x, star.y, 10 * motion[0], 10 * motion[1], color="C3", head_width=0.6)

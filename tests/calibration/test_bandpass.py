@@ -94,8 +94,8 @@ def expected(hdus, curve):
         valid &= np.isfinite(variance)
     if "DQ" in hdus:
         valid &= hdus["DQ"].data == 0
-    centres = START + STEP * np.arange(NZ)
-    w = np.array([integral(centre - STEP / 2, centre + STEP / 2, curve) for centre in centres])
+    centers = START + STEP * np.arange(NZ)
+    w = np.array([integral(center - STEP / 2, center + STEP / 2, curve) for center in centers])
     w = np.where(valid, w[:, None, None], 0)
     with np.errstate(invalid="ignore"):
         flux = (w * np.where(valid, data, 0)).sum(0) / w.sum(0)

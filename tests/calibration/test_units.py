@@ -43,7 +43,7 @@ def image(unit=MUSE_UNIT, shape=SHAPE, data=None, **cards):
         ({"CRPIX1": 26.0}, False),
         ({"CRVAL1": 53.16 + 0.02 * 0.2 / 3600 / np.cos(np.radians(27.78))}, False),
         ({"CRVAL2": -27.78 + 0.004 * 0.2 / 3600}, True),
-        # The centre stays, and only the corners, 30 pixels out, are off by 0.05 pixels.
+        # The center stays, and only the corners, 30 pixels out, are off by 0.05 pixels.
         ({"angle": 0.1}, False),
         ({"pixel": 0.2003}, False),
         # The other way round, with pixels that are the same but for their order.

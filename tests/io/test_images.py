@@ -297,9 +297,9 @@ def test_footprint_off_the_image(tmp_path, x, in_memory):
     fits.PrimaryHDU(noise(), header()).writeto(path)
     source = CCDData.read(path, unit="ct/s") if in_memory else path
     # 3e6 pixels are more than 90 degrees, where a tangential projection ends.
-    centre = SkyCoord(53.16, -27.78, unit="deg").directional_offset_by(60 * u.deg, x * 0.2 * u.arcsec)
+    center = SkyCoord(53.16, -27.78, unit="deg").directional_offset_by(60 * u.deg, x * 0.2 * u.arcsec)
     with pytest.raises(UserError, match="does not overlap") as caught:
-        read_image(source, footprint=SkyCoord([centre, centre]))
+        read_image(source, footprint=SkyCoord([center, center]))
     assert in_memory or "hst.fits" in str(caught.value)
 
 

@@ -99,8 +99,8 @@ def test_circles_on_the_sky(wcs, frame, radius):
 def test_turned_shapes_on_the_sky(wcs, frame):
     # Angles are counted from the frame's own west towards its north, as in ds9.
     position = wcs.pixel_to_world(19.3, 14.2)
-    centre = position.transform_to(frame)
-    east, north = centre.spherical_offsets_to(wcs.pixel_to_world(X, Y).transform_to(frame))
+    center = position.transform_to(frame)
+    east, north = center.spherical_offsets_to(wcs.pixel_to_world(X, Y).transform_to(frame))
     west, north = -east.arcsec, north.arcsec
     along, across = COS * west + SIN * north, -SIN * west + COS * north
     where = sky_word(position, frame)
@@ -117,7 +117,7 @@ def test_turned_shapes_on_the_sky(wcs, frame):
     ("frame", "sexagesimal"), [*((frame, False) for frame in FRAMES), ("fk5", True), ("icrs", True)]
 )
 def test_coordinates_keep_their_precision(wcs, frame, sexagesimal):
-    # Half a pixel would be told apart: each circle encloses the centre of one pixel only.
+    # Half a pixel would be told apart: each circle encloses the center of one pixel only.
     pixels = np.random.default_rng(1).integers([0, 0], SHAPE, (30, 2))
     lines = [frame]
     expected = np.zeros(SHAPE, dtype=bool)

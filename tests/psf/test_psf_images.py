@@ -98,7 +98,7 @@ def test_light_outside_of_the_array_is_kept_missing():
 @pytest.mark.parametrize("axes", [np.eye(2), turned(25), turned(-110, mirrored=True)])
 def test_otf_is_the_direct_sum(axes):
     data = draw(COMA, (45, 60), (25, 28))
-    # Far from the centre, the transform of this light varies fast.
+    # Far from the center, the transform of this light varies fast.
     data = 0.9 * data / data.sum()
     data[2, 57] += 0.1
     psf = HstPsf(data, (PIXEL, 0.04), (25.2, 27.7))
@@ -182,7 +182,7 @@ def test_every_kind_of_source(tmp_path):
 def test_image_psf():
     fine = draw(MOFFAT, (201, 201), (100, 100), scale=PIXEL / 2)
     f = np.linspace(0.5, 3, 6)
-    # photutils' own normalisation: the sum is the oversampling squared, less the wings.
+    # photutils' own normalization: the sum is the oversampling squared, less the wings.
     psf = read_hst_psf(ImagePSF(4 * fine, oversampling=2), PIXEL)
     assert psf.pixel_scale == (PIXEL / 2, PIXEL / 2)
     assert_allclose(psf.data.sum(), fine.sum())

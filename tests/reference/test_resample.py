@@ -16,7 +16,7 @@ HST_SCALE = (0.03, 0.03)
 
 
 def waves(shape, scale, frequency):
-    """Draw a wave of this frequency (cycles/arcsec) along both axes, 0 at the first pixel's centre."""
+    """Draw a wave of this frequency (cycles/arcsec) along both axes, 0 at the first pixel's center."""
     y, x = np.indices(shape) * np.reshape(scale, (2, 1, 1))
     return np.cos(2 * np.pi * frequency[0] * y) * np.cos(2 * np.pi * frequency[1] * x)
 

@@ -114,7 +114,7 @@ def test_template_of_another_field(field, written):
         fit_image_photometry(template, field.muse[0])
 
 
-def test_template_samples_muse_pixel_centres(template):
+def test_template_samples_muse_pixel_centers(template):
     sky = template.wcs.pixel_to_world(
         template.oversample * template.margin[1], template.oversample * template.margin[0]
     )
