@@ -287,7 +287,7 @@ ROWS = [
         {"regions": REGIONS},
         as_list,
         lambda sky: (),
-        lambda sky: {"wcs": sky.muse.wcs, "shape": sky.muse.shape},
+        lambda sky: {"image": sky.muse},
     ),
     Row("make_template", {"margin": HST["margin"]}, pixels, images),
     Row("regrid_hst_like_muse", {"margin": HST["margin"]}, pixels, images),
@@ -483,6 +483,22 @@ NO_UNIT = {
     "write_psf",
 }
 
+# The same, of some callables only: images of PSFs, and stars that are drawn, which take numbers with a unit themselves.
+NO_UNIT_HERE = {
+    "simulate_field": {"stars"},
+    **dict.fromkeys(
+        [
+            "ConvolvedTemplate2D",
+            "FitImageAndStarPhotometryMP",
+            "FitImagePhotometryMP",
+            "fit_field",
+            "fit_image_and_star_photometry",
+            "fit_image_photometry",
+        ],
+        {"hst_psf"},
+    ),
+}
+
 # Results and the like, which the package makes, and names of flags.
 MADE_BY_THE_PACKAGE = {
     "FailedPhotometry",
@@ -575,6 +591,7 @@ def public_callables():
 def is_ours(name, value):
     return (
         not name.startswith("_")
+        and name != "warn"
         and inspect.isroutine(value)
         and value.__module__.startswith("astropy_imphot")
     )
@@ -594,7 +611,7 @@ def parameters_of(name):
 @pytest.mark.parametrize("name", sorted(set(public_callables())))
 def test_the_table_is_complete(name):
     with_unit = {key for row in ROWS if row.name == name for key in row.forms}
-    assert parameters_of(name) - with_unit - NO_UNIT == set()
+    assert parameters_of(name) - with_unit - NO_UNIT - NO_UNIT_HERE.get(name, set()) == set()
     assert with_unit <= parameters_of(name)
 
 
