@@ -21,11 +21,12 @@ from astropy.io import fits
 from astropy.table import QTable
 from regions import CircleSkyRegion, Regions
 
-from astropy_imphot import UserError, fit_field, read_hst_psf, reference, write_image
+from astropy_imphot import UserError, fit_field, read_hst_psf, write_image
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.field.compare import compare_exposures
 from astropy_imphot.field.html import field_as_html
 from astropy_imphot.psf.wavelength import REFERENCE, relative
+from astropy_imphot.reference import image as reference
 from astropy_imphot.results.columns import numbers
 from astropy_imphot.results.flags import ExposureFlags
 from astropy_imphot.results.values import with_error
