@@ -483,7 +483,7 @@ NO_UNIT = {
     "write_psf",
 }
 
-# The same, of some callables only: images of PSFs, and stars that are drawn, which take numbers with a unit themselves.
+# The same, of some callables only: images of PSFs; and stars that are drawn, which take numbers with a unit.
 NO_UNIT_HERE = {
     "simulate_field": {"stars"},
     **dict.fromkeys(
