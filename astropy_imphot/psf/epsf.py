@@ -25,7 +25,7 @@ __all__ = ["build_hst_psf"]
 # background is taken out to.
 SEARCH, RIM = 0.3, 1.5
 
-# Stars to be found: least peak over the noise, and light of neighbours; the share of the light
+# Stars to be found: least peak over the noise, and light of neighbors; the share of the light
 # within the first of two apertures (arcsec) that HST's PSFs have, and how far it may be below
 # the most compact object's.
 LEAST_PEAK, ONE_SIDED = 200.0, 0.02
@@ -45,7 +45,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
         declination, degrees or `~astropy.units.Quantity`. Only what is around them is read. By
         default (None) the image is searched.
     radius : float or `~astropy.units.Quantity`
-        How far the PSF reaches, arcsec (default: 1.5).
+        The radius of the PSF, arcsec (default: 1.5).
     oversampling : int
         Samples per pixel and axis (default: 1, good up to 60 mas; more needs many stars).
     max_stars : int
@@ -64,7 +64,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     Warns
     -----
     ImphotWarning
-        If a given star is too close to the image's edge, outside it, masked or none.
+        If a given star is too close to the image's edge, outside it, masked, or not a star.
 
     Notes
     -----
@@ -77,7 +77,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     Stars are found as peaks 200 times above the noise, the highest within ``radius``, with light
     as concentrated (0.1 against 0.4 arcsec) as the most compact object's: galaxies and
     saturated stars have less, and cosmic rays more than a PSF can have. No side may be
-    brighter, by a neighbour, than the opposite one by more than 2 percent of the star's light.
+    brighter, by a neighbor, than the opposite one by more than 2 percent of the star's light.
 
     Examples
     --------
@@ -167,8 +167,9 @@ def _given(source, stars, half, scale):
             peak = np.where(near, image.data, -np.inf).argmax()
             cutout = _cutout(image, np.unravel_index(peak, image.shape), half, scale)
         if cutout is None:
-            text = f"the star at {star.to_string()} is not used: it is at the edge, outside, masked or none."
-            warn(text)
+            warn(
+                f"the star at {star.to_string()} is not used: it is at the edge, outside, masked, or no star."
+            )
         else:
             cutouts.append(cutout)
     return cutouts
@@ -192,7 +193,7 @@ def _cutout(image, peak, half, scale):
     if not valid[distance * scale < CORE].all() or valid.mean() < 0.8:
         return None
     data -= sigma_clipped_stats(data[valid & (distance > half)])[1]
-    # One pixel more: the centre may be closer to the pixel beside the peak.
+    # One pixel more: the center may be closer to the pixel beside the peak.
     inner = np.s_[rim - half - 1 : rim + half + 2, rim - half - 1 : rim + half + 2]
     data, valid = np.where(valid, data, 0)[inner], valid[inner]
     center = core_center(data, (half + 1, half + 1), (scale, scale))
