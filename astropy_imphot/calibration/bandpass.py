@@ -18,8 +18,8 @@ from astropy_imphot.io.images import read_cube
 
 __all__ = ["bandpass_image", "bandpass_images"]
 
-# Pixels whose sums are kept at a time: all pixels of an exposure, and a strip of rows of a mosaic, enough
-# for long runs of the disk in each plane.
+# Pixels that are summed at a time: all pixels of an exposure, or a strip of rows of a mosaic, high enough for
+# long contiguous reads in each plane.
 STRIP_PIXELS = 300_000
 
 # Voxels read at a time: large enough for the disk, small enough for the memory. They are fewer in strips: the

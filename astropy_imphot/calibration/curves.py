@@ -1,4 +1,4 @@
-"""Curves of filters: the package's own data files, and those of speclite where it is installed."""
+"""Filter curves in the data files of the package, and in speclite where it is installed."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).with_name("data") / "curves"
 
 def available_curves():
     """
-    Return the filters whose curves come with the package.
+    Return the filters that have a curve in the package.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def available_curves():
 
 def named_curve(name, camera="ACS/WFC"):
     """
-    Read the curve of a filter from the package's data files or, by a name of speclite's, from speclite.
+    Read a filter curve from the package's data files or, by speclite's name of it, from speclite.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def camera_in_header(header):
     Returns
     -------
     str
-        INSTRUME/DETECTOR or INSTRUME, whichever has curves. Where neither has, ACS/WFC, the
-        camera of most mosaics.
+        INSTRUME/DETECTOR or INSTRUME, whichever has curves; if neither has, ACS/WFC, the camera of most
+        mosaics.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Filters: zero points of HST's, and sensitivity curves."""
+"""Filters: zero points of HST filters, and sensitivity curves."""
 
 import warnings
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ __all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header", "read_zero_points
 
 ZERO_POINTS = Path(__file__).with_name("data") / "acs_wfc_zero_points.ecsv"
 
-# WFPC2 writes numbers into FILTER1 and FILTER2, and the names into FILTNAM1 and FILTNAM2.
+# In headers of WFPC2, FILTER1 and FILTER2 are numbers, and FILTNAM1 and FILTNAM2 are the names.
 FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
 
 
@@ -148,7 +148,7 @@ def _positive(value):
 
 def filter_in_header(header):
     """
-    Return the name of the filter that a header names.
+    Return the name of the filter in a header.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def filter_in_header(header):
     Returns
     -------
     str
-        In capitals; empty if it names none.
+        In capitals; empty if there is none.
 
     Examples
     --------

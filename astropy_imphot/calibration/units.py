@@ -19,8 +19,8 @@ def _photflam(header):
     return HstFilterInfo(header).photflam * u.erg / u.s / u.cm**2 / u.AA
 
 
-# The units that images may be in beside flux densities per Angstrom, each with a function: it takes the
-# header of an image, and returns the flux density per Angstrom of one such unit. A new unit needs one row.
+# Units of images other than flux densities per Angstrom, each with a function: it takes the header of an
+# image, and returns the flux density per Angstrom of one such unit. A new unit needs one row.
 FLUX_UNITS = {
     u.electron / u.s: _photflam,
     u.ct / u.s: _photflam,

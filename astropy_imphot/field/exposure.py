@@ -13,7 +13,7 @@ from astropy_imphot.field.combine import combine
 from astropy_imphot.field.store import fingerprint, write_record
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.star import fit_image_and_star
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, WorkerError
 from astropy_imphot.io.files import atomic_folder, naming
 from astropy_imphot.io.images import read_header, read_image
 from astropy_imphot.products.images import object_regions
@@ -89,7 +89,9 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
             found[name] = _fit(hst[name], image, options, exposure.name)
     fits = {name: of_filter[0] for name, of_filter in found.items() if of_filter[0].method == "image"}
     if not fits:
-        raise UserError("; ".join(dict.fromkeys(of_filter[0].error for of_filter in found.values())))
+        # Errors of the exposure's own files have its name already, those of the HST image have not.
+        reasons = dict.fromkeys(of_filter[0].error for of_filter in found.values())
+        raise WorkerError(exposure.files[0], "; ".join(reasons))
     rows = [
         _row(fit, exposure.name, name, bands[name][0], exposure.cube or exposure.images[name])
         for name, of_filter in found.items()

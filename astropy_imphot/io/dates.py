@@ -1,4 +1,4 @@
-"""Dates as headers and tables hold them."""
+"""Dates in the forms of headers and tables."""
 
 import numpy as np
 from astropy.time import Time
@@ -8,7 +8,7 @@ __all__ = ["header_value", "to_isot", "to_mjd"]
 
 def to_isot(dates):
     """
-    Return dates as DATE-OBS has them.
+    Return dates in the form of DATE-OBS.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def to_isot(dates):
 
 def to_mjd(dates):
     """
-    Return dates as MJD-OBS has them.
+    Return dates in the form of MJD-OBS.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def to_mjd(dates):
 
 def header_value(key, value):
     """
-    Return a value as a header can hold it, also if it is a date.
+    Return a value in a form that a header can contain, also if it is a date.
 
     Parameters
     ----------
     key : str
-        The keyword: one that starts with MJD has days, others have strings of date and time.
+        The keyword: dates are days for one that starts with MJD, and strings of date and time for others.
     value : `~astropy.time.Time`, or anything else, which stays as it is
         The value.
 

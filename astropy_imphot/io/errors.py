@@ -1,4 +1,4 @@
-"""The errors and warnings that the package gives for what its user can mend."""
+"""Errors and warnings about problems that the user can correct."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ FILE_NAME = ContextVar("FILE_NAME", default="")
 
 class UserError(ValueError):
     """
-    Something is wrong with the input, and the user can mend it.
+    The input has a fault that the user can correct.
 
     The message is one sentence: the file, what is wrong, and what to do. The commands print it without a
     traceback and exit with status 1.
@@ -42,7 +42,7 @@ class FileError(OSError, UserError):
     A file is missing, broken, or cannot be read or written.
 
     It can be caught as a `UserError`, as all errors of the package, or as an `OSError`. The message is
-    one sentence that names the file and says what to do.
+    one sentence: the file, what is wrong, and what to do.
 
     Examples
     --------

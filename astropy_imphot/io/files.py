@@ -1,4 +1,4 @@
-"""FITS files, opened with errors that name them, and written whole or not at all."""
+"""Opening and writing of files: errors with the file's name, and complete files or none."""
 
 import gzip
 import mmap
@@ -36,12 +36,12 @@ READ_BYTES = 1 << 24
 
 def source_name(source, default="the image"):
     """
-    Return the name of an input in messages and tables.
+    Return the name of an input for messages and tables.
 
     Parameters
     ----------
     source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
-        What a function was given.
+        The input of a function.
     default : str
         The name of an input that has none.
 
@@ -69,12 +69,12 @@ def source_name(source, default="the image"):
 
 def short_name(source):
     """
-    Return the name of an input in results.
+    Return the name of an input for results.
 
     Parameters
     ----------
     source : str, path, HDU, HDUList, `~astropy.nddata.NDData`, or mpdaf Image or Cube
-        What a function was given.
+        The input of a function.
 
     Returns
     -------
@@ -138,13 +138,13 @@ def naming(source):
 
 def drop_pages(array):
     """
-    Release the memory of a mapped file, which else keeps all that was read of it.
+    Release the memory of a mapped file.
 
     Parameters
     ----------
     array : array
-        An array that is mapped from a file, and was not changed: it is read again from there.
-        Nothing is done if it is not mapped, or the system cannot.
+        An array that is mapped from a file and was not changed: it is read again when it is used.
+        Nothing is done if it is not mapped, or the operating system does not support it.
 
     Examples
     --------
@@ -169,14 +169,14 @@ class Source:
     """
     An input that is opened when it is first read, and then only once.
 
-    A context manager, at whose end the file is closed if it was opened. All that reads images takes it in the
-    place of what it was made of.
+    A context manager, which closes the file at its end if it was opened. All functions that read images take
+    it in place of the input.
 
     Parameters
     ----------
     given : object
-        What a public function was given: a path, HDU, HDUList, or an object of mpdaf; or what needs not be
-        opened, such as `~astropy.nddata.NDData`.
+        The input of a public function: a path, HDU, HDUList, or an object of mpdaf; or an object that is
+        already in memory, such as `~astropy.nddata.NDData`.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class Source:
     @classmethod
     def of(cls, given):
         """
-        Return an input that readers open once, or itself if there is nothing to open.
+        Return an input that is opened once, or the input itself if there is no file to open.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ def opened(source):
     Parameters
     ----------
     source : str, path, HDU, HDUList, or mpdaf Image or Cube
-        What a public function was given.
+        The input of a public function.
 
     Yields
     ------
@@ -311,10 +311,10 @@ def _open_file(path):
             raise FileError(
                 f"{path} is not a FITS file that can be read: check or download it again."
             ) from error
-        told = [str(warning.message) for warning in caught]
-        if any("truncated" in text for text in told) or _breaks_off(place):
+        texts = [str(warning.message) for warning in caught]
+        if any("truncated" in text for text in texts) or _breaks_off(place):
             raise FileError(_truncated(path))
-        for warning, text in zip(caught, told, strict=True):
+        for warning, text in zip(caught, texts, strict=True):
             if "extra bytes after the last HDU" not in text:
                 warn(warning.message)
         yield hdus
@@ -322,7 +322,7 @@ def _open_file(path):
 
 @contextmanager
 def _decompressed(path):
-    """Give the name of a file with the decompressed bytes, which can be mapped into memory."""
+    """Yield the name of a file with the decompressed bytes, which can be mapped into memory."""
     with NamedTemporaryFile(suffix=".fits", delete=False) as target:
         try:
             with gzip.open(path) as stream:
@@ -330,7 +330,7 @@ def _decompressed(path):
             target.close()
             yield target.name
         finally:
-            # Where files in use cannot be removed, arrays may still need it.
+            # Some systems do not remove files in use, and arrays may still be mapped from it.
             target.close()
             with suppress(OSError):
                 os.unlink(target.name)
@@ -405,7 +405,7 @@ def atomic_write(path, overwrite=False):
         raise FileError(f"{path} cannot be written: there is no folder {path.parent}.")
     temporary = path.with_name(f".partial-{path.name}")
     try:
-        # What a killed run may have left.
+        # A killed run may have left one.
         temporary.unlink(missing_ok=True)
         yield temporary
         temporary.replace(path)
@@ -448,7 +448,7 @@ def atomic_folder(path):
     'whole or not at all'
     """
     path = Path(path)
-    # Two processes may write it at a time, where one was thought to be dead.
+    # Two processes may write it at the same time, if one was taken for dead.
     temporary = path.with_name(f".partial-{path.name}-{uuid4().hex}")
     try:
         temporary.mkdir()

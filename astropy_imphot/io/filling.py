@@ -1,4 +1,4 @@
-"""Images without holes, for what needs a number in every pixel."""
+"""Images without holes, for methods that need a number in every pixel."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ __all__ = ["filled"]
 
 def filled(data, valid):
     """
-    Return an image with the sky's level where it is not valid.
+    Return an image with its invalid pixels filled by the level of the sky.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The pixels of an image on the sky, without their values."""
+"""The grid of an image: the places of its pixels on the sky, without their values."""
 
 from dataclasses import dataclass, field
 
@@ -17,14 +17,14 @@ from astropy_imphot.io.representation import Representation
 
 __all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
 
-# Two grids are the same if no pixel is further off than this, in pixels.
+# Two grids are the same if no pixel is farther off than this, in pixels.
 GRID_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grid(Representation):
     """
-    The pixels of an image or of a cube's planes, without their values.
+    The grid of an image or of a cube's planes: the places of the pixels, without their values.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Grid(Representation):
     shape : (int, int)
         (ny, nx).
     unit : `~astropy.units.UnitBase`
-        The unit of the values, dimensionless where it is not known (default: dimensionless).
+        The unit of the values (default: dimensionless, also where it is not known).
     meta : `~astropy.io.fits.Header` or dict
         The header (default: an empty one).
 
@@ -69,7 +69,7 @@ class Grid(Representation):
 
 def read_grid(source):
     """
-    Read where the pixels of an image, or of a cube's planes, are on the sky.
+    Read the grid of an image or of a cube's planes from its header.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def read_grid(source):
 
 def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):
     """
-    Tell whether two images have the same pixels on the sky.
+    Return whether two images have the same pixels on the sky.
 
     Parameters
     ----------

@@ -27,8 +27,7 @@ __all__ = [
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
 
-# Spellings that HST's calibration software and mission archives write into BUNIT, which
-# are not FITS units.
+# Spellings in BUNIT by HST's calibration software and by mission archives, which are not FITS units.
 UNIT_WORDS = {
     "electron": "electron",
     "electrons": "electron",
@@ -41,10 +40,10 @@ UNIT_WORDS = {
     "s": "s",
 }
 
-# Keywords of the observation, which extensions may have in a form of their own.
+# Keywords of the observation, for which the primary header is used also if the extension has them.
 PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
 
-# Keywords that describe the array they came with, and are made anew with every array.
+# Keywords that describe the array, and are written anew with every array.
 STRUCTURE_KEYWORDS = re.compile(
     r"SIMPLE|BITPIX|NAXIS\d*|EXTEND|XTENSION|PCOUNT|GCOUNT|EXTNAME|EXTVER|BSCALE|BZERO"
     r"|BUNIT|CHECKSUM|DATASUM|INHERIT|SCIDATA|ERRDATA|HDUCLAS\d|HDUCLASS|HDUDOC|HDUVERS|QUALDATA"
@@ -54,7 +53,7 @@ STRUCTURE_KEYWORDS = re.compile(
 
 def unit_string(unit):
     """
-    Return a unit as BUNIT holds it.
+    Return a unit in the form of BUNIT.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def unit_string(unit):
     Returns
     -------
     str
-        In the FITS standard's form where it has one.
+        In the FITS standard's form, where the standard has one.
 
     Examples
     --------
@@ -81,7 +80,7 @@ def unit_string(unit):
 
 
 def parse_unit(text):
-    """Return the unit of a BUNIT, dimensionless if there is none that can be understood."""
+    """Return the unit of a BUNIT, dimensionless if there is none or it is not understood."""
     if text is None:
         return u.dimensionless_unscaled
     words = re.sub(
@@ -104,14 +103,14 @@ def merged_header(hdus, science):
     primary = hdus[0].header
     if primary is not science.header:
         header.extend(primary.cards, unique=True, strip=False)
-        # The observation's keywords, where both have them, are the primary header's.
+        # Keywords of the observation are those of the primary header where both have them.
         header.update({key: primary[key] for key in PRIMARY_KEYWORDS if key in primary})
     return header
 
 
 @contextmanager
 def without_information():
-    """Drop what astropy logs as INFO in this thread, which is printed on standard output, among results."""
+    """Drop astropy's messages of the level INFO in this thread, which would be printed among results."""
     thread = threading.get_ident()
 
     def wanted(record):
@@ -132,7 +131,7 @@ def header_wcs(header, hdus):
     if not wcs.has_celestial:
         raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
     if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
-        # The coefficients are used all the same; else each copy for another process would log that again.
+        # The coefficients are used in any case; without -SIP, astropy logs that for each copy.
         wcs.wcs.ctype = [f"{kind}-SIP" for kind in wcs.wcs.ctype]
     return wcs
 
@@ -147,7 +146,7 @@ def wcs_header(wcs):
 
 
 def without_structure(meta):
-    """Return the cards of a header that do not describe its array: what a new file may keep."""
+    """Return the cards of a header that do not describe its array, and remain true in a new file."""
     header = fits.Header()
     if isinstance(meta, fits.Header):
         cards = meta.cards
@@ -159,6 +158,6 @@ def without_structure(meta):
         try:
             header.append(card, end=True)
         except ValueError:
-            # What a dict may hold, and a header cannot.
+            # Some values of a dict are not possible in a header.
             continue
     return header

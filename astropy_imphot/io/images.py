@@ -1,9 +1,8 @@
 """
-FITS files to CCDData and cubes, and back.
+Reading and writing of images and cubes.
 
-This is the only module that reads and writes images and cubes, so the file layouts of
-MUSE (DATA, STAT, DQ), of HST (SCI, WHT or ERR, DQ) and of plain images are known here
-and nowhere else.
+This is the only module that depends on the file layouts of MUSE (DATA, STAT, DQ), of HST (SCI, WHT or ERR,
+DQ) and of plain images.
 """
 
 import astropy.units as u
@@ -236,14 +235,14 @@ def write_image(image, path, *, overwrite=False, extensions=()):
 
 
 def _pixels(hdu, cut):
-    # Of a file that is mapped into memory, only what the cut touches is read.
+    # Of a file that is mapped into memory, only the pixels within the cut are read.
     pixels = np.asarray(hdu.data[cut])
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _ccddata(data, mask, variance, unit, wcs, header):
     if variance is not None:
-        # A variance of 0, or none at all, would be an infinite weight.
+        # A variance of 0 would be an infinite weight.
         mask |= ~(np.isfinite(variance) & (variance > 0))
     return CCDData(
         data,

@@ -1,4 +1,4 @@
-"""Which extensions of a FITS file are the image, its variance and its mask."""
+"""The extensions of a FITS file that are the image, its variance and its mask."""
 
 from astropy_imphot.io.errors import UserError
 
@@ -9,14 +9,14 @@ SCIENCE_NAMES = ("DATA", "SCI")
 
 def science_hdu(hdus, naxis=None):
     """
-    Return the extension that holds the image or the cube.
+    Return the extension with the image or the cube.
 
     Parameters
     ----------
     hdus : sequence of HDU
         Of one file.
     naxis : int, optional
-        How many axes the array has to have. By default (None) any number.
+        The number of axes that the array needs. By default (None) any number.
 
     Returns
     -------

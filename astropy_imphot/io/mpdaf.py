@@ -1,4 +1,4 @@
-"""Images and cubes of mpdaf, recognized by their methods: mpdaf itself is not needed."""
+"""Images and cubes of mpdaf, recognized by their methods, without importing mpdaf."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ FRAME_KEYWORDS = ("RADESYS", "EQUINOX")
 
 
 def is_mpdaf(source):
-    """Tell whether an input is an Image or a Cube of mpdaf."""
+    """Return whether an input is an Image or a Cube of mpdaf."""
     return all(hasattr(source, f"get_{name}_hdu") for name in ("data", "stat", "dq"))
 
 

@@ -1,4 +1,4 @@
-"""Numbers with units at the doors of the package."""
+"""Numbers and quantities as arguments of functions."""
 
 from numbers import Real
 
@@ -22,7 +22,7 @@ def to_value(value, unit, name):
     unit : `~astropy.units.UnitBase` or str
         The unit that is wanted.
     name : str
-        What errors call the value.
+        The name of the value in errors.
 
     Returns
     -------

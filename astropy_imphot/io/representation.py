@@ -1,4 +1,4 @@
-"""Objects in a few words, as a session shows them."""
+"""Short texts of objects, for interactive sessions."""
 
 from dataclasses import fields
 
@@ -11,7 +11,7 @@ MOST_NAMES = 5
 
 class Representation:
     """
-    The ``repr`` of a class in a line, and its ``str`` with a line for each attribute.
+    Base class with a ``repr`` of one line, and a ``str`` with a line for each attribute.
 
     Subclasses that are data classes have ``repr=False``; those that are not define ``_represented``.
 
@@ -73,7 +73,7 @@ def in_words(value):
         return f"{kind} of shape {value.shape}"
     if isinstance(value, dict | list | range):
         return _collection(list(value))
-    # Of a value, its error is part.
+    # Values are shown with their errors.
     text = str(value) if hasattr(value, "stdev") else repr(value)
     if len(text) <= LONGEST and "\n" not in text and not isinstance(value, Representation):
         return text

@@ -1,4 +1,4 @@
-"""Region files of ds9, by the regions package: what they include and exclude."""
+"""Masks of region files of ds9, read by the regions package."""
 
 import re
 import warnings
@@ -14,8 +14,8 @@ from astropy_imphot.io.grid import read_grid
 
 __all__ = ["read_regions", "regions_mask"]
 
-# Coordinate frames that a ds9 region file can name; without any it is in pixels. The
-# regions package does not know ds9's "physical", which is "image" in images that were not cut.
+# Coordinate frames in ds9 region files; without any, coordinates are pixels. The regions package does not
+# read ds9's "physical", which is the same as "image" in images that were not cut.
 DS9_FRAMES = "image|physical|fk4|fk5|b1950|j2000|icrs|galactic|ecliptic"
 ANY_FRAME = rf"(?im)(^|;)\s*({DS9_FRAMES})\s*(;|#|$)"
 PHYSICAL_FRAME = r"(?im)((?:^|;)\s*)physical(?=\s*(?:;|#|$))"
@@ -34,7 +34,7 @@ def read_regions(source):
     -------
     `~regions.Regions`
         The regions; those with a leading minus have ``meta["include"]`` 0. Coordinates
-        of a file that names no frame are pixels. ``physical`` is the same as ``image``.
+        of a file without a frame are pixels. ``physical`` is the same as ``image``.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _parsed(lines):
 
 def regions_mask(regions, image):
     """
-    Return what ds9 regions leave out.
+    Return the pixels that ds9 regions mask.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _mask(regions, wcs, shape):
 
 
 def _turned(region, wcs):
-    """Return a region in the image's frame, from whose axes its angle counts then."""
+    """Return a region in the image's frame, with its angle measured from the axes of that frame."""
     if not hasattr(region, "angle"):
         return region
     frame = wcs_to_celestial_frame(wcs)

@@ -1,4 +1,4 @@
-"""Stars, segments, regions and mask images: one boolean mask, True where a pixel is left out."""
+"""One boolean mask, True where a pixel is masked, from stars, segments, regions and mask images."""
 
 import warnings
 
@@ -19,7 +19,7 @@ __all__ = ["detected_objects", "exclusion_mask", "star_mask", "taper_weights"]
 SEGMENT_SIGMA = 2.0
 SEGMENT_PIXELS = 5
 
-# Objects are fitted with the light of their wings, this many pixels around them.
+# Pixels around objects that are kept for the wings of objects.
 SEGMENT_WIDENING = 5
 
 
@@ -68,7 +68,7 @@ def star_mask(star, image):
 
 def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=None):
     """
-    Combine all reasons to leave out a pixel.
+    Return the mask of an image, of its own masked pixels, regions, a star, segments and another mask.
 
     Parameters
     ----------
@@ -76,18 +76,18 @@ def exclusion_mask(image, *, regions=None, star=None, segment=False, extramask=N
         The MUSE image, of shape (ny, nx), with its own mask.
     regions : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region, optional
         ds9 regions; or ``"star"`` to keep only the pixels around the star, or
-        ``"notstar"`` to leave them out. By default (None) all of the image is kept.
+        ``"notstar"`` to mask them. By default (None) all of the image is kept.
     star : (float, float, float), optional
         As for `star_mask`. By default (None) there is no star.
     segment : bool
         Keep only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU, HDUList or NDData, optional
-        A mask, or an image that is not 0 where a pixel is to be left out. By default (None) there is none.
+        A mask, or an image that is not 0 where a pixel is to be masked. By default (None) there is none.
 
     Returns
     -------
     bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def taper_weights(mask, taper):
     Parameters
     ----------
     mask : bool array of shape (ny, nx)
-        True where a pixel is left out.
+        True where a pixel is masked.
     taper : float
         Width of the transition, pixels; 0 for none.
 

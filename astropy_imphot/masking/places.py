@@ -1,4 +1,4 @@
-"""Places on the sky, in the forms in which users have them."""
+"""Places on the sky, as numbers, coordinates or regions."""
 
 import astropy.units as u
 from astropy.coordinates import SkyCoord
@@ -11,7 +11,7 @@ __all__ = ["star_circle"]
 
 def star_circle(star):
     """
-    Return the circle around a star as numbers.
+    Return the center and the radius of a circle around a star.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
         declination, degrees or `~astropy.units.Quantity`. Only what is around them is read. By
         default (None) the image is searched.
     radius : float or `~astropy.units.Quantity`
-        How far the PSF reaches, arcsec (default: 1.5).
+        The radius of the PSF, arcsec (default: 1.5).
     oversampling : int
         Samples per pixel and axis (default: 1, good up to 60 mas; more needs many stars).
     max_stars : int
@@ -64,7 +64,7 @@ def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     Warns
     -----
     ImphotWarning
-        If a given star is too close to the image's edge, outside it, masked or none.
+        If a given star is too close to the image's edge, outside it, masked, or not a star.
 
     Notes
     -----
@@ -167,8 +167,9 @@ def _given(source, stars, half, scale):
             peak = np.where(near, image.data, -np.inf).argmax()
             cutout = _cutout(image, np.unravel_index(peak, image.shape), half, scale)
         if cutout is None:
-            text = f"the star at {star.to_string()} is not used: it is at the edge, outside, masked or none."
-            warn(text)
+            warn(
+                f"the star at {star.to_string()} is not used: it is at the edge, outside, masked, or no star."
+            )
         else:
             cutouts.append(cutout)
     return cutouts

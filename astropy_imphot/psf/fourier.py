@@ -1,7 +1,7 @@
 """
-Transfer functions: what a PSF, a filter and a shift do in the Fourier plane.
+Frequencies and filters in the Fourier plane.
 
-Plain numpy and scipy; frequencies are in cycles per arcsec throughout.
+Frequencies are in cycles per arcsec throughout.
 """
 
 import numpy as np
@@ -53,7 +53,7 @@ def frequencies(shape, pixel_scale):
 
 def elliptical_radius(fy, fx, e1, e2):
     r"""
-    Return the frequencies at which an elliptical PSF's circular twin has its OTF.
+    Return the radial frequencies at which the OTF of a circular PSF is that of an elliptical one.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ def _blackman(ratio):
     return np.where(ratio < 1, 0.42 + 0.5 * np.cos(np.pi * ratio) + 0.08 * np.cos(2 * np.pi * ratio), 0)
 
 
-# The filters that an HST image on the MUSE grid can have gone through, as functions of
+# The decimation filters of HST images on the MUSE grid, as functions of
 # the radial frequency divided by the Nyquist frequency of that grid.
 WINDOWS = {"none": np.ones_like, "blackman": _blackman}
 
 
 def decimation_window(name, frequency, nyquist):
     """
-    Return the filter that an image went through before it was sampled more coarsely.
+    Return the filter that was applied to an image before it was sampled more coarsely.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def check_window(name):
 
 def window_noise(name):
     """
-    Return which part of white noise a decimation window leaves.
+    Return the fraction of the variance of white noise that a decimation window leaves.
 
     Parameters
     ----------
@@ -220,5 +220,5 @@ def padded_length(length):
     >>> padded_length(331)
     336
     """
-    # Lengths with factors of 7 and 11, which are a little slower, save more in all that is not a transform.
+    # Lengths with factors of 7 and 11 are a little slower to transform, but waste fewer pixels.
     return 2 * fft.next_fast_len((int(length) + 1) // 2)

@@ -1,4 +1,4 @@
-"""The PSF of an HST image, given as an image instead of a Moffat function."""
+"""PSFs of HST images that are given as images."""
 
 import warnings
 from contextlib import suppress
@@ -20,8 +20,8 @@ from astropy_imphot.io.representation import Representation
 
 __all__ = ["CORE", "HstPsf", "core_center", "read_hst_psf"]
 
-# Zero padding and spline order with which a transform is known between its samples to 3e-5, even
-# of a PSF with a tenth of its light in a corner; MARGIN keeps the spline's ends away.
+# Zero padding and spline order that interpolate a transform between its samples to 3e-5, even of a PSF
+# with a tenth of its light in a corner; MARGIN keeps away from the spline's ends.
 PADDING, ORDER, MARGIN = 3, 5, 16
 
 # A PSF image with a sum in this range is in units of the star's whole light.
@@ -98,8 +98,8 @@ class HstPsf(Representation):
         indices, phases, places, inside = zip(
             *map(_frequency_axis, (hst_y, hst_x), padded, self.pixel_scale, self.center), strict=True
         )
-        # Only what is asked for is interpolated, a small part of HST's frequencies. The
-        # phase goes first: without it the transform is smooth.
+        # Only the wanted frequencies are interpolated, a small part of HST's. The phase is
+        # taken out first: without it the transform is smooth.
         spectrum = fft.fft2(self.data, s=padded)[np.ix_(*indices)]
         spectrum *= phases[0][:, np.newaxis] * phases[1]
         points = np.array(np.broadcast_arrays(*places))
@@ -212,8 +212,8 @@ def _as_psf(image, oversampling, scale):
 
 
 def _as_nddata(source):
-    """Return a PSF image with what is known of its pixels, and its oversampling along y and x."""
-    # Not asked by its class, of which the import takes long: photutils' ImagePSF.
+    """Return a PSF image with its WCS and header, and its oversampling along y and x."""
+    # photutils' ImagePSF, whose import takes long, is recognized by this attribute.
     if hasattr(source, "oversampling"):
         return NDData(source.data), np.broadcast_to(source.oversampling, 2)
     if isinstance(source, (NDData, np.ndarray)):
@@ -255,7 +255,7 @@ def core_center(data, peak, pixel_scale):
     if np.ptp(core) == 0:
         return None
     with warnings.catch_warnings():
-        # Whether it has converged is seen by the result.
+        # The result shows whether the fit has converged.
         warnings.filterwarnings("ignore", "The fit may ", AstropyUserWarning)
         center = centroid_2dg(core)[::-1]
     inside = all(0 < place < size - 1 for place, size in zip(center, core.shape, strict=True))

@@ -1,4 +1,4 @@
-"""Radial functions at the same many radii, over and over: computed at few, carried to all."""
+"""Radial functions at many radii, interpolated from a few nodes."""
 
 import numpy as np
 from scipy import sparse
@@ -8,20 +8,20 @@ __all__ = ["RadialTable"]
 
 class RadialTable:
     """
-    Fast evaluation of radial functions at the same radii over and over.
+    Fast, repeated evaluation of radial functions at the same radii.
 
-    Functions are computed at a few hundred nodes and carried to all the radii by
-    spline interpolation, whose weights depend on the radii alone and are kept.
+    Functions are computed at a few hundred nodes, and interpolated at all radii by splines. The weights
+    of the interpolation depend on the radii alone, and are kept.
 
     Parameters
     ----------
     radii : array
-        Where the functions are wanted; frequencies in cycles/arcsec, 0 or more.
+        The radii; frequencies in cycles/arcsec, 0 or more.
 
     Attributes
     ----------
     nodes : array of shape (n,)
-        Where the functions have to be given.
+        The radii at which functions have to be computed.
 
     Examples
     --------
@@ -42,8 +42,8 @@ class RadialTable:
         from scipy.interpolate import BSpline, make_interp_spline
 
         self.shape = np.shape(radii)
-        # A Moffat of small beta has a cusp at 0: nodes crowd there, closer than the
-        # lowest frequency of any image, so that no radius but 0 itself meets it.
+        # The OTF of a Moffat of small beta has a cusp at 0: nodes are closest there, closer than
+        # the lowest frequency of any image, so that the cusp matters at 0 only.
         self.nodes = np.max(radii) * np.linspace(0, 1, self.N_NODES) ** 3
         identity = make_interp_spline(self.nodes, np.eye(self.N_NODES), k=self.DEGREE)
         self._to_coefficients = identity.c
@@ -53,7 +53,7 @@ class RadialTable:
 
     def __call__(self, values):
         """
-        Carry functions from the nodes to the radii.
+        Interpolate functions from the nodes to the radii.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class RadialTable:
 
     def at(self, values, radii):
         """
-        Carry a function from the nodes to radii other than the table's.
+        Interpolate a function from the nodes to radii other than the table's.
 
         Parameters
         ----------

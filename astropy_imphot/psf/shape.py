@@ -1,4 +1,4 @@
-"""What a shape of the PSF has to offer: parameters, transfer function, profile and enclosed flux."""
+"""The interface of PSF shapes: parameters, transfer function, profile and enclosed flux."""
 
 from dataclasses import dataclass, field
 
@@ -15,9 +15,9 @@ class PsfShape:
     """
     The shape of a circular PSF of unit volume: the base class of all shapes.
 
-    A shape is one class in one file. It declares ``parameters`` and defines `otf`, `profile` and
+    A shape is one class in one file. It has ``parameters`` and defines `otf`, `profile` and
     `enclosed_flux`; `otf_derivative` is by differences unless the shape has formulas. Shapes have no state:
-    models, fits and tables take them as they are, and compare and pickle them.
+    they can be compared and pickled.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class PsfShape:
 
     def enclosed_flux(self, radius, **values):
         """
-        Return the part of the light that is within a radius.
+        Return the fraction of the flux that is within a radius.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ class CircularPsf:
         aliases : `~astropy_imphot.psf.spectra.AliasedFrequencies`
             The frequencies.
         axes : array of shape (2, 2), optional
-            How the PSF's axes are turned, which does not matter to a circle.
+            The orientation of the PSF, ignored because it is circular.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Transforms of finely sampled images, arranged by the frequencies of a coarser grid they appear at."""
+"""Transforms of oversampled images, with the aliases of each frequency of the pixels."""
 
 from functools import cached_property
 
@@ -12,11 +12,11 @@ __all__ = ["AliasedFrequencies", "crop_spectrum", "refine_spectrum"]
 
 class AliasedFrequencies:
     """
-    The frequencies of an image with several samples per pixel, as the pixels see them.
+    The frequencies of an image with several samples per pixel, sorted by their aliases at the pixels.
 
-    Frequencies that the pixels cannot tell from lower ones are their aliases. Arrays of shape
-    ``shape`` hold, in blocks of the shape of the pixels' own transform, one alias of every
-    frequency per block, so that the sum over the blocks is what sampling at the pixels does.
+    Frequencies that differ by multiples of the sampling frequency of the pixels are aliases. Arrays of
+    shape ``shape`` contain, in blocks of the shape of the pixels' transform, one alias of every frequency
+    per block, so that the sum over the blocks is the transform of the image sampled at the pixels.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class AliasedFrequencies:
         fine_shape = (oversample * ny, oversample * nx)
         self.fy, fx = frequencies(fine_shape, [scale / oversample for scale in pixel_scale])
         self.fx = fx if oversample == 1 else np.hstack([fx[:, : self.half], -fx[:, : -self.half - 1 : -1]])
-        # Between the aliases of a frequency.
+        # Distances between the aliases of a frequency.
         self._steps = [1 / scale for scale in pixel_scale]
 
     def split(self, spectrum):
@@ -74,14 +74,14 @@ class AliasedFrequencies:
 
     def fold(self, blocks, factor, dx=0.0, dy=0.0, *, gradient=False):
         """
-        Return the transform at the pixels of what is filtered, shifted and then sampled there.
+        Return the transform, at the pixels, of an image that is filtered, shifted and sampled there.
 
         Parameters
         ----------
         blocks : complex array of shape ``shape``
             A transform of the samples, in blocks.
         factor : array of shape ``shape``
-            What the frequencies are multiplied by.
+            The filter, by which the transform is multiplied.
         dx, dy : float
             The shift, arcsec.
         gradient : bool
@@ -110,7 +110,7 @@ class AliasedFrequencies:
                 if gradient and row:
                     total[2] -= self._steps[0] * row * part
         fy, fx = self.fy[:ny], self.fx[:, : self.half]
-        # There are so many fewer pixels than samples.
+        # Transforms are sums over the samples, of which there are more than pixels.
         shift = np.exp(-2j * np.pi * fy * dy) / self.oversample**2 * np.exp(-2j * np.pi * fx * dx)
         for one in total:
             one *= shift
@@ -161,7 +161,7 @@ class AliasedFrequencies:
             As for `~astropy_imphot.psf.radial.RadialTable.node_sums`.
         """
         full = np.full((1, self.shape[1]), 2.0)
-        # Those are their own opposites, or are in two blocks.
+        # Frequencies of these columns are their own opposites, or are in two blocks.
         full[:, :: self.half] = full[:, self.half - 1 :: self.half] = 1
         weights = full * weights
         middle = self.shape[0] // 2

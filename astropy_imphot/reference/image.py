@@ -1,4 +1,4 @@
-"""An HST image, and the templates that were made of it, for exposures that share a grid."""
+"""An HST image with its templates, which are kept for exposures on the same grid."""
 
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -47,12 +47,12 @@ class HstReference(Representation):
         self.source = source
         # For each grid there are two, one to find the offset with.
         self._n_kept = 2 * n_kept
-        # Templates, or the promise of the thread that makes one.
+        # The futures of the templates: exceptions of the thread that makes one reach all that wait.
         self._kept = OrderedDict()
         self._lock = Lock()
 
     def __reduce__(self):
-        # Templates are made faster than they travel.
+        # Making a template is faster than sending it to another process.
         return type(self), (self.source, self._n_kept // 2)
 
     def _represented(self):
@@ -85,7 +85,7 @@ class HstReference(Representation):
     @contextmanager
     def opened(self):
         """
-        Give the reference with its file open, so that it is opened once for all that is read of it.
+        Yield the reference with its file open, so that all reads open it once.
 
         Yields
         ------
@@ -113,7 +113,7 @@ class HstReference(Representation):
 
     def template(self, muse, **options):
         """
-        Return the template for a MUSE image, made now or kept since its grid was asked for.
+        Return the template for a MUSE image, the one that was kept if there is one for its grid.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class HstReference(Representation):
 
     def coarse_template(self, muse, **options):
         """
-        Return a template that is just good enough to find an offset with, made now or kept.
+        Return a coarse template, for the search for the offset, the kept one if there is one.
 
         Parameters
         ----------
@@ -180,19 +180,19 @@ class HstReference(Representation):
             unit = str(muse_unit(grid))
         key = make.__name__, grid.shape, wcs_header(grid.wcs).tostring(), unit, *sorted(options.items())
         with self._lock:
-            promise = self._kept.get(key)
-            is_new = promise is None
+            future = self._kept.get(key)
+            is_new = future is None
             if is_new:
-                promise = self._kept[key] = Future()
+                future = self._kept[key] = Future()
             self._kept.move_to_end(key)
             while len(self._kept) > self._n_kept:
                 self._kept.popitem(last=False)
         if is_new:
             try:
-                promise.set_result(make(self.source, muse, **options))
+                future.set_result(make(self.source, muse, **options))
             except BaseException as error:
                 with self._lock:
                     self._kept.pop(key, None)
-                promise.set_exception(error)
+                future.set_exception(error)
         # Threads that need the same template wait for the one that makes it.
-        return promise.result()
+        return future.result()

@@ -1,4 +1,4 @@
-"""HST images made ready for a MUSE image: cut out, filtered, interpolated, in MUSE units."""
+"""Templates from HST images: cut out, filtered, interpolated on the MUSE grid, in MUSE units."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ __all__ = ["coarse_template", "make_template", "regrid_hst_like_muse"]
 # Nyquist frequency stays outside the MUSE band.
 OVERSAMPLE = 2
 
-# The fraction of pixels that are fainter than the sky for certain.
+# The fraction of the pixels that is certainly fainter than the sky.
 SKY_FRACTION = 0.01
 
 # Areas of exact zeros that were not observed are larger than this, in HST pixels; smaller
@@ -57,10 +57,9 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
     muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
         The MUSE image or cube, of which only the header is read.
     margin : float or `~astropy.units.Quantity`
-        How far the template reaches over the MUSE image on every side, arcsec
-        (default: 3).
+        Width of the template beyond the MUSE image on every side, arcsec (default: 3).
     hst_window : str, optional
-        The decimation filter that an HST image on the MUSE grid went through:
+        The decimation filter of an HST image that is on the MUSE grid:
         ``"blackman"`` for files of the classic imphot, ``"none"`` for no filter. By
         default (None) what its header records.
 
@@ -115,7 +114,7 @@ def _template(hst, muse, margin, hst_window):
 
 def coarse_template(hst, muse, *, margin):
     """
-    Make a template that is just good enough to find an offset with.
+    Make a coarse template, good enough to find the offset with.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def coarse_template(hst, muse, *, margin):
     muse : `~astropy_imphot.io.grid.Grid`
         The MUSE image.
     margin : float or `~astropy.units.Quantity`
-        How far the template reaches over the MUSE image on every side, arcsec.
+        Width of the template beyond the MUSE image on every side, arcsec.
 
     Returns
     -------
@@ -163,10 +162,10 @@ def _coarse_template(hst, grid, margin):
     means = np.array(
         [block_reduce(block_reduce(layer, (size, 1), np.mean), (1, size), np.mean) for layer in layers]
     )
-    (data, *seen), reached = interpolate(
+    (data, *fraction), reached = interpolate(
         means, coarser_wcs(image.wcs, size), Grid(finer_wcs(grid.wcs, 1, before), shape)
     )
-    missing = np.where(reached, 1 - seen[0] if seen else 0, 1)
+    missing = np.where(reached, 1 - fraction[0] if fraction else 0, 1)
     field = tuple(slice(start, start + length) for start, length in zip(before, grid.shape, strict=True))
     if missing[field].min() == 1:
         raise UserError(NO_OVERLAP)
@@ -335,7 +334,7 @@ def _multiply(layers, factor, variance_factor):
 
 
 def _unobserved(image):
-    """Return the pixels that were masked, or are the exact zeros outside a footprint."""
+    """Return the pixels that are masked, or exact zeros outside the footprint."""
     bad = ~np.isfinite(image.data)
     if image.mask is not None:
         bad |= image.mask
@@ -344,8 +343,8 @@ def _unobserved(image):
         return bad
     light = image.data[~zero & ~bad]
     if light.size:
-        # In an image that was drawn without noise, 0 is what the sky is. In a real one
-        # it is within the noise, or well below a sky that was not subtracted.
+        # In an image that was drawn without noise, the sky is 0. In a real one, 0 is within
+        # the noise, or well below a sky that was not subtracted.
         faintest = np.percentile(light, 100 * SKY_FRACTION)
         if faintest < 0 or faintest > 0.5 * np.median(light):
             bad |= ndimage.binary_opening(zero, np.ones((ZERO_SIZE, ZERO_SIZE)))

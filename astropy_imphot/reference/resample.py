@@ -1,4 +1,4 @@
-"""The numerics of resampling: grids finer and wider than MUSE's, low-pass filter, interpolation."""
+"""Resampling: grids finer and wider than that of MUSE, low-pass filter, interpolation."""
 
 import numpy as np
 from astropy.wcs.utils import pixel_to_pixel
@@ -22,7 +22,7 @@ __all__ = [
 GUARD = 5
 
 # Samples per period of the highest frequency at which cubic splines interpolate a low-passed image
-# to 1e-5 of what MUSE can see of it.
+# to 1e-5 of its amplitude at MUSE's resolution.
 SAMPLING = 4
 
 # Pixels between the nodes at which coordinates are transformed.
@@ -82,7 +82,7 @@ def border(wcs, before, shape):
 
 def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
     """
-    Return an image without the frequencies above a limit, on no more pixels than it then needs.
+    Return an image without the frequencies above a limit, on as few pixels as it then needs.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
             min(size, padded_length(np.ceil(size * scale * SAMPLING * stop)))
             for size, scale in zip(padded, pixel_scale, strict=True)
         )
-    # Single precision, which is that of the image as a rule, takes half as long, and is enough once
-    # a pedestal is off.
+    # Single precision, mostly that of the image, takes half as long, and is enough once a pedestal is
+    # subtracted.
     level = np.median(layer[::8, ::8])
-    # Padding repeats the edges, for a step there would ring into the image.
+    # Padding repeats the edges, because a step there would ring into the image.
     widths = [(0, after - size) for after, size in zip(padded, layer.shape, strict=True)]
     spectrum = fft.rfft2(np.pad(layer - level, widths, mode="edge"))
     if fewer != padded:
@@ -135,7 +135,7 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
 
 
 def interpolate(layers, wcs_in, grid):
-    """Return layers of shape (k, ny, nx) on another grid, by cubic splines, and where they reach on it."""
+    """Return layers of shape (k, ny, nx) on another grid, by cubic splines, and the pixels they reach."""
     if wcs_in.has_distortion or grid.wcs.has_distortion:
         # Tables of a distortion have kinks, so that every sample's place is needed.
         from reproject import reproject_interp

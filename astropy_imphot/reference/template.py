@@ -1,5 +1,5 @@
 """
-The HST template: what HST saw in and around a MUSE field, ready for the model.
+The HST template: the HST image of a MUSE field and its surroundings, sampled for the model.
 
 Its grid has a whole number of samples per MUSE pixel, one of them at the center of each.
 """
@@ -27,7 +27,7 @@ __all__ = ["HstTemplate", "recorded_axes"]
 # The keyword that records the decimation filter of an HST image on a MUSE grid.
 WINDOW_KEYWORD = "DECIMWIN"
 
-# The keywords that record how the HST image was turned.
+# The keywords that record the orientation of the HST image.
 AXES_KEYWORDS = ("HSTAX1_1", "HSTAX1_2", "HSTAX2_1", "HSTAX2_2")
 
 # The extensions of a file that hold a template's arrays.
@@ -52,8 +52,8 @@ class HstTemplate(Representation):
     missing : array of the same shape, or None
         Fraction of each sample that HST did not observe; None where all was observed.
     variance : array of the same shape or of shape (1, 1), or None
-        Variance of the HST noise summed over the area of a MUSE pixel, as large structures see
-        it; a single one if it is the same everywhere, None if it is not known.
+        Variance of the HST noise summed over the area of a MUSE pixel, at low frequencies; a single one if
+        it is the same everywhere, None if it is not known.
     grid : `~astropy_imphot.io.grid.Grid`
         The MUSE image's, with the unit of ``data``.
     oversample : int
@@ -65,8 +65,8 @@ class HstTemplate(Representation):
     meta : `~astropy.io.fits.Header` or dict
         The HST image's header.
     hst_axes : array of shape (2, 2) or None
-        What turns an offset (x, y) along the MUSE pixel axes to one along those of the HST
-        image; None if they are not known or the same.
+        The matrix that turns an offset (x, y) along the MUSE pixel axes into one along those of the HST
+        image; None if the axes are the same or not known.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class HstTemplate(Representation):
 
     @cached_property
     def aliases(self):
-        """The frequencies of ``spectrum``, as the MUSE pixels see them."""
+        """The frequencies of ``spectrum``, sorted by their aliases at the MUSE pixels."""
         return AliasedFrequencies(self.grid_shape, self.oversample, self.pixel_scale)
 
     @cached_property
@@ -322,7 +322,7 @@ class HstTemplate(Representation):
     @classmethod
     def read(cls, source, muse):
         """
-        Return the template that a file of ``regrid_hst_to_muse`` holds.
+        Read the template in a file of ``regrid_hst_to_muse``.
 
         Parameters
         ----------
@@ -377,7 +377,7 @@ class HstTemplate(Representation):
 
 
 def recorded_axes(header):
-    """Return what turns MUSE's pixel axes to those of the HST image, or None if it is not recorded."""
+    """Return the matrix from the MUSE pixel axes to those of the HST image, or None if not recorded."""
     if AXES_KEYWORDS[0] not in header:
         return None
     return np.reshape([float(header[key]) for key in AXES_KEYWORDS], (2, 2))
