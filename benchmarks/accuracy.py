@@ -238,7 +238,7 @@ def report(rows, scenarios):
         flagged = ", ".join(f"{one:d}: {np.sum(flags == one)}" for one in np.unique(flags))
         objects = sum(row["n_left_out"] for row in own)
         lost = sum(row["n_lost"] for row in own)
-        lines.append(f"  flags {{{flagged}}}; {objects} objects left out; {lost} pixels lost")
+        lines.append(f"  flags {{{flagged}}}; {objects} objects masked; {lost} pixels lost")
         if scenario.wrong:
             continue
         for key in scenario.keys:

@@ -7,7 +7,7 @@ byte for byte:
     pip install galsim==2.8.5 mpdaf==3.6 astro-sedpy==0.4.1 pyphot==2.1.1 speclite==1.0.0
     python benchmarks/make_curves.py astropy_imphot/calibration/data/curves
 
-The curves of packages that are not installed are left out.
+Curves of packages that are not installed are skipped.
 """
 
 import argparse

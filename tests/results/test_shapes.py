@@ -110,7 +110,7 @@ def test_values_on_demand_are_attributes(field, template):
     fit = fit_image_photometry(template, field.muse[0], fix_beta=2.7, free=("rotation",))
     assert fit.rotation == fit.values["rotation"]
     assert "rotation" in dir(fit)
-    assert fit.to_table()["rotation"].info.description == "rotation, from x towards y"
+    assert fit.to_table()["rotation"].info.description == "rotation from x towards y"
 
 
 def test_a_value_without_a_description_is_an_error(moffat):
