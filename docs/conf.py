@@ -73,14 +73,15 @@ intersphinx_mapping = {name: (url, None) for name, url in LINKED.items()}
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(astropy|numpy|scipy|matplotlib|regions|photutils|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
+        r"(astropy|numpy|scipy|matplotlib|regions|photutils|collections|concurrent|tqdm|argparse|sys|pathlib|enum|galsim)\b(?!_).*",
     ),
     # What only the package itself handles has no page.
     (
         r"py:.*",
         r"astropy_imphot\."
-        r"(io\.Grid|batch\.Batch|fitting\.FitStatistics|convolution\.NoiseProducts|regrid\.coarse_template"
-        r"|report\.pictures\.exposure_picture)",
+        r"(field\.store|fitting\.(batch\.Batch|solve|statistics)|io\.representation"
+        r"|models\.(convolver|places|convolved_template\.TemplateModel)|psf\.(radial|spectra)"
+        r"|reference\.regrid\.coarse_template|report\.pictures)\b.*",
     ),
 ]
 
@@ -94,12 +95,17 @@ numpydoc_validation_overrides = {
     # One line is enough for an attribute; what has parameters or a result has to have more.
     "EX01": [r"\A.*\Z"],
     # What only the package makes is described by its attributes, not by its constructor.
-    "PR01": [r"\A(?![\s\S]*\nParameters\n)[\s\S]*\nAttributes\n"],
+    # The options of fits are described once.
+    "PR01": [r"\A(?![\s\S]*\nParameters\n)[\s\S]*\nAttributes\n", r"\n *\*\*options\n"],
     # Parameters of a model are attributes of the class, which the constructor takes as **kwargs.
-    "PR02": [r"For `~astropy\.modeling\.Fittable2DModel`"],
+    "PR02": [r"For `~astropy\.modeling\.Fittable2DModel`", r"\n *\*\*options\n"],
+    # The signature has the options in the order of their dataclass.
+    "PR03": [r"\n *fix_scale, fix_bg, "],
+    # Such parameters are described where the reference leads.
+    "PR04": [r"\n *\w+(, \w+)*\n +As for "],
 }
-# Of astropy.
-numpydoc_validation_exclude = {r"\.param_names$"}
+# Of astropy; and methods of a shape, which are described in the base class.
+numpydoc_validation_exclude = {r"\.param_names$", r"\.Moffat\."}
 
 # pytest-doctestplus's; Sphinx need only not stumble over it.
 doctest.register_optionflag("IGNORE_WARNINGS")

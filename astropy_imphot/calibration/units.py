@@ -217,7 +217,7 @@ def flux_factor(unit, meta, to_unit):
     Raises
     ------
     UserError
-        As for `rescale_hst_like_muse`.
+        As for `~astropy_imphot.rescale_hst_like_muse`.
 
     Examples
     --------

@@ -55,7 +55,7 @@ def write_fit_images(fit, muse, *, overwrite=False):
 
     Parameters
     ----------
-    fit : `FittedImagePhotometry`
+    fit : `~astropy_imphot.FittedImagePhotometry`
         The fit.
     muse : str or path
         The MUSE image's file.
@@ -103,7 +103,7 @@ def fit_images(fit):
 
     Parameters
     ----------
-    fit : `FittedImagePhotometry`
+    fit : `~astropy_imphot.FittedImagePhotometry`
         The fit.
 
     Returns

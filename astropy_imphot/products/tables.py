@@ -11,7 +11,7 @@ __all__ = ["check_format", "write_table"]
 
 def check_format(path):
     """
-    Raise a `UserError` if a table's format cannot be told from its file's suffix.
+    Raise a `~astropy_imphot.UserError` if a table's format cannot be told from its file's suffix.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def write_table(results, path, *, overwrite=False):
 
     Parameters
     ----------
-    results : sequence of `FittedPhotometry`
+    results : sequence of `~astropy_imphot.FittedPhotometry`
         The fits.
     path : str or path
         The file; its suffix tells the format.

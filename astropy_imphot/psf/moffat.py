@@ -71,11 +71,11 @@ class Moffat(PsfShape):
     fsf_letters = {"fwhm": "F", "beta": "B"}  # noqa: RUF012
 
     def otf(self, frequency, fwhm, beta):
-        """As `PsfShape.otf`."""
+        """As `~astropy_imphot.psf.shape.PsfShape.otf`."""
         return _transfer(frequency, fwhm, beta)[0]
 
     def otf_derivative(self, frequency, name, fwhm, beta):
-        """As `PsfShape.otf_derivative`."""
+        """As `~astropy_imphot.psf.shape.PsfShape.otf_derivative`."""
         if name == "beta":
             return central_difference(lambda value: self.otf(frequency, fwhm, value), beta, 1e-3 * (beta - 1))
         logarithmic = _transfer(frequency, fwhm, beta)[1]
@@ -83,12 +83,12 @@ class Moffat(PsfShape):
         return logarithmic if name == LOG_FREQUENCY else logarithmic / fwhm
 
     def profile(self, radius, fwhm, beta):
-        """As `PsfShape.profile`."""
+        """As `~astropy_imphot.psf.shape.PsfShape.profile`."""
         square = _squared_radius(fwhm, beta)
         return (beta - 1) / (np.pi * square) * (1 + radius**2 / square) ** -beta
 
     def enclosed_flux(self, radius, fwhm, beta):
-        """As `PsfShape.enclosed_flux`."""
+        """As `~astropy_imphot.psf.shape.PsfShape.enclosed_flux`."""
         return 1 - (1 + radius**2 / _squared_radius(fwhm, beta)) ** (1 - beta)
 
 

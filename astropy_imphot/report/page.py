@@ -33,7 +33,7 @@ PROVENANCE = {"inputs": "Input files", "options": "Options", "versions": "Softwa
 
 def require_jinja2():
     """
-    Raise a `UserError` if there is no Jinja2.
+    Raise a `~astropy_imphot.UserError` if there is no Jinja2.
 
     Raises
     ------

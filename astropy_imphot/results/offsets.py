@@ -15,7 +15,7 @@ def sky_offsets(dx, dy, covariance, image):
 
     Parameters
     ----------
-    dx, dy : `FittedValue`
+    dx, dy : `~astropy_imphot.FittedValue`
         Offsets of the MUSE image from the HST image along the pixel axes, arcsec.
     covariance : array of shape (2, 2)
         Covariance of dx and dy, arcsec^2.
@@ -24,7 +24,7 @@ def sky_offsets(dx, dy, covariance, image):
 
     Returns
     -------
-    dict of str to `FittedValue`
+    dict of str to `~astropy_imphot.FittedValue`
         ``dra`` and ``ddec``, differences of coordinates at the center of the field in
         arcsec, MUSE - HST, not multiplied by the cosine of the declination: subtracted
         from CRVAL1 and CRVAL2 they correct the MUSE image.

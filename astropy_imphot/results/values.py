@@ -108,8 +108,10 @@ def rounded(value, error):
 
     Returns
     -------
-    value, error : str
-        Both to the same decimal place. Without an error, the value has five significant digits, and the
+    value : str
+        The value.
+    error : str
+        The error, to the same decimal place. Without an error, the value has five significant digits, and the
         error is ``"fixed"``, or ``"?"`` if it is not known.
 
     Examples
