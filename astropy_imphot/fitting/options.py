@@ -343,7 +343,8 @@ def _rebuilt(kind, values):
 
 
 def _plain(value):
-    return float(value) if isinstance(value, np.generic) else value
+    # An option that is given as 0 is the same as one that is given as 0.0, also in records of runs.
+    return None if value is None else float(value)
 
 
 def _holdable(psf):
