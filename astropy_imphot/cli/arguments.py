@@ -36,14 +36,14 @@ class ImphotArgumentParser(argparse.ArgumentParser):
     def __init__(self, **kwargs):
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         super().__init__(**kwargs)
-        # Else "-1e-3" would be taken for an option.
+        # Else "-1e-3" would be an option.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
         self.add_argument("--version", action="version", version=f"%(prog)s {version}")
 
 
 def extract_function_args(options, function):
     """
-    Return those of a command's options that a function takes.
+    Return the options of a command that are keywords of a function.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def none_or(kind):
     Parameters
     ----------
     kind : callable
-        What reads all other words, such as float.
+        The converter of all other words, such as float.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def none_or(kind):
     def convert(text):
         return None if text.lower() == "none" else kind(text)
 
-    # argparse names it where a word cannot be read.
+    # argparse has this name in its error if a word cannot be converted.
     convert.__name__ = kind.__name__
     return convert
 
@@ -130,15 +130,15 @@ def run(parser, command, args):
     log.addHandler(handler)
     level, astropy_level = log.level, astropy_log.level
     log.setLevel(logging.INFO)
-    # astropy prints what is less on standard output, where the results are.
+    # astropy prints messages below this level on standard output, where the results are.
     astropy_log.setLevel(max(astropy_level, logging.WARNING))
 
-    def tell(message, category, *args, **kwargs):
+    def show_warning(message, category, *args, **kwargs):
         log.warning("warning: %s", message)
 
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = tell
+            warnings.showwarning = show_warning
             return command(options) or 0
     except UserError as error:
         log.error("error: %s", error)

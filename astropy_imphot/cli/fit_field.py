@@ -1,4 +1,4 @@
-"""The command fit_field: from exposures and HST images to what a pipeline needs."""
+"""The command fit_field: from exposures and HST images to the files that a pipeline needs."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_
 from astropy_imphot.cli.fit_options import add_fit_options
 from astropy_imphot.field.run import fit_field
 from astropy_imphot.io.errors import UserError
+from astropy_imphot.psf.wavelength import REFERENCE
 from astropy_imphot.results.flags import ExposureFlags, flag_names
 
 __all__ = ["main"]
@@ -33,7 +34,7 @@ COLUMNS = (
 )
 NAME_WIDTH = 32
 
-# A scheduler that is there answers within this time.
+# A running scheduler answers within this time.
 CONNECT_SECONDS = 10
 
 
@@ -42,9 +43,10 @@ def _parser():
         prog="fit_field",
         description="Fit all exposures of a field to HST images in several filters, combine the filters, and "
         "write tables, OFFSET_LIST.fits, IMPHOT.fits and a report.",
-        epilog="Run it again after an interruption, and it goes on where it was; exposures that failed are "
-        "tried again, and more exposures can be added. Prints a line for each exposure; fwhm and beta are "
-        "those at 7000 Angstrom. The exit status is 1 if an exposure failed.",
+        epilog="After an interruption, the same command continues with the exposures that are not finished. "
+        "Failed exposures are fitted again, and more exposures can be added. The command prints a line for "
+        f"each exposure; fwhm and beta are those at {REFERENCE:g} Angstrom. The exit status is 1 if one "
+        "failed.",
     )
     parser.add_argument("exposures", nargs="+", help="FITS files of MUSE cubes or images, on any grids")
     parser.add_argument(
@@ -55,7 +57,10 @@ def _parser():
         help="FITS files of HST images at their own pixels, one for each filter",
     )
     parser.add_argument(
-        "--outdir", required=True, metavar="folder", help="where all is written; made if there is none"
+        "--outdir",
+        required=True,
+        metavar="folder",
+        help="folder of all output, which is made if there is none",
     )
 
     filters = parser.add_argument_group("filters")
@@ -63,8 +68,7 @@ def _parser():
         "--filter",
         dest="filter_name",
         metavar="NAME",
-        help="the filter of exposures that are images; None: their keyword FILTER tells, or there is one HST "
-        "image",
+        help="filter of exposures that are images; None: that of their headers, or of the only HST image",
     )
     filters.add_argument(
         "--curve",
@@ -73,11 +77,23 @@ def _parser():
         type=_curve,
         metavar="NAME=file",
         default=[],
-        help="the curve of a filter, for cubes: a text file of wavelengths (Angstrom) and sensitivities; "
+        help="curve of a filter, for cubes: a text file of wavelengths (Angstrom) and sensitivities; "
         "without it, the curve of the HST image's camera that comes with the package",
     )
-    filters.add_argument("--fwhm_degree", metavar="N", type=int, default=1, help="of FWHM(wavelength)")
-    filters.add_argument("--beta_degree", metavar="N", type=int, default=0, help="of beta(wavelength)")
+    filters.add_argument(
+        "--fwhm_degree",
+        metavar="N",
+        type=int,
+        default=1,
+        help="degree of FWHM(wavelength)",
+    )
+    filters.add_argument(
+        "--beta_degree",
+        metavar="N",
+        type=int,
+        default=0,
+        help="degree of beta(wavelength)",
+    )
 
     add_fit_options(parser, fix_beta=None)
 
@@ -93,26 +109,33 @@ def _parser():
         action="store_true",
         help="with --write_fsf: write the keywords into the cubes themselves",
     )
-    output.add_argument("--no_plots", action="store_true", help="make no pictures, which needs no matplotlib")
+    output.add_argument(
+        "--no_plots", action="store_true", help="draw no pictures and figures, which need matplotlib"
+    )
     output.add_argument("--quiet", action="store_true", help="print nothing but errors and warnings")
 
     many = parser.add_argument_group("long runs")
     many.add_argument(
-        "--restart", action="store_true", help="forget what earlier runs have finished in --outdir"
+        "--restart",
+        action="store_true",
+        help="remove the results of earlier runs in --outdir first",
     )
     many.add_argument(
-        "--nprocess", metavar="N", type=int, help="exposures to fit at a time; None: one for each core"
+        "--nprocess",
+        metavar="N",
+        type=int,
+        help="exposures fitted at a time; None: one for each core",
     )
     many.add_argument(
         "--scheduler",
         metavar="tcp://...",
-        help="fit on the Dask cluster of this scheduler, with the same files",
+        help="address of a Dask scheduler, on whose workers exposures are fitted; they need the same files",
     )
     many.add_argument(
         "--dask-scheduler-file",
         dest="scheduler_file",
         metavar="file",
-        help="the same, with the file that the scheduler wrote",
+        help="file of a Dask scheduler, instead of its address",
     )
     return parser
 
@@ -142,7 +165,7 @@ def main(args=None):
 
 def _fit(options):
     if options.inplace and not options.write_fsf:
-        raise UserError("--inplace says where --write_fsf writes: give both.")
+        raise UserError("--inplace is an option of --write_fsf: give both.")
     if options.regions == "star" and options.star is None:
         options.regions = None
     keywords = extract_function_args(options, fit_field)
@@ -170,7 +193,7 @@ def _fit(options):
 
 @contextmanager
 def _executor(options):
-    """Give the executor of a Dask cluster, or None for processes of this machine."""
+    """Yield the executor of a Dask cluster, or None for processes of this machine."""
     if options.scheduler is None and options.scheduler_file is None:
         yield None
         return
@@ -190,11 +213,11 @@ def _executor(options):
 
 
 def _address(path):
-    """Return the address in a file of a Dask scheduler, for which a client would wait for ever."""
+    """Return the address in the file of a Dask scheduler; a client would wait forever for the file."""
     try:
         return json.loads(Path(path).read_text())["address"]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is not the file of a Dask scheduler: start that first.") from error
+        raise UserError(f"{path} is not the file of a Dask scheduler: start the scheduler first.") from error
 
 
 def _curve(text):

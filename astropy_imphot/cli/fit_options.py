@@ -1,4 +1,4 @@
-"""The options of a fit, which several commands have."""
+"""The options of a fit, for several commands."""
 
 from astropy_imphot.cli.arguments import none_or
 from astropy_imphot.fitting.options import ImageFitOptions
@@ -29,32 +29,38 @@ def add_fit_options(parser, *, fix_beta):
     >>> parser.parse_args(["--margin", "2"]).margin
     2.0
     """
-    what = parser.add_argument_group("what is fitted")
+    what = parser.add_argument_group("pixels and objects that are fitted")
     what.add_argument(
         "--regions",
         metavar="file|star|notstar|none",
         type=none_or(str),
         default="star",
-        help="ds9 file of regions to fit or, where a region has a leading -, to leave out; or only the star, "
-        "if --star is given, or all but the star; or none, the whole image",
+        help="ds9 file of the regions to fit, of which those with a leading - are excluded; star: the circle "
+        "of --star, if it is given; notstar: all but that circle; none: the whole image",
     )
     what.add_argument(
         "--star",
         nargs=3,
         type=float,
         metavar=("ra", "dec", "radius"),
-        help="fit this star, too; degrees, degrees, arcsec",
+        help="fit this star as well: its position in degrees, and the radius of a circle around it in arcsec",
     )
-    what.add_argument("--segment", action="store_true", help="fit only the detected objects")
+    what.add_argument("--segment", action="store_true", help="fit only the pixels of detected objects")
+    what.add_argument("--extramask", metavar="file", help="FITS image that is not 0 where a pixel is masked")
     what.add_argument(
-        "--extramask", metavar="file", help="FITS image that is not 0 where a pixel is left out"
+        "--taper",
+        metavar="pixels",
+        type=float,
+        default=0,
+        help="width over which weights fall at the edges of masks",
     )
-    what.add_argument("--taper", metavar="pixels", type=float, default=0, help="soften the edges of masks")
     what.add_argument(
-        "--keep_changed", action="store_true", help="keep objects that moved or varied since the HST image"
+        "--keep_changed",
+        action="store_true",
+        help="fit objects that moved or varied since HST observed, too",
     )
 
-    fixed = parser.add_argument_group("parameters held fixed; none: fitted")
+    fixed = parser.add_argument_group("parameters that are held fixed; none: fitted")
     infos = model_parameters(MOFFAT).values()
     for info in infos:
         if not info.on_demand:
@@ -78,7 +84,7 @@ def add_fit_options(parser, *, fix_beta):
         metavar="NAME,...",
         type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
         default=(),
-        help="parameters to fit that are else 0: "
+        help="parameters that are fitted, and are 0 by default: "
         + "; ".join(f"{info.name} ({_described(info)})" for info in infos if info.on_demand),
     )
 
@@ -96,30 +102,30 @@ def add_fit_options(parser, *, fix_beta):
     hst.add_argument(
         "--hst_psf",
         metavar="file",
-        help="FITS image of its PSF, instead of these; along the axes of the HST image",
+        help="FITS image of its PSF along the axes of the HST image, instead of a Moffat function",
     )
     hst.add_argument(
         "--hst_psf_scale",
         metavar="A",
         type=float,
-        help="size of the pixels of that image, arcsec; None: its WCS or keyword PIXSCALE tells",
+        help="size of the pixels of that image, arcsec; None: that of its WCS or keyword PIXSCALE",
     )
     hst.add_argument(
         "--hst_window",
         choices=list(WINDOWS),
-        help="how an image on the MUSE grid was filtered, if it does not say: blackman for files of the "
-        "classic imphot",
+        help="low-pass filter of an HST image on the MUSE grid, if its header has none: blackman for files "
+        "of the classic imphot",
     )
     hst.add_argument(
         "--margin",
         metavar="A",
         type=float,
         default=ImageFitOptions.margin,
-        help="sky around the MUSE image to use, arcsec",
+        help="width of the sky used around the MUSE image, arcsec",
     )
 
 
 def _described(info):
-    """Return what a parameter is, with its unit."""
+    """Return the words and the unit of a parameter."""
     unit = info.unit.replace(FLUX, "the image's unit")
     return f"{info.words}, {unit}" if unit else info.words

@@ -32,8 +32,8 @@ def _parser():
         prog="fit_photometry",
         description="Fit the point-spread function, flux scale, background and offset of MUSE images by "
         "comparison with an HST image of the same sky.",
-        epilog="Prints a line for each MUSE image, in the order of the command line. Offsets are MUSE - HST; "
-        "dra and ddec are differences of coordinates, to be subtracted from CRVAL1 and CRVAL2.",
+        epilog="The command prints a line for each MUSE image, in the order of the command line. Offsets are "
+        "MUSE - HST; dra and ddec are differences of coordinates, to be subtracted from CRVAL1 and CRVAL2.",
     )
     parser.add_argument(
         "hst_image", help="FITS file: the HST image at its own pixels, or a file of regrid_hst_to_muse"
@@ -48,7 +48,7 @@ def _parser():
         "--save",
         action="store_true",
         help="write X_image.fits, X_hst_model.fits, X_residual.fits, their Fourier transforms, _fft, and "
-        "X_changed.reg, the regions of the objects that changed since the HST image",
+        "X_changed.reg, the regions of excluded objects",
     )
     output.add_argument(
         "--apply", action="store_true", help="write X_aligned.fits, corrected by offset, scale and background"
@@ -71,13 +71,16 @@ def _parser():
 
     many = parser.add_argument_group("many images")
     many.add_argument(
-        "--nprocess", metavar="N", type=int, help="images to fit at a time; None: one for each core"
+        "--nprocess",
+        metavar="N",
+        type=int,
+        help="images fitted at a time; None: one for each core",
     )
     many.add_argument(
         "--on_error",
         choices=["raise", "skip"],
         default="raise",
-        help="when an image fails: stop, and keep what is finished; or go on, with a line that says why",
+        help="if an image fails: stop, and keep the finished fits; or continue, with the reason in its line",
     )
     return parser
 
@@ -109,7 +112,7 @@ def _fit_all(options):
     if options.regions == "star" and options.star is None:
         options.regions = None
     if options.apply and options.resample and "rotation" in options.free:
-        raise UserError("pixels are shifted, not turned: do not use --resample with --free rotation.")
+        raise UserError("pixels are shifted, but not rotated: do not use --resample with --free rotation.")
     if options.output:
         check_format(options.output)
     _check_files(options)
@@ -123,7 +126,7 @@ def _fit_all(options):
                 if not isinstance(one, FailedPhotometry):
                     _write(one, muse, options)
             if options.output:
-                # What is finished is on the disk, whatever happens next.
+                # Finished fits are on the disk even if the next one fails.
                 write_table(results, options.output, overwrite=options.overwrite or len(results) > 1)
     if failures:
         log.error("error: %d of %d images failed.", failures, len(options.muse_images))
@@ -132,7 +135,7 @@ def _fit_all(options):
 
 @contextmanager
 def _fits(options):
-    """Give the images with their fits, in their order, from here or from several processes."""
+    """Yield the images with their fits, in their order, from this process or several ones."""
     function, batch = (
         (fit_image_photometry, FitImagePhotometryMP)
         if options.star is None

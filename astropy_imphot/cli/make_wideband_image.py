@@ -22,8 +22,8 @@ def _parser():
         prog="make_wideband_image",
         description="Make the images of MUSE cubes in a filter: the mean of the planes, weighted by the "
         "filter's curve integrated over each plane's width.",
-        epilog="Writes PREFIX_NAME.fits, where 'datacube' or 'cube' in the cube's name becomes 'image': "
-        "DATACUBE_E1.fits becomes F606W_IMAGE_E1.fits.",
+        epilog="The command writes PREFIX_NAME.fits, where 'datacube' or 'cube' in the cube's name becomes "
+        "'image': DATACUBE_E1.fits becomes F606W_IMAGE_E1.fits.",
     )
     parser.add_argument(
         "filter_curve", help="text file of two columns, wavelength and sensitivity; # starts a comment"
@@ -37,7 +37,7 @@ def _parser():
         default="Angstrom",
         help="unit of the curve's wavelengths: Angstrom, nm, um",
     )
-    parser.add_argument("--nprocess", metavar="N", type=int, default=1, help="cubes to process at a time")
+    parser.add_argument("--nprocess", metavar="N", type=int, default=1, help="cubes processed at a time")
     parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
     parser.add_argument("--quiet", action="store_true", help="show neither progress nor the files' names")
     return parser
@@ -79,7 +79,7 @@ def _make(options):
     if options.nprocess == 1:
         for cube, path in zip(options.cubes, paths, strict=True):
             _write(cube, curve, path, options.overwrite, options.quiet)
-            _tell(path, options)
+            _print(path, options)
     else:
         with ProcessPoolExecutor(min(options.nprocess, len(paths))) as executor:
             jobs = [
@@ -88,7 +88,7 @@ def _make(options):
             ]
             for job, path in zip(tqdm(jobs, unit="cube", disable=_hidden(options.quiet)), paths, strict=True):
                 job.result()
-                _tell(path, options)
+                _print(path, options)
 
 
 def _write(cube, curve, path, overwrite, quiet):
@@ -102,7 +102,7 @@ def _hidden(quiet):
     return True if quiet else not sys.stderr.isatty()
 
 
-def _tell(path, options):
+def _print(path, options):
     if not options.quiet:
         print(path)
 

@@ -20,10 +20,10 @@ def _parser():
     parser = ImphotArgumentParser(
         prog="regrid_hst_to_muse",
         description="Resample HST images onto the pixels of a MUSE image or cube, in its flux unit.",
-        epilog="Writes hst_FILTER_for_FIELD.fits: DATA, STAT and DQ on exactly the MUSE pixels, and in "
-        "further extensions the finer and wider template that fit_photometry uses.",
+        epilog="The command writes hst_FILTER_for_FIELD.fits: DATA, STAT and DQ on exactly the MUSE pixels, "
+        "and in further extensions the finer and wider template that fit_photometry uses.",
     )
-    parser.add_argument("muse_image_or_cube", help="FITS file whose pixels are wanted")
+    parser.add_argument("muse_image_or_cube", help="FITS file with the pixel grid of the output")
     parser.add_argument("hst_images", nargs="+", help="FITS files of HST images")
     parser.add_argument(
         "--field",
@@ -32,7 +32,11 @@ def _parser():
     )
     parser.add_argument("--outdir", metavar="DIR", default=".", help="folder of the images")
     parser.add_argument(
-        "--margin", metavar="A", type=float, default=3.0, help="sky around the MUSE image to keep, arcsec"
+        "--margin",
+        metavar="A",
+        type=float,
+        default=3.0,
+        help="width of the sky kept around the MUSE image, arcsec",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
     parser.add_argument("--quiet", action="store_true", help="show neither progress nor the files' names")
@@ -81,7 +85,7 @@ def _regrid(options):
 
 
 def _word(text):
-    """Return a text without the characters that have no place in a file's name."""
+    """Return a text with an underscore for characters that are not used in names of files."""
     return re.sub(r"[^\w.+-]+", "_", str(text).strip())
 
 

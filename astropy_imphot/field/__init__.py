@@ -1,1 +1,1 @@
-"""Many exposures and filters: from cubes to what a pipeline needs."""
+"""Many exposures in several filters: from cubes to the files that a pipeline needs."""

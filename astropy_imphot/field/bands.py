@@ -1,4 +1,4 @@
-"""What the width of a filter does to a PSF that changes with wavelength."""
+"""The effect of a filter's width on a PSF that changes with wavelength."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["band_effect"]
 
-# In units of the FWHM: how far out a PSF is compared, in which steps, and the steps of its derivatives.
+# In units of the FWHM: the radius to which PSFs are compared, its steps, and the steps of derivatives.
 REACH = 12.0
 STEP = 0.01
 SMALL = 1e-3
@@ -33,8 +33,8 @@ def band_effect(psf, values, free=None):
 
     Notes
     -----
-    A mixture of PSFs P of different FWHM w is P + Var(w)/2 d2P/dw2 to second order. A fit takes this for
-    what the derivatives with respect to its parameters are nearest to, in the sense of least squares.
+    A mixture of PSFs P of different FWHM w is P + Var(w)/2 d2P/dw2 to second order. A fit replaces the second
+    term by the combination of derivatives with respect to its parameters that is nearest by least squares.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def _band_effect(psf, values, free):
         if name != "fwhm" and name in free:
             above, below = (profile(**{name: values[name] + step}) for step in (SMALL, -SMALL))
             columns[name] = (above - below) / (2 * SMALL)
-    # All pixels weigh the same, of which there are more further out.
+    # All pixels have the same weight, and their number grows with the radius.
     weight = np.sqrt(ratio)
     design = np.transpose(list(columns.values())) * weight[:, None]
     found = np.linalg.lstsq(design, 0.5 * (wide - 2 * middle + narrow) / SMALL**2 * weight)[0]

@@ -25,19 +25,19 @@ __all__ = ["CombinedPhotometry", "combine"]
 # The columns of the table of a combination that are not values.
 COLUMNS = {
     "filters": "filters that were combined",
-    "outliers": "filters that disagree with the others",
+    "outliers": "filters that differ from the others",
     "radec_corr": "correlation of dra and ddec",
     "chi2": "chi-squared of the combination",
     "dof": "its degrees of freedom",
 }
 
-# Fits that say nothing.
+# Fits with these flags are not used.
 UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
 
-# Less likely than this, filters that agree would not differ so much; errors are not Gaussian that far out.
+# Differences of filters that are less likely than this are no chance; errors are not Gaussian that far out.
 UNLIKELY = 1e-5
 
-# What the width of a band changes by a fraction.
+# Parameters whose change by the width of a band is a fraction.
 RELATIVE = ("fwhm", "scale")
 
 # The slope of the FWHM hardly depends on the widths of the filters.
@@ -47,24 +47,24 @@ BAND_PASSES = 2
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class CombinedPhotometry(Representation):
     """
-    What the filters of an exposure tell together.
+    The filters of an exposure combined.
 
     Attributes
     ----------
     filters : tuple of str
         Those that were combined.
     outliers : tuple of str
-        Those that were left out because they disagree with all others.
+        Those that were excluded because they differ from the others.
     unusable : tuple of str
-        Those that were left out because of their fits' flags.
+        Those that were excluded because of their fits' flags.
     values : dict of str to `~astropy_imphot.FittedValue`
-        scale, dx, dy, dra, ddec, the parameters of the PSF at 7000 Angstrom, and what else was fitted of
-        what filters share, such as rotation, e1 and e2.
+        scale, dx, dy, dra, ddec, the parameters of the PSF at 7000 Angstrom, and other fitted parameters that
+        the filters share, such as rotation, e1 and e2.
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape of the PSF.
     own : dict of str to dict of str to `~astropy_imphot.FittedValue`
-        What each filter has for itself, now that the PSF and the offset are determined better: scale, bg,
-        and other terms of the background that were fitted; for each of them, its value in each filter.
+        Parameters that the filters do not share, given the common PSF and offset: scale, bg, and other terms
+        of the background that were fitted; for each of them, its value in each filter.
     radec_corr : float
         Correlation of dra and ddec.
     polynomials : dict of str to (array of shape (degree + 1,), array of shape (degree + 1, degree + 1))
@@ -113,8 +113,8 @@ class CombinedPhotometry(Representation):
         -------
         `~astropy.table.QTable`
             Columns filters, each of the values and its standard deviation (``_err``), radec_corr,
-            the polynomials (``fwhm_coef``) and their covariances (``fwhm_cov``), what each filter has for
-            itself (``scale_`` or ``bg_`` and the filter's name), chi2, dof and outliers.
+            the polynomials (``fwhm_coef``) and their covariances (``fwhm_cov``), the parameters that the
+            filters do not share (``scale_`` or ``bg_`` and the filter's name), chi2, dof and outliers.
 
         Examples
         --------
@@ -174,14 +174,13 @@ def combine(fits, bands, *, fwhm_degree=1, **degrees):
     -----
     Generalized least squares (Aitken 1935), with the covariances of each fit and between the fits
     (`~astropy_imphot.field.joint.joint_covariance`): one dx and one dy, polynomials of fwhm and beta, and
-    a scale and a background for
-    each filter. Of three filters or more, one without which chi-square falls by more than chance allows
-    (probability 1e-5) is left out, the worst first. If those that are left disagree (the same
-    probability), the errors are multiplied by the square root of the reduced chi-square, as they are for
-    the common scale.
+    a scale and a background for each filter. Of three filters or more, one without which chi-square falls by
+    more than chance allows (probability 1e-5) is excluded, the worst first. If the others differ by more than
+    chance allows (the same probability), the errors are multiplied by the square root of the reduced
+    chi-square, as they are for the common scale.
 
     A filter's PSF is a mixture of those at its wavelengths, which makes its FWHM and beta smaller than those
-    at the mean wavelength: what follows from the polynomial and the filter's width is taken off
+    at the mean wavelength: the change that follows from the polynomial and the filter's width is subtracted
     (`~astropy_imphot.field.bands.band_effect`).
 
     Examples
@@ -231,7 +230,7 @@ def combine(fits, bands, *, fwhm_degree=1, **degrees):
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
-    """Parameters (name, filter or power), their covariance, and how well they agree."""
+    """Parameters (name, filter or power), their covariance, and chi-square."""
 
     parameters: list
     values: np.ndarray
@@ -246,7 +245,7 @@ class _Solution:
 
 
 def _without_width(values, solution, fits, bands):
-    """Return what fits would have found if their filters were as narrow as a line."""
+    """Return the values of fits as they would be in filters without width."""
     fwhm = np.poly1d(solution.of("fwhm")[0])
     narrow = dict(values)
     for name, fit in fits.items():
@@ -254,7 +253,7 @@ def _without_width(values, solution, fits, bands):
         slope = np.polyder(fwhm)(relative(wavelength)) / np.ptp(WAVELENGTHS)
         spread = slope * width / values[name, "fwhm"]
         psf = fit.fitted_model.psf
-        # Rounded values make fits of the same PSF share what is computed.
+        # The effect of rounded values is computed once for fits of the same PSF.
         mean = {key: round(values[name, key], 2) for key in psf.names}
         effect = band_effect(psf, mean, [key for key in psf.names if key in fit.free])
         for key, change in effect.items():
@@ -283,7 +282,7 @@ def _solve(values, covariance, names, bands, degrees, infos):
     block = covariance[np.ix_(chosen, chosen)]
     free = np.diag(block) > 0
     weight = inverse(block[np.ix_(free, free)])
-    # Fixed values are the same in all filters: what they leave undetermined is found without weights.
+    # Parameters that only fixed values determine are solved for without weights.
     solved = np.linalg.lstsq(design, found)[0]
     determined = np.abs(design[free]).sum(axis=0) > 0
     used = design[np.ix_(free, determined)]
@@ -340,7 +339,7 @@ def _result(solution, fits, names, outliers, unusable, degrees):
 
 
 def _of_filters(solution, key, names, fit):
-    """Return what each filter has for itself."""
+    """Return the values of a parameter that the filters do not share."""
     values, covariance = solution.of(key)
     errors = np.sqrt(np.diag(covariance))
     return {
@@ -377,5 +376,5 @@ def _on_sky(solution, shared, image):
 
 
 def _likely(chi2, dof):
-    """Tell whether chance allows such a chi-square."""
+    """Return whether chance allows such a chi-square."""
     return dof < 1 or chdtrc(dof, max(chi2, 0.0)) > UNLIKELY

@@ -9,11 +9,12 @@ from astropy_imphot.results.flags import ExposureFlags
 __all__ = ["compare_exposures"]
 
 # An exposure is far from the median if it differs by more than so many standard deviations, of the
-# exposures and of its own error, and by more than matters: a fraction, arcsec, 1e-20 erg/s/cm2/Angstrom.
+# exposures and of its own error. Below the limits (a fraction, arcsec, 1e-20 erg/s/cm2/Angstrom) differences
+# are ignored.
 FAR = 5.0
-MATTERS = {"scale": 0.05, "dra": 0.1, "ddec": 0.1, "bg": 1.0}
+LIMITS = {"scale": 0.05, "dra": 0.1, "ddec": 0.1, "bg": 1.0}
 
-# With fewer exposures a median tells nothing.
+# The median of fewer exposures is not compared with.
 LEAST_EXPOSURES = 3
 
 
@@ -32,7 +33,7 @@ def compare_exposures(exposures, results):
     -------
     int array
         For each exposure BAD_SCALE, OUTLYING_OFFSET and HIGH_BACKGROUND of
-        `~astropy_imphot.results.flags.ExposureFlags`, where they are due.
+        `~astropy_imphot.results.flags.ExposureFlags`; 0 if it has none of them.
 
     Examples
     --------
@@ -50,16 +51,16 @@ def compare_exposures(exposures, results):
     """
     flags = np.zeros(len(exposures), dtype=int)
     scale = numbers(exposures, "scale")
-    flags[_far(scale, numbers(exposures, "scale_err"), MATTERS["scale"] * np.abs(_median(scale)))] |= int(
+    flags[_far(scale, numbers(exposures, "scale_err"), LIMITS["scale"] * np.abs(_median(scale)))] |= int(
         ExposureFlags.BAD_SCALE
     )
     for key in ("dra", "ddec"):
-        far = _far(numbers(exposures, key), numbers(exposures, f"{key}_err"), MATTERS[key])
+        far = _far(numbers(exposures, key), numbers(exposures, f"{key}_err"), LIMITS[key])
         flags[far] |= int(ExposureFlags.OUTLYING_OFFSET)
     for name in set(results["filter"]):
         # A star's background is that of its circle.
         rows = results[(results["filter"] == name) & (results["method"] != "stars")]
-        far = _far(numbers(rows, "bg"), numbers(rows, "bg_err"), MATTERS["bg"])
+        far = _far(numbers(rows, "bg"), numbers(rows, "bg_err"), LIMITS["bg"])
         flags[np.isin(exposures["exposure"], rows["exposure"][far])] |= int(ExposureFlags.HIGH_BACKGROUND)
     return flags
 
@@ -68,9 +69,9 @@ def _median(values):
     return np.nanmedian(values) if np.isfinite(values).any() else np.nan
 
 
-def _far(values, errors, matters):
+def _far(values, errors, limit):
     if np.isfinite(values).sum() < LEAST_EXPOSURES:
         return np.zeros(len(values), dtype=bool)
     away = np.abs(values - _median(values))
     spread = np.hypot(mad_std(values, ignore_nan=True), np.nan_to_num(errors))
-    return away > np.maximum(FAR * spread, matters)
+    return away > np.maximum(FAR * spread, limit)

@@ -1,4 +1,4 @@
-"""What is done for one exposure, here or on another machine."""
+"""The fit of one exposure in all filters, on this machine or another one."""
 
 import warnings
 from functools import lru_cache
@@ -41,18 +41,18 @@ COLUMNS = {
     "error": "why it failed",
 }
 
-# An image of less than this part of a filter is not what HST saw.
+# A cube with less than this fraction of a filter is not compared with the HST image.
 LEAST_INSIDE = 0.5
 
 
 def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plots=True):
     """
-    Fit an exposure in all filters, combine them, and write all that is found.
+    Fit an exposure in all filters, combine them, and write the results.
 
     Parameters
     ----------
     exposure : `~astropy_imphot.field.plan.Exposure`
-        What to fit.
+        The exposure.
     hst : dict of str to str
         The HST images, by the names of their filters.
     curves : dict of str to `FilterCurve`
@@ -60,13 +60,11 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
     folder : path
         Where results.ecsv, exposure.ecsv, IMPHOT.fits, regions and a picture are written, all or none.
     record : dict
-        What the exposure is made of, from `~astropy_imphot.field.store.Store.record`.
-    options : dict
-        For `fit_image_photometry`.
+        The exposure's files, curves and settings, from `~astropy_imphot.field.store.Store.record`.
+    options : `~astropy_imphot.fitting.options.ImageFitOptions`
+        Of the fits; if they have a star, it is fitted as well.
     degrees : dict of str to int
         For `~astropy_imphot.field.combine.combine`.
-    star : (float, float, float), optional
-        For `fit_star_photometry`. By default (None) no star is fitted.
     plots : bool
         Whether a picture is made (default: True).
 
@@ -115,11 +113,11 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
 
 
 def _images(exposure, hst, curves):
-    """Return the images, or the errors that stand for them, by the filters' names."""
+    """Return the images, or errors in their place, by the filters' names."""
     if not exposure.cube:
         return {name: _or_error(read_image, path) for name, path in exposure.images.items()}
     with warnings.catch_warnings():
-        # The same in all exposures, and allowed for: FILTWAVE is the wavelength of what is inside.
+        # The same in all exposures, and accounted for: FILTWAVE is the mean wavelength within the cube.
         warnings.filterwarnings("ignore", message=".* of the filter curve .* lies outside")
         try:
             images = bandpass_images(exposure.cube, [curves[name] for name in hst])
@@ -148,7 +146,7 @@ def _band(image, hst):
 
 
 def _fit(hst, image, options, name):
-    """Return the results of a filter, of which the first tells whether it failed."""
+    """Return the results of a filter: that of the image, which may have failed, and that of a star."""
     reference = _reference(hst, *fingerprint(hst))
     try:
         if isinstance(image, UserError):
@@ -165,7 +163,7 @@ def _fit(hst, image, options, name):
 
 @lru_cache(maxsize=16)
 def _reference(path, *_fingerprint):
-    # Kept as long as the process lives, for exposures that share a grid.
+    # Kept until the process ends, for exposures that share a grid.
     return HstReference(path)
 
 
@@ -180,7 +178,7 @@ def _row(fit, exposure, name, wavelength, path):
 
 def about(exposure, header):
     """
-    Return what is known of an exposure before it is fitted.
+    Return the name, file and header of an exposure as a table.
 
     Parameters
     ----------
@@ -213,7 +211,7 @@ def about(exposure, header):
 
 
 def _combined(fits, found, bands, degrees):
-    """Return the filters' combination, with its flags, or why there is none, a table of one row."""
+    """Return the combination of the filters with its flags, or the error, as a table of one row."""
     flags = ExposureFlags(0)
     if len(fits) < len(found):
         flags |= ExposureFlags.FILTER_MISSING

@@ -7,7 +7,7 @@ from astropy_imphot.results.values import with_error
 
 __all__ = ["field_as_html"]
 
-# More exposures are not shown: their table is long enough then.
+# More exposures would make the table too long.
 MOST_EXPOSURES = 50
 
 
@@ -18,9 +18,9 @@ def field_as_html(exposures, failures):
     Parameters
     ----------
     exposures : `~astropy.table.QTable`
-        A row for each exposure: as in exposures.ecsv.
+        A row for each exposure, as in exposures.ecsv.
     failures : dict of str to str
-        Why exposures failed, by their names.
+        Reasons of failures, by the exposures' names.
 
     Returns
     -------

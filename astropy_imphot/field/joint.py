@@ -1,4 +1,4 @@
-"""What the filters of an exposure found, and the noise that they share."""
+"""The fits of an exposure in several filters, and their covariance by common noise."""
 
 from itertools import combinations, combinations_with_replacement
 
@@ -11,7 +11,7 @@ from astropy_imphot.noise.covariance import coherence, score_parts
 
 __all__ = ["is_shared", "joint_covariance"]
 
-# The kinds of parameters that the filters of an exposure share, and those that each has for itself.
+# The kinds of parameters that the filters of an exposure share, and of those that they do not share.
 SHARED = ("shift", "rotation", "psf", "ellipticity")
 OWN = ("scale", "background")
 
@@ -28,7 +28,7 @@ def is_shared(info):
     Returns
     -------
     bool
-        False if each filter has its own.
+        False if each filter has a value of its own.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def is_shared(info):
 
 def joint_covariance(fits):
     """
-    Return what fits of an exposure in several filters found, and the covariance of it all.
+    Return the values of an exposure's fits in several filters, and their covariance.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def joint_covariance(fits):
 
 
 class _Noise:
-    """What the noise of an image does to the fit's parameters, frequency by frequency."""
+    """The effect of an image's noise on the parameters of its fit, at each frequency."""
 
     def __init__(self, fit):
         self.image = fit.data

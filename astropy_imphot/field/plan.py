@@ -1,4 +1,4 @@
-"""What there is to do: which files are exposures, in which filters, and which HST images they meet."""
+"""Files sorted into exposures and their filters, and HST images by their filters."""
 
 import os
 import re
@@ -22,13 +22,13 @@ class Exposure:
     Parameters
     ----------
     name : str
-        What tables and files call it.
+        Its name in tables and files.
     cube : str or None
         The cube's file.
     images : dict of str to str
         The files of images, if there is no cube; the keys are names of filters.
     problem : str
-        Why it cannot be used; empty if it can.
+        The reason why it cannot be used; empty if it can.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Exposure:
 
 def find_hst_images(paths):
     """
-    Tell HST images by their filters.
+    Sort HST images by their filters.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def find_hst_images(paths):
     Raises
     ------
     UserError
-        If one cannot be read, has no filter, or has that of another.
+        If one cannot be read, or has no filter, or two have the same filter.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def find_hst_images(paths):
     for path in paths:
         name = HstFilterInfo(str(path)).filter_name
         if not name:
-            raise UserError(f"{path} does not name its filter: add the keyword FILTER to its header.")
+            raise UserError(f"{path} has no filter in its header: add the keyword FILTER.")
         if name in found:
             raise UserError(
                 f"{found[name]} and {path} are both in {name}: give one HST image for each filter."
             )
         found[name] = os.path.abspath(path)
     if not found:
-        raise UserError("there is no HST image: give one for each filter.")
+        raise UserError("there are no HST images: give one for each filter.")
     return found
 
 
@@ -103,8 +103,8 @@ def find_exposures(paths, filters, filter_name=None):
     filters : sequence of str
         The filters of the HST images.
     filter_name : str, optional
-        The filter of all images. By default (None) their headers tell it (FILTER and the like), or there
-        is one HST image only.
+        The filter of all images. By default (None) it is that of their headers (FILTER and the like), or of
+        the only HST image.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def find_exposures(paths, filters, filter_name=None):
 
 
 def _distinct_names(paths):
-    """Return what the files are called: with their folders where their own names are the same."""
+    """Return the names of files, with their folders where the files have the same name."""
     names = {path: short_name(path) for path in paths}
     common = Counter(names.values())
     for path, name in names.items():
@@ -170,13 +170,13 @@ def _image_filter(path, header, filters, filter_name):
     if not name and len(filters) == 1:
         return next(iter(filters))
     if not name:
-        raise UserError(f"{path} does not name its filter: add the keyword FILTER, or give --filter.")
+        raise UserError(f"{path} has no filter in its header: add the keyword FILTER, or give --filter.")
     if name not in filters:
-        raise UserError(f"{path} is in {name}, of which there is no HST image: give one to --hst.")
+        raise UserError(f"{path} is in {name}, in which there is no HST image: give one to --hst.")
     return name
 
 
 def _without(filter_name, name):
-    """Return a name without a filter's, which the images of an exposure differ by."""
+    """Return a name without that of a filter, by which the images of an exposure differ."""
     bare = re.sub(rf"(?i)(^|[-_.]){re.escape(filter_name)}(?=[-_.]|$)", "", name).strip("-_.")
     return bare or name

@@ -1,4 +1,4 @@
-"""From exposures and HST images to a calibrated data set."""
+"""The fit of all exposures of a field in all filters, and the files that are written."""
 
 import logging
 from dataclasses import dataclass, field
@@ -39,20 +39,20 @@ REPORT = "report.html"
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class FittedField(Representation):
     """
-    What `fit_field` found.
+    The result of `fit_field`.
 
     Attributes
     ----------
     results : `~astropy.table.QTable`
-        A row for each exposure and filter: as in results.ecsv.
+        A row for each exposure and filter, as in results.ecsv.
     exposures : `~astropy.table.QTable`
-        A row for each exposure: as in exposures.ecsv.
+        A row for each exposure, as in exposures.ecsv.
     failures : dict of str to str
-        Why exposures failed, or files of theirs could not be written, by their names.
+        Reasons why exposures failed, or their files could not be written, by the exposures' names.
     report : path or None
         The file report.html; None if Jinja2 is not installed.
     reused : list of str
-        The exposures that an earlier run had finished.
+        Exposures that were finished by an earlier run.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def fit_field(
     **options,
 ):
     """
-    Fit many exposures to HST images in several filters, and write what a pipeline needs of them.
+    Fit many exposures to HST images in several filters, and write the files that a pipeline needs.
 
     Parameters
     ----------
@@ -99,10 +99,10 @@ def fit_field(
     hst : sequence of str or path
         HST images at their own pixels, one for each filter.
     outdir : str or path
-        The folder for all that is written, made if there is none. What an earlier run has finished is
-        not fitted again.
+        The folder of all output, which is made if it does not exist. Exposures that an earlier run has
+        finished are not fitted again.
     filter_name : str, optional
-        The filter of exposures that are images. By default (None) their headers tell it.
+        The filter of exposures that are images. By default (None) it is that of their headers.
     curves : dict of str to `FilterCurve`, path or (wavelength, sensitivity), optional
         The filters' curves, by their names, each as for `bandpass_image`. By default (None), and for filters
         that are not named, the curves of the HST image's camera that come with the package, see
@@ -110,7 +110,7 @@ def fit_field(
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
     star : tuple or `~regions.CircleSkyRegion`, optional
-        A star to fit as well, as for `fit_star_photometry`. By default (None) there is none.
+        A star that is fitted as well, as by `fit_star_photometry`. By default (None) there is none.
     write_psf : {"copy", "inplace"}, optional
         Write the PSF into the primary headers of copies of the cubes, or into the cubes. By default (None)
         it is in the tables only.
@@ -118,12 +118,12 @@ def fit_field(
         Whether pictures of the exposures and figures of the report are drawn (default: True), which needs
         matplotlib.
     restart : bool
-        Begin anew, without what earlier runs have finished (default: False).
+        Remove the results of earlier runs, and fit all exposures again (default: False).
     nprocess : int, optional
         Number of processes. By default (None) one for each core.
     executor : `concurrent.futures.Executor`, optional
-        Where to run instead, as for `FitImagePhotometryMP`. Only names of files and small tables travel to
-        other machines, which need the same paths. By default (None) processes of this machine.
+        Where to run instead, as for `FitImagePhotometryMP`. Other machines are sent only names of files and
+        small tables, and need the same paths. By default (None) processes of this machine.
     progress_bar : callable, optional
         Wraps the iterable of exposures, such as `tqdm.tqdm`. By default (None) nothing is shown.
     **options
@@ -143,11 +143,11 @@ def fit_field(
     Notes
     -----
     Every exposure is written to its own folder in ``outdir``/exposures as soon as it is finished: its
-    results, IMPHOT.fits, a picture, and the regions of objects that changed. At the end follow the tables,
+    results, IMPHOT.fits, a picture, and the regions of excluded objects. At the end follow the tables,
     OFFSET_LIST.fits and, if Jinja2 is installed, report.html. The combination of the filters is that of
-    `~astropy_imphot.field.combine.combine`; of exposures,
-    `~astropy_imphot.field.compare.compare_exposures` tells which are unlike the others. An exposure that
-    fails is named in ``failures`` and tried again by the next run; the others are not affected.
+    `~astropy_imphot.field.combine.combine`; `~astropy_imphot.field.compare.compare_exposures` flags exposures
+    that differ from the others. An exposure that fails is in ``failures``, and is fitted again by the next
+    run; the others are not affected.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def fit_field(
     options = ImageFitOptions.from_keywords("fit_field", options | {"star": star})
     check_settings(options, fwhm_degree, beta_degree, write_psf)
     if plots:
-        # Known before the long run, not after it.
+        # The error comes before the long run, not after it.
         require_matplotlib()
     with_report = _can_report()
     hst = find_hst_images(hst)
@@ -174,7 +174,7 @@ def fit_field(
     cubes = [exposure for exposure in found if exposure.cube and not exposure.problem]
     curves = find_curves(curves or {}, hst, all_filters=bool(cubes))
     if write_psf and any(exposure.images for exposure in found):
-        raise UserError("the PSF is written into cubes: give cubes, or leave write_psf (--write_fsf) out.")
+        raise UserError("the PSF is written into cubes: give cubes, or do not use write_psf (--write_fsf).")
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
     settings = describe_settings(options, hst, **degrees, filter_name=filter_name)
     store = Store(outdir, settings, restart=restart)
@@ -184,7 +184,7 @@ def fit_field(
         *options.files.values(),
     ]:
         if store.contains(path):
-            raise UserError(f"{path} is where exposures are written: move it, or give another --outdir.")
+            raise UserError(f"{path} is in the folder of the results: move it, or give another --outdir.")
     described = describe_curves(curves)
     records = {one.name: store.record(one.files, described if one.cube else None) for one in found}
     reused = [] if restart else [name for name, one in records.items() if store.is_finished(name, one)]
@@ -213,14 +213,14 @@ def fit_field(
     if with_report:
         _write_report(store, results, table, plots, about, psf)
     else:
-        # That of an earlier run would mislead.
+        # That of an earlier run would be wrong.
         (store.outdir / REPORT).unlink(missing_ok=True)
     report = Path(outdir) / REPORT if with_report else None
     return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
 
 
 class _Exposures(Batch):
-    """The exposures' fits: None, or a `FailedPhotometry` that says why there is none."""
+    """The exposures' fits: None, or a `FailedPhotometry` with the reason of a failure."""
 
     _function = staticmethod(fit_exposure)
     _retries = 1
@@ -230,7 +230,7 @@ class _Exposures(Batch):
 
 
 def _write_psf(found, table, store, records, psf, *, inplace):
-    """Write the PSF's keywords into cubes, and return why some could not be written."""
+    """Write the PSF's keywords into cubes, and return the reasons why some could not be written."""
     failures = {}
     rows = {row["exposure"]: row for row in table if not row["error"]}
     for exposure in found:
@@ -254,16 +254,16 @@ def _write_psf(found, table, store, records, psf, *, inplace):
             failures[exposure.name] = str(error)
             continue
         if inplace:
-            # The change is ours, and no reason to fit the cube again.
+            # The cube has changed by its keywords only: it is not fitted again.
             write_record(folder, store.record(exposure.files, old["curves"]))
     return failures
 
 
 def _has(path, keywords):
-    """Tell whether a cube has the keywords of the PSF already."""
+    """Return whether a cube has the keywords of the PSF already."""
     with opened(path) as hdus:
         header = hdus[0].header
-    # Headers keep fewer digits than numbers have.
+    # Headers have fewer digits than numbers.
     kept = fits.Header.fromstring(keywords.tostring())
     return all(header.get(key) == value for key, value in kept.items())
 
@@ -287,7 +287,7 @@ def _write_tables(store, results, exposures):
     try:
         write_offset_list(offsets, exposures, overwrite=True)
     except UserError as error:
-        # That of an earlier run would mislead.
+        # That of an earlier run would be wrong.
         offsets.unlink(missing_ok=True)
         warn(f"there is no {offsets.name}: {error}")
 

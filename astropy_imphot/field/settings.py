@@ -1,4 +1,4 @@
-"""What a field is fitted with: checked, described for the record, and made fit to travel."""
+"""The settings of a field: their check, their description for the record, and the filters' curves."""
 
 import hashlib
 import importlib.util
@@ -31,7 +31,7 @@ MOST_DEGREE = 3
 
 def check_settings(options, fwhm_degree, beta_degree, write_psf):
     """
-    Raise an error if a setting has an impossible value, or names a file that does not exist.
+    Raise an error if a setting has an impossible value, or its file does not exist.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def find_curves(given, hst, *, all_filters=True):
     given : dict of str to `FilterCurve`, path or (wavelength, sensitivity)
         The user's.
     hst : dict of str to str
-        The HST images, by the names of their filters; their headers tell the camera.
+        The HST images, by the names of their filters; the camera is that of their headers.
     all_filters : bool
         Whether filters of which no curve is given have that of the package (default: True), see
         `~astropy_imphot.FilterCurve.named`; else they have none.
@@ -116,7 +116,7 @@ def find_curves(given, hst, *, all_filters=True):
     unknown = sorted(set(given) - set(hst))
     if unknown:
         raise UserError(
-            f"there is a curve but no HST image for {unknown[0]}: the filters are {', '.join(hst)}."
+            f"there is a curve but no HST image in {unknown[0]}: the filters are {', '.join(hst)}."
         )
     curves = {}
     for name, path in hst.items():
@@ -132,7 +132,7 @@ def find_curves(given, hst, *, all_filters=True):
 
 def describe_settings(options, hst, **more):
     """
-    Return all that the results depend on and that is the same for every exposure.
+    Return the settings on which the results of all exposures depend.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def describe_settings(options, hst, **more):
     Returns
     -------
     dict
-        As JSON can hold it; files with what tells whether they change.
+        For a JSON file; files with their size and time of change.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def describe_settings(options, hst, **more):
 
 def describe_curves(curves):
     """
-    Return what filters' curves are, as JSON can hold it.
+    Return descriptions of filters' curves.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def describe_curves(curves):
     Returns
     -------
     dict of str to str
-        Their sources, and letters that change if they do.
+        Their sources and checksums.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def describe_curves(curves):
 
 
 def _digest(*values):
-    """Return a few letters that change if values do."""
+    """Return a short checksum of values."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes())

@@ -1,4 +1,4 @@
-"""The output folder: which exposures are finished, and whether they were made with the same options."""
+"""The output folder: its finished exposures, and the settings of their results."""
 
 import hashlib
 import importlib.metadata
@@ -24,7 +24,7 @@ OUTPUTS = ("results.ecsv", "exposures.ecsv", "OFFSET_LIST.fits", "report.html")
 
 def fingerprint(path):
     """
-    Return what changes when a file does.
+    Return the size of a file and the time of its last change.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def fingerprint(path):
     Returns
     -------
     list of int
-        Its size and when it was changed last; empty if there is no such file.
+        The size in bytes and the time in nanoseconds; empty if there is no such file.
 
     Examples
     --------
@@ -51,26 +51,26 @@ def fingerprint(path):
 
 class Store:
     """
-    The folder that the exposures of a field are written to.
+    The output folder of a field.
 
     Parameters
     ----------
     outdir : str or path
         The folder.
     settings : dict
-        All that the results depend on and that is the same for every exposure, as JSON holds it.
+        All settings on which the results of all exposures depend, for a JSON file.
     restart : bool
-        Begin anew (default: False).
+        Remove the results of earlier runs (default: False).
 
     Attributes
     ----------
     runs : dict of str to str
-        When it was opened, with which versions of what.
+        The software versions of each run, by its time.
 
     Raises
     ------
     UserError
-        If the folder has files of another origin, or exposures that were made with other settings.
+        If the folder has files that are not from `fit_field`, or results with other settings.
 
     Examples
     --------
@@ -94,35 +94,34 @@ class Store:
         self.runs = ({} if restart else earlier.get("runs", {})) | _this_run()
 
     def _refuse_foreign_files(self):
-        """Raise an error if what would be written over, or removed later, is not ours."""
+        """Raise an error if files that would be replaced or removed are not from `fit_field`."""
         found = [self.outdir / name for name in OUTPUTS if (self.outdir / name).exists()]
         found += list((self.outdir / EXPOSURES).glob("[!.]*"))
         if found:
             raise UserError(
-                f"{found[0]} is not from fit_field, of which there is no {SETTINGS} in {self.outdir}: give a "
-                "new --outdir."
+                f"{found[0]} is not from fit_field, for {self.outdir} has no {SETTINGS}: give a new --outdir."
             )
 
     def _refuse_other_settings(self, known):
         made = [_read_json(path) for path in (self.outdir / EXPOSURES).glob(f"*/{RECORD}")]
         if all(one.get("settings") == self._digest for one in made):
             return
-        told = [
+        differences = [
             _difference(key, known.get(key), self.settings.get(key))
             for key in sorted({*known, *self.settings})
             if known.get(key) != self.settings.get(key)
         ]
-        # Nothing is told of what an earlier run of these settings has left: it is fitted again.
-        if not told:
+        # Exposures that an earlier run with these settings has left unfinished are fitted again.
+        if not differences:
             return
         raise UserError(
-            f"{self.outdir} holds results with other settings ({'; '.join(told)}): give another --outdir, "
-            "or --restart (restart=True) to begin anew."
+            f"{self.outdir} holds results with other settings ({'; '.join(differences)}): give another "
+            "--outdir, or --restart (restart=True) to remove them."
         )
 
     def open(self, unfinished):
         """
-        Make the folder ready to write into, without what is no longer true.
+        Prepare the folder for writing, and remove what is out of date.
 
         Parameters
         ----------
@@ -132,7 +131,7 @@ class Store:
         Raises
         ------
         UserError
-            If it cannot be written, or a folder of their names is not ours.
+            If it cannot be written, or a folder of their names is not from `fit_field`.
         """
         exposures = self.outdir / EXPOSURES
         try:
@@ -154,7 +153,7 @@ class Store:
             temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
 
     def contains(self, path):
-        """Tell whether a file is where exposures are written, and would be removed with them."""
+        """Return whether a file is in the folder of the exposures, and would be removed with them."""
         return (self.outdir / EXPOSURES).resolve() in Path(path).resolve().parents
 
     def folder(self, name):
@@ -163,38 +162,38 @@ class Store:
 
     def record(self, files, curves=None):
         """
-        Return what an exposure is made of, as it is now.
+        Return the files, curves and settings of an exposure as they are now.
 
         Parameters
         ----------
         files : sequence of str
             Its files.
         curves : dict, optional
-            Descriptions of the filters' curves that it needs. By default (None) it needs none.
+            Descriptions of the filters' curves. By default (None) it needs none.
 
         Returns
         -------
         dict
-            As JSON holds it.
+            For a JSON file.
         """
         found = {str(path): fingerprint(path) for path in files}
         return {"settings": self._digest, "files": found, "curves": curves or {}}
 
     def is_finished(self, name, record):
-        """Tell whether an exposure is finished, and made of what a record says."""
+        """Return whether an exposure is finished, and has this record."""
         folder = self.folder(name)
         return _read_json(folder / RECORD) == record and all(
             (folder / f"{one}.ecsv").exists() for one in TABLES
         )
 
     def read(self, name):
-        """Return what is stored of a finished exposure: its results, and the combination of them."""
+        """Return the tables of a finished exposure: its results, and their combination."""
         return tuple(QTable.read(self.folder(name) / f"{one}.ecsv") for one in TABLES)
 
 
 def write_record(folder, record):
     """
-    Write down in an exposure's folder what it was made of, which says that it is finished.
+    Write the record of an exposure into its folder, which marks it as finished.
 
     Parameters
     ----------
@@ -233,7 +232,7 @@ def _this_run():
 
 
 def _read_json(path):
-    """Return what is in a file, or nothing if it is not there, or broken."""
+    """Return the content of a file, empty if it is missing or broken."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -17,25 +17,25 @@ __all__ = ["collect"]
 
 def collect(exposures, store, records, failures):
     """
-    Return what was found of all exposures.
+    Return the tables of all exposures, and the failures.
 
     Parameters
     ----------
     exposures : sequence of `~astropy_imphot.field.plan.Exposure`
         The exposures.
     store : `~astropy_imphot.field.store.Store`
-        Where they are, if they are finished.
+        The output folder.
     records : dict of str to dict
-        What they were to be made of, by their names.
+        Their records, by their names.
     failures : dict of str to str
-        Why some have failed, by their names.
+        Reasons of failures, by the exposures' names.
 
     Returns
     -------
     results : `~astropy.table.QTable`
         A row for each exposure and filter; one, with its ``error``, for an exposure that failed.
     table : `~astropy.table.QTable`
-        A row for each exposure, with the flags that tell how it compares with the others.
+        A row for each exposure, with the flags of its comparison with the others.
     failures : dict of str to str
         Those of ``failures``, and of exposures whose filters could not be combined.
 
@@ -52,8 +52,8 @@ def collect(exposures, store, records, failures):
     for exposure in exposures:
         name = exposure.name
         if name not in failures and not store.is_finished(name, records[name]):
-            failures[name] = f"{name}: another run has written over it: run the command again."
-        # Tables are made of what is on the disk, so that it does not matter which run wrote it there.
+            failures[name] = f"{name}: another run has replaced its results: run the command again."
+        # Tables are read from the disk, so that it does not matter which run wrote them.
         tables = _failed(exposure, failures[name]) if name in failures else store.read(name)
         if name not in failures and tables[1]["error"][0]:
             failures[name] = f"{name}: {tables[1]['error'][0]}"
@@ -82,7 +82,7 @@ def _stacked(tables):
     for key in stacked.colnames:
         column = stacked[key]
         if isinstance(column, Masked) or hasattr(column, "mask"):
-            # What is not known: NaN among numbers, as in the fits' own tables.
+            # Unknown numbers are NaN, as in the tables of the fits.
             unknown = {"f": np.nan, "U": "", "i": 0}[np.asarray(column).dtype.kind]
             stacked[key] = column.filled(unknown)
     stacked.meta["VERSION"] = f"astropy_imphot {version}"

@@ -1,4 +1,4 @@
-"""MUSE images corrected by what a fit found."""
+"""MUSE images corrected by the results of a fit."""
 
 import numpy as np
 from astropy.io import fits
@@ -34,7 +34,7 @@ RECORDED = {
 COMMENTS = {keyword: comment for values in RECORDED.values() for keyword, comment in values.values()}
 VERSION_KEYWORD = "IMPHVERS"
 
-# Pixels around an image into which it is continued before it is shifted, lest its edges ring.
+# Pixels by which an image is continued at its edges before it is shifted: else the edges would ring.
 CONTINUATION = 32
 
 
@@ -47,7 +47,7 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
     image : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image, of shape (ny, nx), with or without variances.
     fit : `FittedPhotometry`
-        What `fit_image_photometry` or `fit_star_photometry` found for it.
+        The result of `fit_image_photometry` or `fit_star_photometry` for it.
     corrections : str
         Any of xy (the offset), scale and zero (the background), separated by commas
         (default: all).
@@ -115,7 +115,7 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         corrected = corrected.subtract(_background(fit, image) * fit.bg.unit)
     if "scale" in wanted:
         if not fit.scale.value > 0:
-            raise UserError(f"the scale is {fit.scale.value}: images can be divided by one above 0 only.")
+            raise UserError(f"the scale is {fit.scale.value}: images are divided only by one above 0.")
         corrected = corrected.divide(fit.scale.value)
     data = corrected.data
     variance = None if variance is None else corrected.uncertainty.array
@@ -127,10 +127,10 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         rotation = fit.values["rotation"].value if "rotation" in fit.values else 0.0
         if resample:
             if rotation != 0:
-                raise UserError("pixels are shifted, not turned: correct a rotation without resample.")
+                raise UserError("pixels are shifted, but not rotated: correct a rotation without resample.")
             data, variance, mask = _shifted(data, variance, mask, -x, -y)
         else:
-            wcs = _turned(wcs, rotation, image.shape)
+            wcs = _rotated(wcs, rotation, image.shape)
             wcs.wcs.crpix += [x, y]
             wcs.wcs.set()
     return CCDData(
@@ -144,7 +144,7 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
 
 
 def _made(fit, wanted, unit):
-    """Return the values of a fit that are corrected, by their keywords, in the unit of the image."""
+    """Return the corrections of a fit by their keywords, in the unit of the image."""
     made = {}
     for correction in wanted:
         factor = fit.bg.unit.to(unit) if correction == "zero" else 1.0
@@ -155,7 +155,7 @@ def _made(fit, wanted, unit):
 
 
 def _recorded(meta, made, resample):
-    """Return the header of a corrected image, with the corrections that were made before and now."""
+    """Return the header of a corrected image, with all corrections that were made."""
     before = {key: meta[key] for key in COMMENTS if key in meta}
     again = [key for key in made if key in before]
     if again and np.allclose([before[key] for key in again], [made[key] for key in again], 1e-6, 0):
@@ -179,7 +179,7 @@ def _recorded(meta, made, resample):
 
 
 def _background(fit, image):
-    """Return the background that a fit found at each pixel."""
+    """Return the background of a fit at each pixel."""
     slopes = [fit.values[key].value if key in fit.values else 0.0 for key in ("bg_x", "bg_y")]
     y, x = pixel_coordinates(image.shape)
     height, width = read_grid(image).pixel_scale
@@ -187,8 +187,8 @@ def _background(fit, image):
     return fit.bg.value + slopes[0] * right + slopes[1] * up
 
 
-def _turned(wcs, rotation, shape):
-    """Return the WCS of an image that is turned about its center, from x towards y, by degrees."""
+def _rotated(wcs, rotation, shape):
+    """Return the WCS of an image that is rotated about its center, from x towards y, by degrees."""
     wcs = wcs.deepcopy()
     if rotation == 0:
         return wcs

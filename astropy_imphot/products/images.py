@@ -1,4 +1,4 @@
-"""Files of a fit: its images, their Fourier transforms, and the regions of objects that changed."""
+"""Files of a fit: its images, their Fourier transforms, and the regions of excluded objects."""
 
 import re
 from pathlib import Path
@@ -51,7 +51,7 @@ def saved_paths(muse):
 
 def write_fit_images(fit, muse, *, overwrite=False):
     """
-    Write the images of an image fit, and what it left out, beside the MUSE image.
+    Write the images of an image fit, and the regions of excluded objects, beside the MUSE image.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def write_fit_images(fit, muse, *, overwrite=False):
     -----
     The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency
     0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. The
-    region file has circles around the objects that were left out, excluded, with the reasons, and is
-    written if there are any; as ``regions`` of another fit it leaves them out.
+    region file has a circle with a leading minus around each excluded object, and the reason; it is
+    written if there are any. As ``regions`` of another fit it excludes them again.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def write_fit_images(fit, muse, *, overwrite=False):
         with atomic_write(paths["changed"], overwrite) as temporary:
             temporary.write_text(object_regions(fit.objects, fit.labels, fit.data.wcs))
     else:
-        # One of an earlier fit would mislead.
+        # That of an earlier fit would be wrong.
         paths["changed"].unlink(missing_ok=True)
 
 
@@ -124,7 +124,7 @@ def fit_images(fit):
 
 def object_regions(objects, labels, wcs):
     """
-    Return circles around the objects that were left out, which leave them out of another fit.
+    Return a region file of ds9 that excludes the excluded objects of a fit from another one.
 
     Parameters
     ----------
@@ -138,8 +138,7 @@ def object_regions(objects, labels, wcs):
     Returns
     -------
     str
-        A region file of ds9: a circle on the sky for each object that was left out, excluded, its text
-        the reason.
+        A circle on the sky with a leading minus for each excluded object; its text is the reason.
 
     Examples
     --------

@@ -27,9 +27,8 @@ def write_offset_list(path, exposures, *, overwrite=False):
     exposures : `~astropy.table.QTable`
         A row for each exposure, with the columns exposure and file (str); date_obs, its DATE-OBS (str or
         `~astropy.time.Time`), and mjd_obs (float, days, NaN if it is not known; or `~astropy.time.Time`); dra
-        and ddec (angles), what its coordinates have to be lowered by, not multiplied by the cosine of the
-        declination; scale (float), MUSE/HST; and error
-        (str), ``""`` if it was measured.
+        and ddec (angles), which the pipeline subtracts from its coordinates, not multiplied by the cosine of
+        the declination; scale (float), MUSE/HST; and error (str), ``""`` if it was measured.
     overwrite : bool
         Replace an existing file (default: False).
 
@@ -42,8 +41,8 @@ def write_offset_list(path, exposures, *, overwrite=False):
     Warns
     -----
     ImphotWarning
-        If an exposure that was measured has no DATE-OBS of 23 characters, without which the pipeline cannot
-        tell that the row is its own: it is left out.
+        If an exposure that was measured has no DATE-OBS of 23 characters, by which the pipeline finds its
+        row: it is not listed.
 
     Notes
     -----
@@ -72,14 +71,10 @@ def write_offset_list(path, exposures, *, overwrite=False):
     dra, ddec = (u.Quantity(exposures[key]).to_value(u.deg) for key in ("dra", "ddec"))
     measured = np.isfinite(dra + ddec) & np.array([not error for error in exposures["error"]], dtype=bool)
     for row in np.flatnonzero(measured & ~keyed):
+        found = f"the DATE-OBS {dates[row]}, not of the form" if dates[row] else "no DATE-OBS such as"
         warn(
-            f"{exposures['file'][row]} is left out of {path}: "
-            + (
-                f"its DATE-OBS, {dates[row]}, is not of the form"
-                if dates[row]
-                else "it has no DATE-OBS, such as"
-            )
-            + " 2014-09-25T04:12:00.000, which the pipeline finds its offset by."
+            f"{exposures['file'][row]} has {found} 2014-09-25T04:12:00.000, by which the pipeline finds its "
+            f"offset: it is not in {path}."
         )
     listed = measured & keyed
     if not listed.any():
@@ -105,6 +100,6 @@ def _refuse_same_dates(files, dates):
         if count > 1:
             same = " and ".join(str(file) for file in files[dates == date])
             raise UserError(
-                f"{same} have the same DATE-OBS, {date}, which the pipeline tells exposures apart by: "
-                "leave out all but one."
+                f"{same} have the same DATE-OBS, {date}, by which the pipeline distinguishes exposures: "
+                "give only one of them."
             )

@@ -10,11 +10,12 @@ from astropy_imphot.results.flags import flag_names
 
 __all__ = ["close", "draw_image_row", "new_figure", "plot_image_fit", "plot_star_fit", "show", "unit_text"]
 
-# Inches: as wide as a page, so that its text is readable there. A star has more panels and values.
+# Inches: as wide as a page, where the text is readable. A star has more panels and values.
 FIGURE = (10.5, 7.2)
 STAR_FIGURE = (13, 8.2)
 
-# Objects' offsets are drawn if they are known to this, arcsec, which is so many pixels long.
+# Offsets of objects are drawn if their errors are below this, arcsec; an arrow of this offset is as long
+# as so many pixels.
 KNOWN_OFFSET = 0.05
 ARROW_PIXELS = 10
 
@@ -35,7 +36,7 @@ def _pyplot():
 
 def new_figure(width, height):
     """
-    Make a figure that is only saved: no window knows of it, and it need not be closed.
+    Return a figure that is only saved: it has no window, and need not be closed.
 
     Parameters
     ----------
@@ -78,8 +79,8 @@ def plot_image_fit(fit, *, title=None):
     -------
     `~matplotlib.figure.Figure`
         The figure. Data and model share a stretch; the residual has its own, symmetric
-        one. A gray veil is over pixels that were left out; objects that changed since the HST
-        image are outlined. Arrows are the objects' own offsets, less what they agree on.
+        one. Masked pixels are gray; objects that moved, varied or appeared since HST observed
+        are outlined. Arrows are the offsets of single objects, less the fitted offset.
 
     Raises
     ------
@@ -125,8 +126,7 @@ def draw_image_row(row, fit):
     Returns
     -------
     list of `~matplotlib.image.AxesImage`
-        The three images, as color bars need them. What they show is described
-        in `plot_image_fit`.
+        The three images, for color bars. `plot_image_fit` describes them.
 
     Examples
     --------
@@ -148,11 +148,11 @@ def draw_image_row(row, fit):
         "MUSE - model": (fit.residual.data, (-span, span), "RdBu_r"),
     }
     rows, columns = _extent(~mask)
-    look = {"origin": "lower", "interpolation": "nearest"}
+    shared = {"origin": "lower", "interpolation": "nearest"}
     shown = []
     for axes, (name, (pixels, (low, high), colors)) in zip(row, images.items(), strict=True):
-        shown.append(axes.imshow(pixels, vmin=low, vmax=high, cmap=colors, **look))
-        axes.imshow(np.where(mask, 0.75, np.nan), vmin=0, vmax=1, cmap="gray", alpha=0.6, **look)
+        shown.append(axes.imshow(pixels, vmin=low, vmax=high, cmap=colors, **shared))
+        axes.imshow(np.where(mask, 0.75, np.nan), vmin=0, vmax=1, cmap="gray", alpha=0.6, **shared)
         axes.set(title=name, xlim=columns, ylim=rows)
         _plot_changed(axes, fit)
     return shown
@@ -215,7 +215,7 @@ def _plot_profile(axes, below, star, name):
     axes.plot(radius, curve, "C3", lw=1.5, label="Moffat")
     noise = np.std(residual) or 1.0
     axes.set_yscale("symlog", linthresh=5 * noise)
-    # Ticks next to 0 would stand on top of its.
+    # Labels of ticks next to 0 would overlap with that of 0.
     axes.set_yticks([tick for tick in axes.get_yticks() if tick == 0 or tick > 10 * noise])
     axes.set(title=f"{name} star", ylabel=f"flux per pixel\n({unit_text(star.data.unit)})")
     axes.tick_params(labelbottom=False)
@@ -265,7 +265,7 @@ def show(wait=True):
 
 def close(figure):
     """
-    Forget a figure that is not needed any more.
+    Close a figure.
 
     Parameters
     ----------
@@ -287,17 +287,17 @@ def _stretch(values):
 
 
 def _extent(valid):
-    """Return the limits of rows and columns that hold valid pixels, and a little more."""
+    """Return the limits of rows and columns with valid pixels, with a margin."""
     limits = []
     for axis in (1, 0):
         used = np.flatnonzero(valid.any(axis=axis))
-        room = 0.03 * (used[-1] - used[0] + 1) + 1
-        limits.append((used[0] - room, used[-1] + room))
+        margin = 0.03 * (used[-1] - used[0] + 1) + 1
+        limits.append((used[0] - margin, used[-1] + margin))
     return limits
 
 
 def _plot_changed(axes, fit):
-    """Outline the objects that changed, and those that were left out although they have not in the end."""
+    """Outline the objects that changed or were excluded."""
     if fit.objects is None:
         return
     outlined = fit.objects["changed"] | fit.objects["left_out"]
@@ -307,7 +307,7 @@ def _plot_changed(axes, fit):
 
 
 def _plot_offsets(axes, fit):
-    """Draw the objects' own offsets, of those that know them."""
+    """Draw the offsets of single objects whose errors are small."""
     if fit.objects is None:
         return
     known = np.hypot(fit.objects["dx_err"], fit.objects["dy_err"]).value < KNOWN_OFFSET
@@ -343,7 +343,7 @@ def _plot_spectra(axes, fit):
         frequency, power = _radial_power(np.where(mask, 0, image), scale)
         axes.semilogy(frequency, power, style, label=name)
     axes.set(title="mean power spectra", xlabel="frequency (cycles/arcsec)", ylabel="power (arbitrary unit)")
-    # The residual's mean is 0, and its lowest bin with it: that is not worth decades.
+    # The mean of the residual is 0, and its lowest bin too: the axis would have empty decades.
     axes.set_ylim(bottom=0.1 * min(np.median(line.get_ydata()[-10:]) for line in axes.lines))
     axes.legend()
 

@@ -44,7 +44,7 @@ def fsf_keywords(coefficients, *, psf=MOFFAT, limits=WAVELENGTHS):
     ------
     UserError
         If MPDAF has no keywords for the shape, if there are no coefficients, more than 99, or some are not
-        finite, or the limits do not rise.
+        finite, or the limits are not ascending.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def fsf_keywords(coefficients, *, psf=MOFFAT, limits=WAVELENGTHS):
     (2, -0.1, 0.65, 2.5)
     """
     if not (np.all(np.isfinite(limits)) and limits[0] < limits[1]):
-        raise UserError(f"the PSF's wavelengths {limits[0]} and {limits[1]} Angstrom do not rise.")
+        raise UserError(f"the PSF's wavelengths {limits[0]} and {limits[1]} Angstrom are not ascending.")
     if psf.fsf_mode is None:
         raise UserError(f"MPDAF has no keywords for a PSF of the shape {psf.name}: fit a Moffat function.")
     header = fits.Header()
@@ -115,13 +115,13 @@ def write_fsf(cube, path, keywords, *, overwrite=False):
         pass
     in_place = path.exists() and path.samefile(cube)
     if in_place:
-        # A link to the cube stays one.
+        # A symbolic link to the cube is kept.
         path = path.resolve()
     with atomic_write(path, overwrite) as temporary, _stream(cube) as source:
         header = _primary_header(source, cube)
         for key in {key for key in header if FSF_KEYWORDS.fullmatch(key)}:
             header.remove(key, remove_all=True)
-        # It is of the header that was; DATASUM stays true.
+        # CHECKSUM is that of the old header; DATASUM stays valid.
         header.remove("CHECKSUM", ignore_missing=True)
         header.extend(keywords.cards, end=True)
         compressed = path.suffix == ".gz"
@@ -141,6 +141,6 @@ def _stream(path):
 def _primary_header(stream, name):
     """Return the first header of a stream, which is then at the first byte after it."""
     if stream.read(6) != b"SIMPLE":
-        raise FileError(f"{name} is compressed in a way that is not known: decompress it, or use gzip.")
+        raise FileError(f"{name} is compressed in an unknown way: decompress it, or use gzip.")
     stream.seek(0)
     return fits.Header.fromfile(stream)

@@ -11,7 +11,7 @@ __all__ = ["check_format", "write_table"]
 
 def check_format(path):
     """
-    Raise a `~astropy_imphot.UserError` if a table's format cannot be told from its file's suffix.
+    Raise a `~astropy_imphot.UserError` if the suffix of a table's file does not belong to a format.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def check_format(path):
     Raises
     ------
     UserError
-        If astropy knows no such format.
+        If astropy writes no format with this suffix.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def write_table(results, path, *, overwrite=False):
     results : sequence of `~astropy_imphot.FittedPhotometry`
         The fits.
     path : str or path
-        The file; its suffix tells the format.
+        The file; its suffix gives the format.
     overwrite : bool
         Replace an existing file (default: False).
 

@@ -1,4 +1,4 @@
-"""What is in the tables of a field, as numbers and as text."""
+"""Columns of tables as text, and names as labels of figures."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["label", "texts", "with_error"]
 # Characters of a name in a figure.
 LONGEST_LABEL = 24
 
-# matplotlib's font has all letters before this one, and warns of those that it has not.
+# matplotlib's font has all letters before this one; matplotlib warns of letters that are missing.
 LATIN = 0x250
 
 
@@ -27,7 +27,7 @@ def texts(table, key):
     Returns
     -------
     list of str
-        Nothing where the column is masked.
+        Empty where the column is masked.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def _decoded(value):
 
 def label(name):
     """
-    Return a name as matplotlib takes it.
+    Return a name as a label of a figure.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def label(name):
     Returns
     -------
     str
-        It is no formula, not too long, and not hidden in a legend.
+        The name, shortened if it is long, without formulas; a legend does not hide it.
 
     Examples
     --------

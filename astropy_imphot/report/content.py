@@ -1,4 +1,4 @@
-"""What the report shows of each exposure, as numbers and text. The markup is in the templates."""
+"""The content of the report, as numbers and text. The markup is in the templates."""
 
 import base64
 from dataclasses import dataclass
@@ -114,14 +114,14 @@ def overview(exposures, psf):
 @dataclass(frozen=True)
 class Number:
     """
-    A number as it is shown, and as it is sorted.
+    A number as text, with the value by which it is sorted.
 
     Attributes
     ----------
     text : str
-        What is shown, empty if the number is not known.
+        The text, empty if the number is unknown.
     value : float
-        The number, NaN if it is not known.
+        The number, NaN if it is unknown.
 
     Examples
     --------
@@ -135,14 +135,14 @@ class Number:
 
     @property
     def sort_key(self):
-        """The number as text, empty if it is not known."""
+        """The number as text, empty if it is unknown."""
         return f"{self.value:.12g}" if np.isfinite(self.value) else ""
 
 
 @dataclass(frozen=True)
 class Picture:
     """
-    An image that is in the page itself.
+    An image within the page.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class FilterFit:
     filter, method : str
         The filter's name, and the kind of fit.
     error : str
-        Why the fit failed, empty if it did not.
+        The reason of a failure, empty if the fit did not fail.
     flags : list of `~astropy_imphot.FitFlags`
         Its flags.
     values : list of str
@@ -213,7 +213,7 @@ class Exposure:
     name, object, date_obs, filters : str
         Its name, the object, the time of observation and the names of the filters.
     error : str
-        Why the exposure failed, empty if it did not.
+        The reason of a failure, empty if the exposure did not fail.
     failed : bool
         Whether the exposure has no offset.
     flags : list of `~astropy_imphot.ExposureFlags`
@@ -227,9 +227,9 @@ class Exposure:
     combined : list of str
         The combined values of the columns of `headings`, empty if there is none.
     facts : dict of str to str
-        What else is known of the exposure, by name.
+        Further values of the exposure, by name.
     more_words : str
-        What can be searched for, besides what the table of exposures shows.
+        Text for the search, besides that in the table of exposures.
     picture : Picture or None
         Data, model and residual.
 
@@ -262,7 +262,7 @@ class Exposure:
 
 def exposures_of(results, exposures, pictures, psf):
     """
-    Return what the report shows of each exposure.
+    Return the content of the report for each exposure.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def exposures_of(results, exposures, pictures, psf):
 
 @dataclass(frozen=True)
 class _Shown:
-    """The columns that are shown of a filter, of an exposure, and of polynomials, with their headings."""
+    """The columns of the report: of filters, of exposures, and of polynomials with their headings."""
 
     values: list
     overview: list
@@ -393,7 +393,7 @@ def _agreement(chi2, dof):
 def _facts(many, row, polynomials):
     facts = {
         "file": many.texts["file"][row],
-        "filters that disagree": many.texts["outliers"][row],
+        "outlying filters": many.texts["outliers"][row],
         "correlation of dra and ddec": many.significant("radec_corr", row),
     }
     known = {key: np.atleast_1d(many.numbers[key][row]) for key in polynomials}

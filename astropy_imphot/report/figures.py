@@ -10,13 +10,13 @@ from astropy_imphot.results.flags import ExposureFlags
 
 __all__ = ["fwhm_against_time", "fwhm_against_wavelength", "scale_and_background", "sky_offsets"]
 
-# Inches; figures are shown as narrow as a telephone is.
+# Inches: readable on a telephone.
 SIZE = (5.4, 4.2)
 
 # More names than these would hide the figure; a color bar or numbers identify more exposures.
 MOST_NAMES = 8
 
-# Days: the room around a single exposure.
+# Days: the margin around a single exposure.
 HALF_HOUR = 1 / 48
 
 MARKERS = "os^DvP<>X"
@@ -24,7 +24,7 @@ MARKERS = "os^DvP<>X"
 
 def fwhm_against_wavelength(results, exposures):
     """
-    Draw the FWHM that each filter of each exposure has, and each exposure's polynomial.
+    Draw the FWHM of each exposure and filter against wavelength, with the exposures' polynomials.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def fwhm_against_wavelength(results, exposures):
     """
     figure, axes = _axes()
     wavelength, fwhm, error = (numbers(results, key) for key in ("wavelength", "fwhm", "fwhm_err"))
-    owners = np.array(texts(results, "exposure"))
+    exposure_of = np.array(texts(results, "exposure"))
     names = texts(exposures, "exposure")
     many = len(names) > MOST_NAMES
     colors, mappable = _sequence_colors(len(names))
@@ -66,11 +66,13 @@ def fwhm_against_wavelength(results, exposures):
     grid = np.linspace(*WAVELENGTHS, 100)
     drawn = False
     for name, color, coefficients in zip(names, colors, curve_of, strict=True):
-        rows = (owners == name) & np.isfinite(wavelength) & np.isfinite(fwhm)
+        rows = (exposure_of == name) & np.isfinite(wavelength) & np.isfinite(fwhm)
         if rows.any():
-            look = {"ms": 3, "lw": 0.8, "alpha": 0.6} if many else {"ms": 5, "lw": 1.2}
+            style = {"ms": 3, "lw": 0.8, "alpha": 0.6} if many else {"ms": 5, "lw": 1.2}
             bars = np.nan_to_num(error[rows])
-            axes.errorbar(wavelength[rows], fwhm[rows], bars, fmt="o", color=color, label=label(name), **look)
+            axes.errorbar(
+                wavelength[rows], fwhm[rows], bars, fmt="o", color=color, label=label(name), **style
+            )
             drawn = True
         # A single filter does not constrain a change with wavelength.
         if np.unique(wavelength[rows]).size > 1 and np.isfinite(coefficients).all():
@@ -99,7 +101,7 @@ def fwhm_against_time(exposures):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure, without the exposures of which the time is not known.
+        The figure, without exposures whose time is unknown.
 
     Examples
     --------
@@ -177,7 +179,7 @@ def sky_offsets(exposures):
     outlines = [_ellipse(*row) for row in np.transpose([dra, ddec, *errors])[known]]
     colors = np.where(outlying, "C3", "C0")[known]
     axes.add_collection(PolyCollection(outlines, facecolors=colors, edgecolors=colors, lw=0.8, alpha=0.3))
-    # The outlying ones last, that nothing hides them.
+    # Outlying exposures are drawn last, on top of the others.
     for rows, color in ((known & ~outlying, "C0"), (known & outlying, "C3")):
         axes.scatter(dra[rows], ddec[rows], s=9, color=color, zorder=3)
     axes.axvline(np.median(dra[known]), color="0.6", lw=0.8, ls="--", zorder=0)
@@ -205,7 +207,7 @@ def _ellipse(x, y, x_error, y_error, correlation):
 
 
 def _frame(axes, points):
-    """Show all points in a square, as ellipses are distorted otherwise."""
+    """Set the limits to a square with all points, in which ellipses are not distorted."""
     low, high = points.min(axis=0), points.max(axis=0)
     half = 0.55 * max(*(high - low), 0.01)
     for limits, middle in zip((axes.set_xlim, axes.set_ylim), 0.5 * (low + high), strict=True):
@@ -259,21 +261,21 @@ def scale_and_background(results, exposures):
     wavelength = numbers(results, "wavelength")
     order = sorted(set(filters), key=lambda name: np.nan_to_num(wavelength[filters == name]).max())
     many = len(names) > MOST_NAMES
-    look_of_all = {"ms": 2.5, "lw": 0.6, "alpha": 0.7} if many else {"ms": 5, "lw": 1.0}
+    style_of_all = {"ms": 2.5, "lw": 0.6, "alpha": 0.7} if many else {"ms": 5, "lw": 1.0}
     # Points at the same place would hide each other.
     shifts = np.linspace(-0.3, 0.3, len(order) + 1)
     for index, name in enumerate(order):
         rows = (filters == name) & (places > 0)
-        look = {
+        style = {
             "fmt": MARKERS[index % len(MARKERS)],
             "color": _filter_color(index, len(order)),
             "label": label(name),
-            **look_of_all,
+            **style_of_all,
         }
         for axes, key in ((above, "scale"), (below, "bg")):
-            _points(axes, places[rows] + shifts[index], results[rows], key, look)
-    look = {"fmt": "." if many else "s", "color": "k", "label": "mean", "mfc": "none", **look_of_all}
-    _points(above, np.arange(1, len(names) + 1) + shifts[-1], exposures, "scale", look)
+            _points(axes, places[rows] + shifts[index], results[rows], key, style)
+    style = {"fmt": "." if many else "s", "color": "k", "label": "mean", "mfc": "none", **style_of_all}
+    _points(above, np.arange(1, len(names) + 1) + shifts[-1], exposures, "scale", style)
     above.set_title("scale, MUSE/HST", loc="left", fontsize="medium")
     below.set_title(
         f"background, MUSE - HST ({unit_text(results['bg'].unit)})", loc="left", fontsize="medium"
@@ -288,11 +290,11 @@ def scale_and_background(results, exposures):
     return figure
 
 
-def _points(axes, x, table, key, look):
+def _points(axes, x, table, key, style):
     values, errors = numbers(table, key), np.nan_to_num(numbers(table, f"{key}_err"))
     known = np.isfinite(values)
     if known.any():
-        axes.errorbar(x[known], values[known], errors[known], **look)
+        axes.errorbar(x[known], values[known], errors[known], **style)
 
 
 def _axes():
@@ -307,12 +309,12 @@ def _without(figure, axes, why):
 
 
 def _sequence_colors(count):
-    """Return a color for each exposure, and what a color bar is made of."""
+    """Return a color for each exposure, and the mappable of a color bar."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    # The palest yellow cannot be seen on white.
+    # The palest yellow is invisible on white.
     palette = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
     mappable = ScalarMappable(Normalize(1, max(count, 2)), palette)
     return mappable.to_rgba(np.arange(1, count + 1)), mappable

@@ -1,4 +1,4 @@
-"""The report of a field: one HTML file that needs nothing else, and no network."""
+"""The report of a field: one HTML file that needs no other file and no network."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ FIGURE_DPI = 160
 
 NOT_DRAWN = "No figures: run without --no_plots (plots=False)."
 
-# The tables of what was done, and their headings.
+# The tables of provenance, and their headings.
 PROVENANCE = {"inputs": "Input files", "options": "Options", "versions": "Software versions", "runs": "Runs"}
 
 
@@ -53,7 +53,7 @@ def require_jinja2():
 
 def write_report(path, results, exposures, pictures, *, meta, psf=MOFFAT, figures=True):
     """
-    Write what was found in a field as one HTML file, which can be mailed and opened anywhere.
+    Write the results of a field as one HTML file, which can be mailed and opened anywhere.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def write_report(path, results, exposures, pictures, *, meta, psf=MOFFAT, figure
         JPEG files of the fits, see `~astropy_imphot.report.pictures.exposure_picture`, by the
         exposure's name. Exposures may have none.
     meta : dict of str to dict
-        What was done: ``"inputs"``, ``"options"``, ``"versions"`` and ``"runs"``, by name.
+        The provenance: ``"inputs"``, ``"options"``, ``"versions"`` and ``"runs"``, by name.
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape of the PSF, whose parameters are in the tables (default: a Moffat function).
     figures : bool
@@ -82,7 +82,7 @@ def write_report(path, results, exposures, pictures, *, meta, psf=MOFFAT, figure
     -----
     The report shows the parameters that the tables have. Without matplotlib there are no figures. All text is
     escaped, and the page's Content Security Policy allows no script but the report's own and no file from
-    elsewhere: headers and file names can do no harm.
+    elsewhere: text of headers and file names cannot run as a script.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def write_report(path, results, exposures, pictures, *, meta, psf=MOFFAT, figure
     >>> write_report("report.html", results, exposures, {}, meta=meta)
     """
     template = _template()
-    # Tables that were read from files may hold columns with units that are no quantities.
+    # Tables that were read from files may have columns with units that are no quantities.
     results, exposures = QTable(results), QTable(exposures)
     content = exposures_of(results, exposures, pictures, psf)
     style, script = _resource("report.css"), _resource("report.js")
@@ -171,7 +171,7 @@ def _printable(value):
     """Return a value as text that HTML allows; what is markup already stays."""
     if hasattr(value, "__html__"):
         return value
-    # File names may hold bytes that are no text, and headers control characters.
+    # File names may have bytes that are no text, and headers control characters.
     text = str(value).encode("utf-8", "replace").decode("utf-8")
     if text.isprintable():
         return text
@@ -183,7 +183,7 @@ def _resource(name):
 
 
 def _policy(style, script):
-    """Return what a browser may do with the page: nothing but run its own script and style."""
+    """Return the Content Security Policy: only the page's own script and style are allowed."""
     allowed = {
         "default-src": "'none'",
         "img-src": "data:",
@@ -220,7 +220,7 @@ def _summary(exposures, meta):
 
 
 def _figures(results, exposures):
-    """Return the figures of all exposures together, or why there are none."""
+    """Return the figures of all exposures together, or the reason why there are none."""
     drawers = {
         "FWHM against wavelength: the filters of each exposure, and the exposure's polynomial": (
             lambda: fwhm_against_wavelength(results, exposures)

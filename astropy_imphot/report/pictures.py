@@ -1,4 +1,4 @@
-"""Pictures of exposures: what was fitted to all filters of one."""
+"""Pictures of exposures: data, model and residual in all filters."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -17,9 +17,9 @@ __all__ = ["exposure_picture", "save_jpeg"]
 WIDTH = 9.0
 ROW_HEIGHTS = (1.2, 6.0)
 
-# From what looks perfect to what can still be judged.
+# From no visible loss to the lowest quality at which residuals can be judged.
 JPEG_QUALITIES = (85, 70, 55, 40, 30)
-# Noise that is larger even so is averaged over more of the sky, to this width in pixels.
+# Pictures that are still too large are made smaller, down to this width in pixels.
 SMALLEST_WIDTH = 600
 
 
@@ -30,13 +30,13 @@ def exposure_picture(fits):
     Parameters
     ----------
     fits : dict of str to `FittedImagePhotometry`, or sequence of them
-        The fits, of which each gets a row with the key, or the fit's name. Those that have
-        no images, because they failed or are fits of stars, get a row that says so.
+        The fits. Each has a row, with the key or the fit's name. Failed fits and fits of stars have no
+        images: their rows are text.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure; what it shows is described in `~astropy_imphot.plot_image_fit`.
+        The figure; its images are described in `~astropy_imphot.plot_image_fit`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _row_height(fit):
 
 def save_jpeg(figure, path, *, dpi=100, largest=100_000):
     """
-    Save a figure as a JPEG file that is small.
+    Save a figure as a small JPEG file.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def save_jpeg(figure, path, *, dpi=100, largest=100_000):
     dpi : float
         Pixels per inch (default: 100).
     largest : int
-        Bytes that the file may have; the quality and then the size are lowered, within limits,
-        until it has not more (default: 100000).
+        Largest size of the file in bytes, for which first the quality and then the size of the picture are
+        lowered, within limits (default: 100000).
 
     Examples
     --------

@@ -22,7 +22,7 @@
       const cell = row.cells[header.cellIndex];
       return { row, value: cell.dataset.value ?? cell.textContent.trim() };
     });
-    // What is not known stays below, in both directions.
+    // Unknown values are last in both directions.
     valued.sort(
       (one, other) =>
         (one.value === "") - (other.value === "") || (descending ? -1 : 1) * compare(one.value, other.value),

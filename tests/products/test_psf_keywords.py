@@ -119,7 +119,7 @@ def test_compressed_otherwise(tmp_path):
     cube_hdus().writeto(tmp_path / "cube.fits")
     path.write_bytes(bz2.compress((tmp_path / "cube.fits").read_bytes()))
     before = path.read_bytes()
-    with pytest.raises(UserError, match=r"cube\.fits\.bz2 is compressed in a way"):
+    with pytest.raises(UserError, match=r"cube\.fits\.bz2 is compressed in an unknown way"):
         write_fsf(path, path, fsf_keywords({"fwhm": 0.7, "beta": 2.5}), overwrite=True)
     assert path.read_bytes() == before
 
