@@ -51,7 +51,7 @@ def add_fit_options(parser, *, fix_beta):
         "--taper",
         metavar="pixels",
         type=float,
-        default=0,
+        default=ImageFitOptions.taper,
         help="width over which weights fall at the edges of masks",
     )
     what.add_argument(

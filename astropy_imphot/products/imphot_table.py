@@ -53,7 +53,8 @@ def write_imphot(path, rows, *, header, offset=None, overwrite=False):
     for name, key in (("filename", "file"), ("filter", "filter")):
         table[name] = [_ascii(value) for value in rows[key]]
     for key in ("dx", "dy", "dra", "ddec", "scale", "fwhm", "beta", "bg", "rms"):
-        column = u.Quantity(rows[key], dtype=float)
+        # PSFs of other shapes have no beta, but musered reads all columns.
+        column = u.Quantity(rows[key] if key in rows.colnames else np.full(len(rows), np.nan), dtype=float)
         if key in ("dx", "dy", "dra", "ddec", "fwhm"):
             column = column * u.arcsec if column.unit == u.one else column.to(u.arcsec)
         table[key] = column.value
