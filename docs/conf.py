@@ -81,7 +81,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"astropy_imphot\."
         r"(field\.store|fitting\.(batch\.Batch|solve|statistics)|io\.(grid|representation)"
-        r"|models\.(convolver|places|convolved_template\.TemplateModel)|psf\.(radial|spectra)"
+        r"|models\.(convolver|positions|convolved_template\.TemplateModel)|psf\.(radial|spectra)"
         r"|reference\.regrid\.coarse_template|report\.pictures|results\.values)\b.*",
     ),
 ]

@@ -19,7 +19,7 @@ from astropy_imphot.field.settings import (
     require_matplotlib,
 )
 from astropy_imphot.field.store import Store, write_record
-from astropy_imphot.field.together import collect
+from astropy_imphot.field.tables import collect
 from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn

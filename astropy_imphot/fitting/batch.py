@@ -17,7 +17,7 @@ from astropy_imphot.fitting.star import fit_image_and_star, fit_star
 from astropy_imphot.io.errors import UserError, WorkerError
 from astropy_imphot.io.files import short_name, source_name
 from astropy_imphot.io.images import read_image
-from astropy_imphot.masking.places import star_circle
+from astropy_imphot.masking.stars import star_circle
 from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["Batch", "FitImageAndStarPhotometryMP", "FitImagePhotometryMP", "FitStarPhotometryMP"]

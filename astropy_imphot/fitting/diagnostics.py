@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astropy_imphot.fitting.sources import LEAST_OBJECTS
+from astropy_imphot.fitting.changed_objects import LEAST_OBJECTS
 from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
 from astropy_imphot.noise.covariance import inverse, sandwich_covariance, score_covariance
 from astropy_imphot.noise.reference import template_noise

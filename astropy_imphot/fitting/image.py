@@ -3,10 +3,10 @@
 from astropy.nddata import CCDData
 
 from astropy_imphot.calibration.units import read_muse_image
+from astropy_imphot.fitting.changed_objects import with_sky_positions
 from astropy_imphot.fitting.diagnostics import image_flags, untried_values
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.fitting.solve import solve
-from astropy_imphot.fitting.sources import with_sky_positions
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError
@@ -86,7 +86,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     keep_changed : bool
         Keep objects whose scale or offset differs significantly from that of the other objects, such
         as stars with a proper motion between the HST and the MUSE image. By default (False) they are
-        found and masked, see `~astropy_imphot.fitting.sources.compare_objects`.
+        found and masked, see `~astropy_imphot.fitting.changed_objects.compare_objects`.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional

@@ -14,7 +14,7 @@ import numpy as np
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
-from astropy_imphot.masking.places import star_circle
+from astropy_imphot.masking.stars import star_circle
 from astropy_imphot.models.convolved_template import moffat_of_hst
 from astropy_imphot.parameters import model_parameters
 from astropy_imphot.psf.fourier import check_window

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astropy_imphot.fitting.sources import (
+from astropy_imphot.fitting.changed_objects import (
     EARLIER_ROUND,
     are_compact,
     compare_objects,
@@ -80,7 +80,7 @@ class Solution:
     labels : int array of shape (ny, nx)
         The field's objects, 1 and more, and 0 on the sky.
     objects : `~astropy.table.QTable` or None
-        Their own scales and offsets, see `~astropy_imphot.fitting.sources.compare_objects`; None with
+        Their own scales and offsets, see `~astropy_imphot.fitting.changed_objects.compare_objects`; None with
         ``keep_changed``.
     noise : TemplateNoise or None
         The effect of the template's noise on the fit; None if the noise is not known.

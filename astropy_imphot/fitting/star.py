@@ -20,7 +20,7 @@ from astropy_imphot.io.files import Source, naming, short_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
 from astropy_imphot.masking.masks import exclusion_mask, star_mask
-from astropy_imphot.masking.places import star_circle
+from astropy_imphot.masking.stars import star_circle
 from astropy_imphot.models.star import MoffatStar2D
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.reference.image import HstReference
@@ -115,7 +115,7 @@ def fit_star(hst, muse, star, options, name=None):
     hst, muse, name
         As for `fit_star_photometry`.
     star : (float, float, float)
-        As from `~astropy_imphot.masking.places.star_circle`.
+        As from `~astropy_imphot.masking.stars.star_circle`.
     options : StarFitOptions
         Its keywords.
 

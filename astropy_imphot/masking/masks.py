@@ -11,7 +11,7 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, opened
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.masking.ds9regions import regions_mask
-from astropy_imphot.masking.places import star_circle
+from astropy_imphot.masking.stars import star_circle
 
 __all__ = ["detected_objects", "exclusion_mask", "star_mask", "taper_weights"]
 
@@ -30,7 +30,7 @@ def star_mask(star, image):
     Parameters
     ----------
     star : tuple or `~regions.CircleSkyRegion`
-        As for `~astropy_imphot.masking.places.star_circle`.
+        As for `~astropy_imphot.masking.stars.star_circle`.
     image : `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
         The image, or its pixels, of shape (ny, nx).
 

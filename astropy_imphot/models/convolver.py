@@ -7,7 +7,7 @@ import numpy as np
 from scipy import fft, ndimage, special
 
 from astropy_imphot.io.representation import Representation
-from astropy_imphot.models.places import Places
+from astropy_imphot.models.positions import Places
 from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies
 from astropy_imphot.psf.shape import LOG_FREQUENCY
 from astropy_imphot.psf.spectra import refine_spectrum
@@ -183,7 +183,7 @@ class TemplateConvolver(Representation):
 
         Returns
         -------
-        `~astropy_imphot.models.places.Places`
+        `~astropy_imphot.models.positions.Places`
             For `light`, which returns several derivatives at the same places.
         """
         last_x, last_y, places = self._last_places
@@ -199,7 +199,7 @@ class TemplateConvolver(Representation):
 
         Parameters
         ----------
-        places : `~astropy_imphot.models.places.Places`
+        places : `~astropy_imphot.models.positions.Places`
             From `places`.
         optics : Optics
             The PSF and the shift.

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy import fft
 
-from astropy_imphot.fitting.sources import object_pixels
+from astropy_imphot.fitting.changed_objects import object_pixels
 from astropy_imphot.io.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import unit_string
@@ -129,7 +129,7 @@ def object_regions(objects, labels, wcs):
     Parameters
     ----------
     objects : `~astropy.table.QTable`
-        From `~astropy_imphot.fitting.sources.compare_objects`.
+        From `~astropy_imphot.fitting.changed_objects.compare_objects`.
     labels : int array of shape (ny, nx)
         The objects' pixels.
     wcs : `~astropy.wcs.WCS`

@@ -132,7 +132,7 @@ def objects_as_html(objects):
     Parameters
     ----------
     objects : `~astropy.table.QTable` or None
-        From `~astropy_imphot.fitting.sources.compare_objects`.
+        From `~astropy_imphot.fitting.changed_objects.compare_objects`.
 
     Returns
     -------

@@ -299,7 +299,7 @@ class FittedImagePhotometry(FittedPhotometry):
         `~astropy_imphot.noise.covariance.sandwich_covariance`.
     objects : `~astropy.table.QTable` or None
         The scale and offset of each object, its position on the sky (``sky_center``), and whether it was
-        masked because it changed, see `~astropy_imphot.fitting.sources.compare_objects`; None with
+        masked because it changed, see `~astropy_imphot.fitting.changed_objects.compare_objects`; None with
         ``keep_changed``.
     labels : int array of shape (ny, nx)
         The objects' pixels: their labels, 0 on the sky.

@@ -8,8 +8,8 @@ from astropy.modeling.fitting import TRFLSQFitter
 from astropy.nddata import CCDData
 
 from astropy_imphot import fit_image_photometry, fit_star_photometry, make_template
+from astropy_imphot.fitting.changed_objects import object_pixels
 from astropy_imphot.fitting.diagnostics import significant
-from astropy_imphot.fitting.sources import object_pixels
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
 from astropy_imphot.simulation import CENTER, Star, Truth, simulate_field, with_noise
 
@@ -167,7 +167,9 @@ def test_many_changed(monkeypatch):
     assert FitFlags.MANY_CHANGED not in fit.flags
     left_out = fit.objects["label"][fit.objects["left_out"]]
     pixels = max(object_pixels(fit.labels, label).sum() for label in left_out)
-    monkeypatch.setattr("astropy_imphot.fitting.sources.LARGEST_FRACTION", (pixels + 1) / fit.data.data.size)
+    monkeypatch.setattr(
+        "astropy_imphot.fitting.changed_objects.LARGEST_FRACTION", (pixels + 1) / fit.data.data.size
+    )
     fit = fit_image_photometry(field.hst, field.muse[0])
     assert FitFlags.MANY_CHANGED in fit.flags
     assert fit.objects["left_out"].sum() == 1

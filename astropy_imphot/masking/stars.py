@@ -33,7 +33,7 @@ def star_circle(star):
     --------
     >>> import astropy.units as u
     >>> from astropy.coordinates import SkyCoord
-    >>> from astropy_imphot.masking.places import star_circle
+    >>> from astropy_imphot.masking.stars import star_circle
     >>> star_circle((53.15, -27.77, 2.0))
     (53.15, -27.77, 2.0)
     >>> star_circle((SkyCoord(53.15, -27.77, unit="deg"), 0.05 * u.arcmin))

@@ -117,7 +117,7 @@ def segment_objects(data, model, valid):
     Examples
     --------
     >>> import numpy as np
-    >>> from astropy_imphot.fitting.sources import segment_objects
+    >>> from astropy_imphot.fitting.changed_objects import segment_objects
     >>> image = np.random.default_rng(1).normal(0, 0.01, (50, 50))
     >>> image[20:25, 30:35] += 1
     >>> int(segment_objects(image, np.zeros(image.shape), np.ones(image.shape, bool)).max())
@@ -150,7 +150,7 @@ def are_compact(template, x, y):
     --------
     >>> import numpy as np
     >>> from astropy_imphot import make_template
-    >>> from astropy_imphot.fitting.sources import are_compact
+    >>> from astropy_imphot.fitting.changed_objects import are_compact
     >>> from astropy_imphot.simulation import simulate_field
     >>> field = simulate_field(seed=3, size=10.0, n_stars=0)
     >>> template = make_template(field.hst, field.muse[0])
@@ -204,7 +204,7 @@ def object_pixels(labels, label):
     Examples
     --------
     >>> import numpy as np
-    >>> from astropy_imphot.fitting.sources import object_pixels
+    >>> from astropy_imphot.fitting.changed_objects import object_pixels
     >>> labels = np.zeros((40, 40), int)
     >>> labels[10:20, 10:20] = 1
     >>> pixels = object_pixels(labels, 1)
@@ -341,7 +341,7 @@ def with_sky_positions(objects, wcs):
     --------
     >>> import astropy.units as u
     >>> from astropy.table import QTable
-    >>> from astropy_imphot.fitting.sources import with_sky_positions
+    >>> from astropy_imphot.fitting.changed_objects import with_sky_positions
     >>> from astropy_imphot.simulation import CENTER, sky_grid
     >>> objects = QTable({"x": [29.5] * u.pix, "y": [24.5] * u.pix})
     >>> objects = with_sky_positions(objects, sky_grid((50, 60)).wcs)

@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 
 from astropy_imphot import fit_image_photometry, make_template, write_image
 from astropy_imphot.cli import fit_photometry
-from astropy_imphot.fitting.sources import are_compact, object_pixels, segment_objects
+from astropy_imphot.fitting.changed_objects import are_compact, object_pixels, segment_objects
 from astropy_imphot.masking.ds9regions import read_regions
 from astropy_imphot.products.images import write_fit_images
 from astropy_imphot.simulation import SimulatedField, Star, Truth, simulate_field, with_noise
@@ -114,7 +114,7 @@ def test_concentration_of_point_sources(fwhm, beta, shift):
     """Point sources are above the limit for compact objects, for narrow and wide PSFs of HST."""
     import galsim
 
-    from astropy_imphot.fitting.sources import COMPACT_RADII
+    from astropy_imphot.fitting.changed_objects import COMPACT_RADII
     from astropy_imphot.simulation import sky_grid
 
     grid = sky_grid((501, 501), 0.03)
