@@ -199,7 +199,7 @@ TAPER = {"taper": (2.0, 0.002 * u.kpix)}
 HST = {
     "hst_fwhm": (0.09, 90 * u.mas),
     "hst_beta": (1.7, 170 * u.percent),
-    "margin": (2.0, 2000 * u.mas),
+    "margin": (2.0, 2 / 60 * u.arcmin),
 }
 START = {
     "init_dx": (0.3, 300 * u.mas),
@@ -226,12 +226,13 @@ FIELD_TRUTH = TRUTH | {
     "e1": (0.1, 10 * u.percent),
     "e2": (-0.2, -20 * u.percent),
 }
+# Larger units of lengths: numbers that were taken as they are would need no more memory.
 DRAWN = {
-    "size": ((3.0, 4.0), (3000 * u.mas, 4 * u.arcsec), [0.05, 4 / 60] * u.arcmin),
+    "size": ((3.0, 4.0), (0.05 * u.arcmin, 4 * u.arcsec), [0.05, 4 / 60] * u.arcmin),
     "noise": (0.2, 0.2e-20 * CGS),
     "hst_pixel": (0.06, 60 * u.mas),
     "hst_noise": (3e-3, 10.8 * u.electron / u.hour),
-    "hst_margin": (2.0, 2000 * u.mas),
+    "hst_margin": (2.0, 2 / 60 * u.arcmin),
     "hst_psf": ((0.1, 1.7), (100 * u.mas, 170 * u.percent)),
     "magnitudes": ((21.4, 23.9), [21.4, 23.9] * u.mag, (10 * u.uJy, 23.9 * u.ABmag)),
 }
@@ -318,7 +319,7 @@ ROWS = [
                 CENTER.galactic,
                 [CENTER],
             ),
-            "radius": (0.6, 600 * u.mas),
+            "radius": (0.6, 0.01 * u.arcmin),
         },
         pixels,
         lambda sky: (sky.hst,),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
+from astropy.time import Time
 
 from astropy_imphot import UserError
 from astropy_imphot.calibration.units import PIPELINE_UNIT
@@ -61,3 +62,22 @@ def test_imphot_of_numbers_and_little_else(tmp_path):
     assert table["dra"].tolist() == [-0.36, -0.72]
     assert table.meta["EXPNAME"] == "F606W_?1"
     assert not {"RA_OFF", "DEC_OFF", "DATE-OBS", "MJD-OBS"} & set(table.meta)
+
+
+def test_imphot_with_times(tmp_path):
+    row = {"file": ["E1.fits"], "filter": ["F775W"]} | dict.fromkeys(
+        ("dx", "dy", "dra", "ddec", "scale", "fwhm", "beta", "bg", "rms"), [1.0]
+    )
+    time = Time("2014-09-25T04:12:00.000", scale="utc")
+    write_imphot(tmp_path / "IMPHOT.fits", Table(row), header={"DATE-OBS": time, "MJD-OBS": time})
+    meta = Table.read(tmp_path / "IMPHOT.fits").meta
+    assert meta["DATE-OBS"] == time.isot
+    assert abs(meta["MJD-OBS"] - time.mjd) < 1e-9
+
+
+def test_a_shape_without_beta(tmp_path):
+    row = {"file": ["E1.fits"], "filter": ["F775W"]} | dict.fromkeys(
+        ("dx", "dy", "dra", "ddec", "scale", "fwhm", "bg", "rms"), [1.0]
+    )
+    write_imphot(tmp_path / "IMPHOT.fits", Table(row), header={})
+    assert np.isnan(fits.getdata(tmp_path / "IMPHOT.fits")["beta"][0])

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astropy_imphot import UserError
+from astropy_imphot import ImphotWarning, UserError
 from astropy_imphot.products.offset_list import write_offset_list
 
 DATES = ["2014-09-25T04:12:00.000", "2014-09-25T04:39:21.600", "2014-10-01T00:00:00.123"]
@@ -110,3 +111,23 @@ def test_nothing_to_list(tmp_path):
         write_offset_list(tmp_path / "list.fits", exposures(error=["a", "b", "c"]))
     with pytest.raises(UserError, match="no exposure was measured"):
         write_offset_list(tmp_path / "list.fits", exposures()[:0])
+
+
+@pytest.mark.parametrize("scale", ["utc", "tai"])
+def test_dates_as_times(tmp_path, scale):
+    times = Time(DATES, scale="utc")
+    given = getattr(times, scale)
+    write_offset_list(tmp_path / "list.fits", exposures(date_obs=given, mjd_obs=given))
+    found = fits.getdata(tmp_path / "list.fits")
+    assert found["DATE_OBS"].tolist() == DATES
+    np.testing.assert_allclose(found["MJD_OBS"], times.mjd, rtol=0, atol=1e-9)
+
+
+def test_dates_as_times_that_are_masked(tmp_path):
+    times = Time(DATES)
+    times[1] = np.ma.masked
+    with pytest.warns(ImphotWarning, match="DATE-OBS"):
+        write_offset_list(tmp_path / "list.fits", exposures(date_obs=times, mjd_obs=times))
+    data = fits.getdata(tmp_path / "list.fits")
+    assert data["DATE_OBS"].tolist() == [DATES[0], DATES[2]]
+    assert np.isfinite(data["MJD_OBS"]).all()
