@@ -10,6 +10,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
+from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
@@ -589,3 +590,12 @@ def test_opened_file_that_ends_while_it_is_read(tmp_path):
 
     with pytest.raises(UserError, match=r"cube\.fits ends before its data do"):
         read_in_vain()
+
+
+def test_dates_as_times_are_written(tmp_path):
+    time = Time("2014-09-25T04:12:00.000", scale="utc")
+    image = CCDData(noise(), unit=MUSE_UNIT, meta={"DATE-OBS": time, "MJD-OBS": time.tai})
+    write_image(image, tmp_path / "image.fits")
+    cards = fits.getheader(tmp_path / "image.fits")
+    assert cards["DATE-OBS"] == "2014-09-25T04:12:00.000"
+    assert cards["MJD-OBS"] == pytest.approx(56925.175, abs=1e-9)
