@@ -278,7 +278,7 @@ def test_leaving_early_cancels_waiting_jobs(exposures):
     with Counting(1) as executor, FitImagePhotometryMP(hst, good(paths) * 3, executor=executor) as fits:
         for _ in fits:
             break
-    assert sum(call.canceled() for call in calls) >= 8
+    assert sum(call.cancelled() for call in calls) >= 8
 
 
 def test_needs_a_with_statement(exposures):
