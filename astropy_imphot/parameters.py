@@ -41,11 +41,12 @@ class ParameterInfo:
         The range of values at which it can be held: above the first, and at most the second (default: all).
     on_demand : bool
         Whether it is fitted only if it is in ``free`` (default: False).
+    prior : float, optional
+        Its expected size, for a parameter that is 0 in most images. By default (None) nothing is expected.
     style : str, optional
         Its format in the summary. By default (None) it is not part of the summary.
     step : float
-        The value below which it is ignored in diagnostics; for a term of the background, as a fraction of the
-        residuals' rms at the corner of the image (default: 0).
+        The change up to which its effect on the model is linear (default: 0).
     large_error : float, optional
         Errors above this are flagged. By default (None) none are.
     relative : bool
@@ -75,6 +76,7 @@ class ParameterInfo:
     bounds: tuple = (None, None)
     valid: tuple = (-np.inf, np.inf)
     on_demand: bool = False
+    prior: float | None = None
     style: str | None = None
     step: float = 0.0
     large_error: float | None = None
@@ -169,7 +171,6 @@ PARAMETERS = _by_name(
         kind="background",
         unit=f"{FLUX} / arcsec",
         on_demand=True,
-        step=0.1,
         basis=_along_x,
     ),
     ParameterInfo(
@@ -178,7 +179,6 @@ PARAMETERS = _by_name(
         kind="background",
         unit=f"{FLUX} / arcsec",
         on_demand=True,
-        step=0.1,
         basis=_along_y,
     ),
     ParameterInfo(
@@ -186,7 +186,7 @@ PARAMETERS = _by_name(
         words="rotation from x towards y",
         kind="rotation",
         unit="deg",
-        on_demand=True,
+        prior=0.03,
         step=0.02,
     ),
     ParameterInfo(
@@ -194,16 +194,16 @@ PARAMETERS = _by_name(
         words="ellipticity of the MUSE PSF along x",
         kind="ellipticity",
         bounds=(-0.7, 0.7),
-        on_demand=True,
-        step=0.01,
+        prior=0.02,
+        step=0.02,
     ),
     ParameterInfo(
         name="e2",
         words="ellipticity of the MUSE PSF along x = y",
         kind="ellipticity",
         bounds=(-0.7, 0.7),
-        on_demand=True,
-        step=0.01,
+        prior=0.02,
+        step=0.02,
     ),
 )
 

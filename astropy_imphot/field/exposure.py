@@ -104,7 +104,7 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
         used = vstack([row for row in rows if row["method"][0] == "image"])
         write_imphot(temporary / "IMPHOT.fits", used, header=header, offset=offset)
         for name, fit in fits.items():
-            if fit.objects is not None and fit.objects["left_out"].any():
+            if fit.objects["left_out"].any():
                 regions = object_regions(fit.objects, fit.labels, fit.data.wcs)
                 (temporary / f"changed_{name}.reg").write_text(regions)
         if plots:

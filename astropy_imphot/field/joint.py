@@ -4,7 +4,6 @@ from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
-from astropy_imphot.fitting.statistics import weighted_jacobian
 from astropy_imphot.io.grid import image_grids_aligned
 from astropy_imphot.noise.autocorrelation import autocorrelation, cross_correlation, excess_on_objects
 from astropy_imphot.noise.covariance import coherence, score_parts
@@ -89,11 +88,10 @@ class _Noise:
         self.image = fit.data
         self.valid = ~fit.residual.mask
         residual = np.where(self.valid, fit.residual.data, 0) * fit.weights
-        excess = excess_on_objects(residual, self.valid, fit.labels)
+        excess = excess_on_objects(residual, self.valid, fit.labels)[fit.labels]
         self.residual = residual / excess
         self.correlation = autocorrelation(self.residual, self.valid)
-        jacobian = weighted_jacobian(fit.fitted_model, fit.free, residual.shape, fit.weights)
-        self.parts = fit.bread @ score_parts(jacobian * excess, self.correlation)
+        self.parts = score_parts(fit.influence * excess, self.correlation)
 
     def shared_with(self, other):
         """Return the covariance of the parameters of two fits."""

@@ -1,17 +1,18 @@
 """Fit of a whole MUSE image by the HST image of the same sky."""
 
+import numpy as np
 from astropy.nddata import CCDData
 
 from astropy_imphot.calibration.units import read_muse_image
-from astropy_imphot.fitting.changed_objects import with_sky_positions
-from astropy_imphot.fitting.diagnostics import image_flags, untried_values
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
+from astropy_imphot.fitting.background import most_modes
+from astropy_imphot.fitting.image_flags import image_flags
 from astropy_imphot.fitting.solve import solve
+from astropy_imphot.fitting.source_table import source_table, years_between
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
-from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, short_name
-from astropy_imphot.io.grid import image_grids_aligned
+from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.masking.masks import exclusion_mask
 from astropy_imphot.models.convolved_template import template_model
 from astropy_imphot.reference.image import HstReference
@@ -78,15 +79,20 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     min_scale : float or `~astropy.units.Quantity`, optional
         A lower limit of the flux scale. By default (None) there is none.
     free : sequence of str
-        Parameters of `ConvolvedTemplate2D` to fit that are otherwise held at 0: bg_x, bg_y, rotation, e1
-        and e2 (default: none).
+        Parameters of `ConvolvedTemplate2D` to fit that are otherwise held at 0: bg_x and bg_y; and those
+        that have a prior of 0 without it: rotation, e1 and e2 (default: none).
     taper : float or `~astropy.units.Quantity`
         Reduce the weights of pixels that are closer than this to a masked one, pixels
         (default: 0, none).
+    background : {"auto", "constant"}, int or `~astropy.units.Quantity`
+        The background: a constant; or smooth modes, up to a number of half periods along each axis, or
+        down to a period; or as many modes as the residuals contain, down to a period of 12 arcsec (default:
+        "auto").
+    repair : bool
+        Repair cosmic rays, hot pixels and small holes of the HST image (default: True).
     keep_changed : bool
-        Keep objects whose scale or offset differs significantly from that of the other objects, such
-        as stars with a proper motion between the HST and the MUSE image. By default (False) they are
-        found and masked, see `~astropy_imphot.fitting.changed_objects.compare_objects`.
+        Keep the pixels of objects that are in one of the images only. By default (False) they are
+        fitted as point sources, and masked if they do not fit as such.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
     name : str, optional
@@ -169,6 +175,7 @@ def fit_image(hst, muse, options, name=None):
                 mask,
                 taper=options.taper,
                 fitter=options.fitter,
+                background=_modes(options.background, image),
                 keep_changed=options.keep_changed,
             )
         return _result(solution, image, name or short_name(muse), options)
@@ -182,9 +189,22 @@ def _start(template, offset, options):
     )
     for key in (*options.fixed, *options.free):
         model.fixed[key] = key in options.fixed
+        if key in options.free:
+            model.has_prior[key] = False
     if options.min_scale is not None:
         model.scale.min = options.min_scale
-    return model
+    if template.sources is None or not len(template.sources):
+        return model
+    return model.with_sources(template.sources)
+
+
+def _modes(background, image):
+    """Return the numbers of half periods of the background's modes along y and x, or "auto"."""
+    if background == "auto":
+        return background
+    if isinstance(background, float):
+        return most_modes(image.shape, read_grid(image).pixel_scale, background)
+    return (0, 0) if background == "constant" else (background, background)
 
 
 def _template_and_offset(reference, image, mask, options):
@@ -215,13 +235,12 @@ def _template_and_offset(reference, image, mask, options):
 
 def _result(solution, image, name, options):
     model, mask, quality = solution.model, solution.mask, solution.quality
-    y, x = pixel_coordinates(image.shape)
-    light = model(x, y)
+    light = solution.light
     units = {key: info.unit_for(image.unit) for key, info in model.infos.items()}
     values = fitted_values(model, quality, units)
     offset_covariance = covariance_of(("dx", "dy"), quality.covariance, quality.free)
     values |= sky_offsets(values["dx"], values["dy"], offset_covariance, image)
-    untried = untried_values(solution, image)
+    years = years_between(model.template.meta, image.meta)
 
     def as_image(data):
         return CCDData(data, mask=mask, unit=image.unit, wcs=image.wcs)
@@ -237,15 +256,19 @@ def _result(solution, image, name, options):
         },
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
-        flags=image_flags(solution, values, untried),
+        flags=image_flags(solution, values),
         options=options,
         fitted_model=model.without_results(),
         data=as_image(image.data),
         model=as_image(light),
         residual=as_image(image.data - light),
         weights=solution.weights,
-        objects=with_sky_positions(solution.objects, image.wcs),
+        background=as_image(solution.background),
+        background_modes=solution.modes,
+        influence=solution.influence.astype(np.float32),
+        objects=solution.objects,
         labels=solution.labels,
-        untried=untried,
+        point_sources=source_table(model, solution.source_errors, solution.in_reference, image, years),
+        sizes=solution.sizes,
         **vars(quality),
     )

@@ -27,6 +27,10 @@ __all__ = ["ImageFitOptions", "StarFitOptions", "takes_options"]
 # Larger margins and offsets are errors: the MUSE field is 60 arcsec wide.
 MOST_MARGIN = 60.0
 
+# Limits of the background's modes: their number along each axis, and their period in arcsec.
+MOST_MODES = 20
+SHORTEST_PERIOD = 5.0
+
 # Options that are lengths on the sky, with their units.
 LENGTHS = {
     "hst_fwhm": u.arcsec,
@@ -185,7 +189,7 @@ class ImageFitOptions(StarFitOptions):
     regions, segment, extramask, taper, fitter, fixed
         As for `StarFitOptions`.
     psf, star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, \
-free, keep_changed
+free, background, repair, keep_changed
         As the function's.
 
     Examples
@@ -208,11 +212,14 @@ free, keep_changed
     init_dy: float | None = None
     min_scale: float | None = None
     free: tuple = ()
+    background: object = "auto"
+    repair: bool = True
     keep_changed: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         self._set("free", _free_names(self.free, self.psf))
+        self._set("background", _background(self.background))
         if self.star is not None:
             self._set("star", star_circle(self.star))
         offsets = {f"init_{key}": getattr(self, f"init_{key}") for key in ("dx", "dy")}
@@ -376,9 +383,28 @@ def _wanted(info):
     return f"{info.unit or 'a number'} {limits}"
 
 
+def _background(background):
+    """Return "auto", "constant", a number of modes along each axis, or their shortest period in arcsec."""
+    if background in ("auto", "constant"):
+        return background
+    if isinstance(background, u.Quantity) or isinstance(background, float):
+        period = to_value(background, u.arcsec, "background")
+        if not SHORTEST_PERIOD <= period < np.inf:
+            raise UserError(f"background has modes of {period} arcsec: give {SHORTEST_PERIOD:g} arcsec or more.")
+        return float(period)
+    if not (isinstance(background, int) and 0 <= background <= MOST_MODES):
+        raise UserError(
+            f"background is {background!r}: give 'auto', 'constant', a number of modes along each axis (0 to "
+            f"{MOST_MODES}), or their shortest period with its unit."
+        )
+    return background
+
+
 def _free_names(free, psf):
     free = (free,) if isinstance(free, str) else tuple(free or ())
-    choice = [name for name, info in model_parameters(psf).items() if info.on_demand]
+    choice = [
+        name for name, info in model_parameters(psf).items() if info.on_demand or info.prior is not None
+    ]
     for name in free:
         if name not in choice:
             raise UserError(f"free has {name!r}: choose from {', '.join(choice)}.")

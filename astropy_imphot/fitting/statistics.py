@@ -35,8 +35,6 @@ class FitStatistics:
         Covariances of the free parameters: with the correlated noise of the residuals, and with
         independent noise of the given variances, see
         `~astropy_imphot.noise.covariance.sandwich_covariance`.
-    bread : array of shape (p, p)
-        The matrix that converts scores into changes of the parameters, see there.
     rms_error : float
         Root mean square of the residuals, in the image's unit.
     rchi : float
@@ -48,7 +46,6 @@ class FitStatistics:
     free: tuple
     covariance: np.ndarray
     naive_covariance: np.ndarray
-    bread: np.ndarray
     rms_error: float
     rchi: float
     n_pixels: int
@@ -319,7 +316,7 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
     free = free_parameters(model)
     if jacobian is None:
         jacobian = weighted_jacobian(model, free, image.shape, weights)
-    covariance, naive, bread = sandwich_covariance(
+    covariance, naive, _ = sandwich_covariance(
         jacobian, weighted, ~mask, excess=excess, template_part=template_part
     )
     n_pixels = int((~mask).sum())
@@ -328,7 +325,6 @@ def statistics(model, image, mask, weights, *, jacobian=None, excess=1.0, templa
         free=free,
         covariance=covariance,
         naive_covariance=naive,
-        bread=bread,
         rms_error=float(np.sqrt(np.mean((weighted[used] / weights[used]) ** 2))),
         rchi=float(np.sum(weighted**2) / max(n_pixels - len(free), 1)),
         n_pixels=n_pixels,

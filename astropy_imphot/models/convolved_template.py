@@ -9,11 +9,19 @@ from astropy.modeling import Fittable2DModel, Parameter
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.models.convolver import Optics, TemplateConvolver
+from astropy_imphot.models.point_source import PointSources, SourceStamps
 from astropy_imphot.parameters import model_parameters
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import CircularPsf
 
 __all__ = ["ConvolvedTemplate2D", "moffat_of_hst", "template_model"]
+
+# The own parameters of each point source: default and words.
+OWN = {
+    "ratio": (1.0, "flux ratio MUSE/HST, as a fraction of the scale,"),
+    "motion_x": (0.0, "motion along x since HST, arcsec,"),
+    "motion_y": (0.0, "motion along y since HST, arcsec,"),
+}
 
 
 def _declared(psf):
@@ -26,21 +34,88 @@ def _declared(psf):
     }
 
 
+def _declared_sources(n_sources):
+    """Return the own parameters of point sources, which are held unless they are freed."""
+    return {
+        f"{key}_{number}": Parameter(default=default, fixed=True, description=f"{words} of point source {number}")
+        for number in range(1, n_sources + 1)
+        for key, (default, words) in OWN.items()
+    }
+
+
 class TemplateModel(Fittable2DModel):
-    """A template convolved with a PSF of any shape; the base class of `ConvolvedTemplate2D`."""
+    """A template and point sources, with a PSF of any shape; the base class of `ConvolvedTemplate2D`."""
 
     psf = None
+    n_sources = 0
 
-    def __init__(self, template, *, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
+    def __init__(self, template, *, sources=None, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
         if hst_psf is None:
             hst_beta = to_value(hst_beta, u.dimensionless_unscaled, "hst_beta")
             hst_psf = moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
         self._convolver = TemplateConvolver(template, self.psf, hst_psf)
+        self.sources = PointSources.none() if sources is None else sources
+        if len(self.sources) != self.n_sources:
+            raise UserError(
+                f"the model has {self.n_sources} point sources, and {len(self.sources)} are given: "
+                "use with_sources."
+            )
+        self._last_stamps = (None, None, None)
         super().__init__(**kwargs)
+        self.has_prior = {name: info.prior is not None for name, info in self.infos.items()}
 
     def __reduce__(self):
         # The classes for other shapes of the PSF are not in a module, where pickle could find them.
-        return _empty_model, (self.psf,), self.__dict__
+        return _empty_model, (self.psf, self.n_sources), self.__dict__ | {"_last_stamps": (None, None, None)}
+
+    def with_sources(self, sources, own=None):
+        """
+        Return the model with other point sources.
+
+        Parameters
+        ----------
+        sources : `~astropy_imphot.models.point_source.PointSources`
+            The n sources.
+        own : array of shape (n, 3), optional
+            Their ``ratio``, ``motion_x`` and ``motion_y``. By default (None) 1, 0 and 0.
+
+        Returns
+        -------
+        ConvolvedTemplate2D
+            A model of the same values, with the parameters ratio_1, motion_x_1 and motion_y_1, and so on for
+            each source.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        kind = template_model(self.psf, len(sources))
+        names = list(self.infos)
+        values = {name: getattr(self, name).value for name in names}
+        bounds = {name: self.bounds[name] for name in names}
+        fixed = {name: self.fixed[name] for name in names}
+        model = kind(
+            self.template,
+            sources=sources,
+            hst_psf=self._convolver.hst_psf,
+            fixed=fixed,
+            bounds=bounds,
+            **values,
+        )
+        model._convolver = self._convolver
+        model.has_prior = dict(self.has_prior)
+        if own is not None:
+            model.own = own
+        return model
+
+    @property
+    def own(self):
+        """The own values of the point sources: ratio, motion_x and motion_y, an array of shape (n, 3)."""
+        return np.reshape(self.parameters[len(self.infos) :], (-1, len(OWN)))
+
+    @own.setter
+    def own(self, values):
+        self.parameters = [*self.parameters[: len(self.infos)], *np.ravel(values)]
 
     @property
     def template(self):
@@ -125,9 +200,8 @@ class TemplateModel(Fittable2DModel):
 
     def _optics(self):
         """Return the PSF and the offset of the model, without its rotation and its ellipticity."""
-        values = self._plain(self.parameters)
-        psf = tuple((name, values[name]) for name in self.psf.names)
-        return Optics(psf, dx=values["dx"], dy=values["dy"])
+        values, _ = self._plain(self.parameters)
+        return self._optics_of(values | {"e1": 0.0, "e2": 0.0})
 
     def evaluate(self, x, y, *parameters):
         """
@@ -155,9 +229,12 @@ class TemplateModel(Fittable2DModel):
         True
         """
         has_unit = any(isinstance(one, u.Quantity) for one in parameters)
-        values, x, y = self._plain(parameters), _pixels(x, "x"), _pixels(y, "y")
-        optics, places = self._template_frame(x, y, values)
-        light = values["scale"] * self._convolver.light(self._convolver.places(*places), optics)
+        values, own = self._plain(parameters)
+        x, y = np.broadcast_arrays(_pixels(x, "x"), _pixels(y, "y"))
+        convolver = self._convolver.turned(values["rotation"])
+        light = values["scale"] * convolver.light(convolver.places(x, y), self._optics_of(values))
+        if len(self.sources):
+            light = light + self._stamps(x, y).total(values, own, (None,))[None].reshape(np.shape(x))
         for name, basis in self._background.items():
             if values[name] != 0:
                 light = light + values[name] * basis(*self._arcsec_from_center(x, y))
@@ -228,46 +305,150 @@ class TemplateModel(Fittable2DModel):
         """
         return self._derivatives(keys, x, y, *self.parameters)
 
+    def template_light(self, x, y):
+        """
+        Return the light of the template alone, for a scale of 1.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the center of the first pixel.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            Without point sources and background.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        values, _ = self._plain(self.parameters)
+        convolver = self._convolver.turned(values["rotation"])
+        return convolver.light(convolver.places(x, y), self._optics_of(values))
+
+    def background(self, x, y):
+        """
+        Return the background.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the center of the first pixel.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            The sum of the terms of the background.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        right, up = self._arcsec_from_center(x, y)
+        return sum(getattr(self, name).value * basis(right, up) for name, basis in self._background.items())
+
+    def source_places(self):
+        """
+        Return the places of the point sources in the MUSE image.
+
+        Returns
+        -------
+        x, y : arrays of shape (n,)
+            In pixels, 0 at the center of the first.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        values, own = self._plain(self.parameters)
+        right, up, _ = SourceStamps(self.sources, self.template.grid, self.psf, 0, 0).places(values, own)
+        (ny, nx), (height, width) = self.template.muse_shape, self.template.pixel_scale
+        return right / width + (nx - 1) / 2, up / height + (ny - 1) / 2
+
+    def source_columns(self, x, y):
+        """
+        Return the derivatives of the model with respect to the own parameters of the point sources.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            MUSE pixel coordinates, 0 at the center of the first pixel.
+
+        Returns
+        -------
+        list of (array of int, array of shape (3, m))
+            For each source, the m pixels that it reaches, in the flattened coordinates, and the derivatives
+            with respect to its ratio, motion_x and motion_y.
+
+        Examples
+        --------
+        See `ConvolvedTemplate2D`.
+        """
+        values, own = self._plain(self.parameters)
+        return [
+            (index, np.array(list(columns.values())))
+            for index, columns in self._stamps(x, y).columns(values, own, tuple(OWN))
+        ]
+
     def _derivatives(self, keys, x, y, *parameters):
-        values = self._plain(parameters)
-        optics, turned = self._template_frame(x, y, values)
-        scale, (cos, sin) = values["scale"], _cos_sin(values["rotation"])
-        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-        places = self._convolver.places(*turned)
+        values, own = self._plain(parameters)
+        x, y = np.broadcast_arrays(x, y)
+        of_table = [key for key in keys if key in self.infos]
+        found = dict(zip(of_table, self._global_derivatives(of_table, x, y, values), strict=True))
+        lit = [key for key in of_table if key not in self._background]
+        if len(self.sources) and lit:
+            for key, light in self._stamps(x, y).total(values, own, lit).items():
+                found[key] = found[key] + light.reshape(np.shape(x))
+        if len(of_table) < len(keys):
+            for number, (index, columns) in enumerate(self._stamps(x, y).columns(values, own, tuple(OWN)), start=1):
+                for key, column in columns.items():
+                    if f"{key}_{number}" in keys:
+                        image = np.zeros(np.size(x))
+                        image[index] = column
+                        found[f"{key}_{number}"] = image.reshape(np.shape(x))
+        return [found[key] for key in keys]
+
+    def _global_derivatives(self, keys, x, y, values):
+        """Return the derivatives of the template's light and of the background."""
+        scale, optics = values["scale"], self._optics_of(values)
+        convolver = self._convolver.turned(values["rotation"])
+        places = convolver.places(x, y)
 
         @cache
         def light(name):
-            return self._convolver.light(places, optics, derivative=name)
+            return convolver.light(places, optics, derivative=name)
 
         def turning():
             # A rotation moves the light along a circle, and rotates the ellipse of the PSF.
-            right, up = self._arcsec_from_center(*turned)
+            right, up = self._arcsec_from_center(x, y)
             moved = light("dy") * (right - optics.dx) - light("dx") * (up - optics.dy)
             if optics.e1 != 0 or optics.e2 != 0:
                 moved = moved + 2 * (optics.e2 * light("e1") - optics.e1 * light("e2"))
             return np.radians(scale * moved)
 
-        by_name = {
-            "scale": lambda: light(None),
-            "dx": lambda: scale * (cos * light("dx") - sin * light("dy")),
-            "dy": lambda: scale * (sin * light("dx") + cos * light("dy")),
-            "rotation": turning,
-            "e1": lambda: scale * (cos_2 * light("e1") - sin_2 * light("e2")),
-            "e2": lambda: scale * (sin_2 * light("e1") + cos_2 * light("e2")),
-        }
-
         def derivative(name):
             if name in self._background:
                 return self._background[name](*self._arcsec_from_center(x, y)).astype(float)
-            return scale * light(name) if name in self.psf.names else by_name[name]()
+            if name == "scale":
+                return light(None)
+            return turning() if name == "rotation" else scale * light(name)
 
         return [derivative(name) for name in keys]
+
+    def _stamps(self, x, y):
+        """Return the point sources at coordinates, which are kept: fitters ask for the same again."""
+        last_x, last_y, stamps = self._last_stamps
+        if stamps is None or not (np.array_equal(x, last_x) and np.array_equal(y, last_y)):
+            stamps = SourceStamps(self.sources, self.template.grid, self.psf, x, y)
+            self._last_stamps = (np.array(x), np.array(y), stamps)
+        return stamps
 
     @property
     def infos(self):
         """The table of the parameters: a `~astropy_imphot.parameters.ParameterInfo` by each name."""
         table = model_parameters(self.psf)
-        return {name: table[name] for name in self.param_names}
+        return {name: table[name] for name in self.param_names if name in table}
 
     @property
     def _background(self):
@@ -288,12 +469,13 @@ class TemplateModel(Fittable2DModel):
         return {name: info.unit_for(unit) for name, info in self.infos.items() if info.unit}
 
     def _plain(self, parameters):
-        """Return the parameters by name, as numbers in the units of the table."""
-        flux = self.template.grid.unit
-        return {
+        """Return the parameters by name, as numbers in the units of the table, and those of the sources."""
+        flux, infos = self.template.grid.unit, self.infos
+        values = {
             name: float(np.squeeze(to_value(value, info.unit_for(flux), name)))
-            for (name, info), value in zip(self.infos.items(), parameters, strict=True)
+            for (name, info), value in zip(infos.items(), parameters, strict=False)
         }
+        return values, np.reshape([float(np.squeeze(one)) for one in parameters[len(infos) :]], (-1, len(OWN)))
 
     def _arcsec_from_center(self, x, y):
         ny, nx = self.template.muse_shape
@@ -301,28 +483,9 @@ class TemplateModel(Fittable2DModel):
         x, y = np.broadcast_arrays(x, y)
         return (x - (nx - 1) / 2) * width, (y - (ny - 1) / 2) * height
 
-    def _template_frame(self, x, y, values):
-        """
-        Return optics and coordinates along the axes of the template.
-
-        A rotation of the model is a rotation of these.
-        """
-        cos, sin = _cos_sin(values["rotation"])
-        cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-        dx, dy, e1, e2 = (values[name] for name in ("dx", "dy", "e1", "e2"))
-        optics = Optics(
-            psf=tuple((name, values[name]) for name in self.psf.names),
-            dx=cos * dx + sin * dy,
-            dy=-sin * dx + cos * dy,
-            e1=cos_2 * e1 + sin_2 * e2,
-            e2=-sin_2 * e1 + cos_2 * e2,
-        )
-        if sin == 0:
-            return optics, np.broadcast_arrays(x, y)
-        right, up = self._arcsec_from_center(x, y)
-        height, width = self.template.pixel_scale
-        turned = x + ((cos - 1) * right + sin * up) / width, y + (-sin * right + (cos - 1) * up) / height
-        return optics, turned
+    def _optics_of(self, values):
+        psf = tuple((name, values[name]) for name in self.psf.names)
+        return Optics(psf, *(values[name] for name in ("dx", "dy", "e1", "e2")))
 
 
 class ConvolvedTemplate2D(TemplateModel):
@@ -419,19 +582,22 @@ class ConvolvedTemplate2D(TemplateModel):
     __init__ = TemplateModel.__init__
 
 
-def template_model(psf):
+def template_model(psf, n_sources=0):
     """
-    Return the class of models for a shape of the PSF.
+    Return the class of models for a shape of the PSF, and a number of point sources.
 
     Parameters
     ----------
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape.
+    n_sources : int
+        The number of point sources (default: 0).
 
     Returns
     -------
     type
-        `ConvolvedTemplate2D` for a Moffat function, or one like it with the shape's parameters.
+        `ConvolvedTemplate2D` for a Moffat function without point sources, or one like it with the parameters
+        of the shape and of the sources.
 
     Examples
     --------
@@ -439,22 +605,28 @@ def template_model(psf):
     >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> template_model(MOFFAT).param_names[:6]
     ('scale', 'bg', 'dx', 'dy', 'fwhm', 'beta')
+    >>> template_model(MOFFAT, n_sources=1).param_names[-3:]
+    ('ratio_1', 'motion_x_1', 'motion_y_1')
     """
-    return _class_of(psf, tuple(model_parameters(psf)))
+    return _class_of(psf, tuple(model_parameters(psf)), n_sources)
 
 
 @cache
-def _class_of(psf, names):
-    if (psf, names) == (ConvolvedTemplate2D.psf, ConvolvedTemplate2D.param_names):
+def _class_of(psf, names, n_sources):
+    if (psf, names, n_sources) == (ConvolvedTemplate2D.psf, ConvolvedTemplate2D.param_names, 0):
         return ConvolvedTemplate2D
-    members = {"psf": psf, "__init__": TemplateModel.__init__, "__doc__": ConvolvedTemplate2D.__doc__}
-    return type(ConvolvedTemplate2D)(
-        f"ConvolvedTemplate2D_{psf.name}", (TemplateModel,), members | _declared(psf)
-    )
+    members = {
+        "psf": psf,
+        "n_sources": n_sources,
+        "__init__": TemplateModel.__init__,
+        "__doc__": ConvolvedTemplate2D.__doc__,
+    }
+    declared = _declared(psf) | _declared_sources(n_sources)
+    return type(ConvolvedTemplate2D)(f"ConvolvedTemplate2D_{psf.name}", (TemplateModel,), members | declared)
 
 
-def _empty_model(psf):
-    kind = template_model(psf)
+def _empty_model(psf, n_sources):
+    kind = template_model(psf, n_sources)
     return kind.__new__(kind)
 
 
@@ -495,8 +667,3 @@ def moffat_of_hst(fwhm, beta):
 
 def _pixels(values, name):
     return to_value(values, u.pix, name)
-
-
-def _cos_sin(rotation):
-    angle = np.radians(rotation)
-    return np.cos(angle), np.sin(angle)

@@ -134,6 +134,7 @@ class TemplateConvolver(Representation):
         self.template = template
         self.psf = psf
         self.hst_psf = hst_psf
+        self._turned = (0.0, self)
         self._last_images = (None, {})
         self._last_places = (None, None, None)
 
@@ -150,6 +151,26 @@ class TemplateConvolver(Representation):
     def without_results(self):
         """Return a convolver with the same arrays, and without arrays that were computed from them."""
         return type(self)(replace(self.template), self.psf, self.hst_psf)
+
+    def turned(self, angle):
+        """
+        Return the convolver of the template rotated about the center of the MUSE image.
+
+        Parameters
+        ----------
+        angle : float
+            From x towards y, degrees.
+
+        Returns
+        -------
+        TemplateConvolver
+            This one for 0; the last one is kept.
+        """
+        if angle == 0:
+            return self
+        if self._turned[0] != angle:
+            self._turned = angle, type(self)(self.template.turned(angle), self.psf, self.hst_psf)
+        return self._turned[1]
 
     @property
     def _aliases(self):

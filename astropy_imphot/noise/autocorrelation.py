@@ -150,8 +150,8 @@ def excess_on_objects(residual, valid, labels):
 
     Returns
     -------
-    array of shape (ny, nx)
-        Ratio of the rms residual on an object to that on the sky, where it is
+    array of shape (n + 1,)
+        For each label from 0 on, the ratio of the rms residual on the object to that on the sky, where it is
         significantly more than 1, and 1 elsewhere.
 
     Notes
@@ -167,10 +167,10 @@ def excess_on_objects(residual, valid, labels):
     >>> labels = np.zeros((100, 100), int)
     >>> labels[40:50, 40:50], labels[70:80, 70:80] = 1, 2
     >>> residual[labels == 2] *= 3
-    >>> excess_on_objects(residual, labels >= 0, labels)[[10, 45, 75], [10, 45, 75]].round()
+    >>> excess_on_objects(residual, labels >= 0, labels).round()
     array([1., 1., 3.])
     """
-    excess = np.ones(residual.shape)
+    excess = np.ones(labels.max() + 1)
     sky = valid & (labels == 0)
     if sky.sum() < LEAST_SKY or not labels.any():
         return excess
@@ -184,7 +184,7 @@ def excess_on_objects(residual, valid, labels):
     counts = np.maximum(ndimage.sum_labels(valid, labels, numbers), 1)
     ratios = ndimage.sum_labels(residual**2, labels, numbers) / counts / variance
     significant = ratios > 1 + EXCESS_SIGMA * np.sqrt(2 * correlated / counts)
-    return np.concatenate([[1.0], np.sqrt(np.where(significant, ratios, 1))])[labels]
+    return np.concatenate([[1.0], np.sqrt(np.where(significant, ratios, 1))])
 
 
 def sky_variance(image, valid, pixel_scale, spread=1.0):

@@ -42,7 +42,7 @@ class TemplateNoise:
     autocorrelation: np.ndarray
 
 
-def template_noise(model, free, weights):
+def template_noise(model, free, weights, cells=None):
     r"""
     Return the contributions of the template's noise to a fit.
 
@@ -51,9 +51,12 @@ def template_noise(model, free, weights):
     model : `~astropy_imphot.ConvolvedTemplate2D`
         The model at the solution.
     free : sequence of str
-        Names of its p free parameters.
+        Names of its free parameters.
     weights : array of shape (ny, nx)
         1/standard deviation of the MUSE pixels, 0 where masked.
+    cells : int array of shape (ny, nx), optional
+        For each pixel the number of the object whose own scale it has, from 1 on, and 0 for none. The own
+        scales follow the free parameters. By default (None) no object has one.
 
     Returns
     -------
@@ -96,6 +99,13 @@ def template_noise(model, free, weights):
         for j, other in enumerate(free):
             mean = directed.get((one, other), directed.get((other, one), 0))
             information[i, j] += total * scale**2 * mean
+    if cells is not None:
+        # The own scale of an object is the scale of its pixels.
+        totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=cells.max() + 1)[1:]
+        own = scale * products.gram[0]
+        slope = np.concatenate([slope, totals * scale * own[0]])
+        across = np.outer(totals, radial @ own)
+        information = np.block([[information, across.T], [across, np.diag(totals * scale * own[0])]])
     mean = total / max(np.count_nonzero(weights), 1)
     return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
 

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy import fft
 
-from astropy_imphot.fitting.changed_objects import object_pixels
+from astropy_imphot.fitting.objects import object_pixels
 from astropy_imphot.io.files import atomic_write, refuse_existing, short_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import unit_string
@@ -89,7 +89,7 @@ def write_fit_images(fit, muse, *, overwrite=False):
         write_image(image, paths[key], overwrite=overwrite)
         with atomic_write(paths[f"{key}_fft"], overwrite) as temporary:
             _transform(image).writeto(temporary)
-    if fit.objects is not None and fit.objects["left_out"].any():
+    if fit.objects["left_out"].any():
         with atomic_write(paths["changed"], overwrite) as temporary:
             temporary.write_text(object_regions(fit.objects, fit.labels, fit.data.wcs))
     else:
@@ -129,7 +129,7 @@ def object_regions(objects, labels, wcs):
     Parameters
     ----------
     objects : `~astropy.table.QTable`
-        From `~astropy_imphot.fitting.changed_objects.compare_objects`.
+        From `~astropy_imphot.fitting.objects.object_table`.
     labels : int array of shape (ny, nx)
         The objects' pixels.
     wcs : `~astropy.wcs.WCS`
@@ -138,7 +138,7 @@ def object_regions(objects, labels, wcs):
     Returns
     -------
     str
-        A circle on the sky with a leading minus for each excluded object; its text is the reason.
+        A circle on the sky with a leading minus for each excluded object; its text is the rms residual in units of that on the sky.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def object_regions(objects, labels, wcs):
         y, x = np.nonzero(object_pixels(labels, row["label"]))
         center = row["x"].value, row["y"].value
         radius = np.hypot(x - center[0], y - center[1]).max() + 0.5
-        circle = CirclePixelRegion(PixCoord(*center), radius, meta=RegionMeta(text=row["reason"]))
+        circle = CirclePixelRegion(PixCoord(*center), radius, meta=RegionMeta(text=f"rms residual {row['excess']:.1f}"))
         circles.append(circle.to_sky(wcs))
     # The regions package does not write the minus that excludes.
     return re.sub("(?m)^circle", "-circle", Regions(circles).serialize(format="ds9", precision=8))

@@ -79,8 +79,8 @@ def plot_image_fit(fit, *, title=None):
     -------
     `~matplotlib.figure.Figure`
         The figure. Data and model share a stretch; the residual has its own, symmetric
-        one. Masked pixels are gray; objects that moved, varied or appeared since HST observed
-        are outlined. Arrows are the offsets of single objects, less the fitted offset.
+        one. Masked pixels are gray; objects that do not fit are masked and outlined. Point sources are circled, in red those of one
+        of the images only. Arrows are the offsets of single objects, less the fitted offset.
 
     Raises
     ------
@@ -139,8 +139,8 @@ def draw_image_row(row, fit):
     3
     """
     mask = fit.residual.mask
-    background = fit.bg.value
-    stretch = _stretch(fit.data.data[~mask] - background)
+    background = fit.background.data
+    stretch = _stretch((fit.data.data - background)[~mask])
     span = 4 * np.sqrt(np.mean(fit.residual.data[~mask] ** 2)) or 1.0
     images = {
         "MUSE": (fit.data.data - background, stretch, "viridis"),
@@ -297,19 +297,19 @@ def _extent(valid):
 
 
 def _plot_changed(axes, fit):
-    """Outline the objects that changed or were excluded."""
-    if fit.objects is None:
-        return
-    outlined = fit.objects["changed"] | fit.objects["left_out"]
-    if outlined.any():
-        pixels = np.isin(fit.labels, fit.objects["label"][outlined])
+    """Outline the objects that are masked, and circle the point sources."""
+    masked = fit.objects["left_out"]
+    if masked.any():
+        pixels = np.isin(fit.labels, fit.objects["label"][masked])
         axes.contour(pixels, levels=[0.5], colors="C1", linewidths=1)
+    sources = fit.point_sources
+    for shown, color in ((sources["in_hst"], "C0"), (~sources["in_hst"], "C3")):
+        x, y = (sources[key][shown].value for key in "xy")
+        axes.scatter(x, y, s=40, facecolors="none", edgecolors=color, linewidths=0.8)
 
 
 def _plot_offsets(axes, fit):
     """Draw the offsets of single objects whose errors are small."""
-    if fit.objects is None:
-        return
     known = np.hypot(fit.objects["dx_err"], fit.objects["dy_err"]).value < KNOWN_OFFSET
     shown = fit.objects[known]
     if not len(shown):
@@ -320,7 +320,7 @@ def _plot_offsets(axes, fit):
         shown["y"].value,
         shown["dx"].value * pixels,
         shown["dy"].value * pixels,
-        color=np.where(shown["changed"], "C1", "k"),
+        color=np.where(shown["left_out"], "C1", "k"),
         angles="xy",
         scale_units="xy",
         scale=1,
@@ -336,8 +336,8 @@ def _plot_spectra(axes, fit):
     mask = fit.residual.mask
     scale = fit.fitted_model.template.pixel_scale
     for name, image, style in (
-        ("MUSE", fit.data.data - fit.bg.value, "-"),
-        ("model", fit.model.data - fit.bg.value, "--"),
+        ("MUSE", fit.data.data - fit.background.data, "-"),
+        ("model", fit.model.data - fit.background.data, "--"),
         ("MUSE - model", fit.residual.data, ":"),
     ):
         frequency, power = _radial_power(np.where(mask, 0, image), scale)

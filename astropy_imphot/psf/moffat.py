@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from astropy_imphot.parameters import ParameterInfo
-from astropy_imphot.psf.shape import LOG_FREQUENCY, PsfShape, central_difference
+from astropy_imphot.psf.shape import LOG_FREQUENCY, LOG_RADIUS, PsfShape, central_difference
 
 __all__ = ["MOFFAT", "Moffat"]
 
@@ -38,6 +38,8 @@ class Moffat(PsfShape):
     >>> half = moffat.profile(0.35, fwhm=0.7, beta=2.5) / moffat.profile(0.0, fwhm=0.7, beta=2.5)
     >>> round(float(half), 6)
     0.5
+    >>> round(float(moffat.profile_derivative(0.35, "log_radius", fwhm=0.7, beta=2.5)), 4)
+    -0.7109
     >>> round(float(moffat.enclosed_flux(0.7, fwhm=0.7, beta=2.5)), 3)
     0.709
     """
@@ -86,6 +88,19 @@ class Moffat(PsfShape):
         """As `~astropy_imphot.psf.shape.PsfShape.profile`."""
         square = _squared_radius(fwhm, beta)
         return (beta - 1) / (np.pi * square) * (1 + radius**2 / square) ** -beta
+
+    def profile_derivative(self, radius, name, fwhm, beta):
+        """As `~astropy_imphot.psf.shape.PsfShape.profile_derivative`."""
+        ratio = radius**2 / _squared_radius(fwhm, beta)
+        profile = self.profile(radius, fwhm, beta)
+        by_size = 2 * beta * ratio / (1 + ratio)
+        if name == LOG_RADIUS:
+            return -by_size * profile
+        if name == "fwhm":
+            return (by_size - 2) / fwhm * profile
+        power = 2 ** (1 / beta)
+        size_by_beta = 0.5 * np.log(2) * power / (beta**2 * (power - 1))
+        return (1 / (beta - 1) - np.log1p(ratio) + (by_size - 2) * size_by_beta) * profile
 
     def enclosed_flux(self, radius, fwhm, beta):
         """As `~astropy_imphot.psf.shape.PsfShape.enclosed_flux`."""

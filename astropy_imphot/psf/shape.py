@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["LOG_FREQUENCY", "CircularPsf", "PsfShape", "central_difference"]
+__all__ = ["LOG_FREQUENCY", "LOG_RADIUS", "CircularPsf", "PsfShape", "central_difference"]
 
 # The name of the derivative with respect to the logarithm of the frequency, which an elongation needs.
 LOG_FREQUENCY = "log_frequency"
+
+# The name of the derivative with respect to the logarithm of the radius, which a shift needs.
+LOG_RADIUS = "log_radius"
 
 # Steps of a five-point central difference, and their weights.
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
@@ -16,7 +19,7 @@ class PsfShape:
     The shape of a circular PSF of unit volume: the base class of all shapes.
 
     A shape is one class in one file. It has ``parameters`` and defines `otf`, `profile` and
-    `enclosed_flux`; `otf_derivative` is by differences unless the shape has formulas. Shapes have no state:
+    `enclosed_flux`; `otf_derivative` and `profile_derivative` are by differences unless the shape has formulas. Shapes have no state:
     they can be compared and pickled.
 
     Attributes
@@ -145,6 +148,34 @@ class PsfShape:
         See `~astropy_imphot.psf.moffat.Moffat`.
         """
         raise NotImplementedError
+
+    def profile_derivative(self, radius, name, **values):
+        """
+        Return a derivative of the surface brightness.
+
+        Parameters
+        ----------
+        radius : float or array
+            Distances from the center, arcsec.
+        name : str
+            A parameter, or ``"log_radius"`` for the derivative with respect to the logarithm of the radius.
+        **values : float
+            The parameters, in their units.
+
+        Returns
+        -------
+        float or array of the shape of ``radius``
+            Per square arcsec and per unit of the parameter.
+
+        Examples
+        --------
+        See `~astropy_imphot.psf.moffat.Moffat`.
+        """
+        if name == LOG_RADIUS:
+            return central_difference(lambda factor: self.profile(factor * radius, **values), 1.0, 1e-3)
+        return central_difference(
+            lambda value: self.profile(radius, **(values | {name: value})), values[name], 1e-3 * values[name]
+        )
 
     def enclosed_flux(self, radius, **values):
         """

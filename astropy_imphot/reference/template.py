@@ -18,9 +18,10 @@ from astropy_imphot.io.grid import Grid, read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.images import write_image
 from astropy_imphot.io.representation import Representation
+from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.psf.fourier import decimation_window, frequencies, window_noise
 from astropy_imphot.psf.spectra import AliasedFrequencies, crop_spectrum
-from astropy_imphot.reference.resample import finer_wcs
+from astropy_imphot.reference.resample import finer_wcs, rotated
 
 __all__ = ["HstTemplate", "recorded_axes"]
 
@@ -67,6 +68,8 @@ class HstTemplate(Representation):
     hst_axes : array of shape (2, 2) or None
         The matrix that turns an offset (x, y) along the MUSE pixel axes into one along those of the HST
         image; None if the axes are the same or not known.
+    sources : `~astropy_imphot.models.point_source.PointSources` or None
+        The point sources that are not in ``data``; None if they were not looked for.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class HstTemplate(Representation):
     missing: np.ndarray | None = None
     variance: np.ndarray | None = None
     hst_axes: np.ndarray | None = None
+    sources: PointSources | None = None
 
     def __deepcopy__(self, memo):
         # Nothing in here changes, so that copies of a model can share it.
@@ -172,7 +176,44 @@ class HstTemplate(Representation):
             self,
             data=self.data * factor,
             variance=None if self.variance is None else self.variance * factor**2,
+            sources=None if self.sources is None else replace(self.sources, flux=self.sources.flux * factor),
             grid=replace(self.grid, unit=u.Unit(unit)),
+        )
+
+    def turned(self, angle):
+        """
+        Return the template rotated about the center of the MUSE image.
+
+        Parameters
+        ----------
+        angle : float
+            From x towards y, degrees.
+
+        Returns
+        -------
+        HstTemplate
+            With ``data`` and ``hst_axes`` rotated; where it is unobserved, and its variance, stay.
+
+        Examples
+        --------
+        >>> from astropy_imphot import make_template
+        >>> from astropy_imphot.simulation import example_field
+        >>> field = example_field()
+        >>> template = make_template(field.hst, field.muse[0])
+        >>> template.turned(0.1).data.shape == template.data.shape
+        True
+        """
+        center = [
+            self.oversample * (margin + (size - 1) / 2)
+            for margin, size in zip(self.margin, self.muse_shape, strict=True)
+        ]
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        # The axes of the HST image turn with it.
+        back = np.array([[cos, sin], [-sin, cos]])
+        return replace(
+            self,
+            data=rotated(self.data, angle, center, self.pixel_scale),
+            hst_axes=(np.eye(2) if self.hst_axes is None else self.hst_axes) @ back,
         )
 
     def missing_on_grid(self):

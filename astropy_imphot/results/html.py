@@ -132,7 +132,7 @@ def objects_as_html(objects):
     Parameters
     ----------
     objects : `~astropy.table.QTable` or None
-        From `~astropy_imphot.fitting.changed_objects.compare_objects`.
+        From `~astropy_imphot.fitting.objects.object_table`.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def objects_as_html(objects):
     """
     if objects is None:
         return ""
-    words = f"{len(objects)} objects, of which {np.sum(objects['changed'])} changed"
+    words = f"{len(objects)} objects, of which {np.sum(objects['left_out'])} are masked"
     return f"<details><summary>{words}</summary>{objects._repr_html_()}</details>"
 
 

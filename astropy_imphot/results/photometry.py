@@ -294,17 +294,24 @@ class FittedImagePhotometry(FittedPhotometry):
         pixels were not fitted.
     weights : array of shape (ny, nx)
         1/standard deviation of the fitted pixels, and 0 elsewhere.
-    bread : array of shape (p, p)
-        The matrix that converts scores into changes of the parameters, see
-        `~astropy_imphot.noise.covariance.sandwich_covariance`.
-    objects : `~astropy.table.QTable` or None
-        The scale and offset of each object, its position on the sky (``sky_center``), and whether it was
-        masked because it changed, see `~astropy_imphot.fitting.changed_objects.compare_objects`; None with
-        ``keep_changed``.
+    background : `~astropy.nddata.CCDData`
+        The background of the model, of shape (ny, nx).
+    background_modes : `~astropy.table.QTable`
+        The amplitudes of the background's modes, products of cosines, with their numbers of half periods
+        along y and x; without rows for a constant background.
+    influence : array of shape (p, ny, nx)
+        The change of each free parameter by a weighted residual of 1.
+    objects : `~astropy.table.QTable`
+        The scale and offset of each object, see `~astropy_imphot.fitting.objects.object_table`.
+    point_sources : `~astropy.table.QTable`
+        The places, fluxes and motions of the point sources, see
+        `~astropy_imphot.fitting.source_table.source_table`.
+    sizes : dict of str to float
+        Typical sizes of effects, which were estimated with the fit: rotation (degrees) and ellipticity,
+        variation (fraction) and motion (arcsec) of point sources, scatter of galaxies' flux ratios
+        (fraction).
     labels : int array of shape (ny, nx)
         The objects' pixels: their labels, 0 on the sky.
-    untried : dict of str to `FittedValue`
-        First-order estimates of bg_x, bg_y, rotation, e1 and e2, where they were not free.
 
     See Also
     --------
@@ -329,32 +336,30 @@ class FittedImagePhotometry(FittedPhotometry):
     model: CCDData
     residual: CCDData
     weights: np.ndarray
-    bread: np.ndarray
-    objects: QTable | None
+    background: CCDData
+    background_modes: QTable
+    influence: np.ndarray
+    objects: QTable
     labels: np.ndarray
-    untried: dict
+    point_sources: QTable
+    sizes: dict
 
     def _more_lines(self):
-        lines = []
-        if self.objects is not None:
-            changed = self.objects[self.objects["changed"]]
-            lines.append(
-                f"  {len(self.objects)} objects, of which {len(changed)} changed since the HST image"
-            )
-            lines += [
-                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: {row['reason']}, by "
-                f"{row['dx'].value:+.3f}, {row['dy'].value:+.3f} arcsec and {100 * row['scale'].value:+.1f} %"
-                + ("" if row["left_out"] else ", NOT MASKED")
-                for row in changed
-            ]
-            lines += [
-                f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: masked, {row['reason']}"
-                for row in self.objects[self.objects["left_out"] & ~self.objects["changed"]]
-            ]
-        if self.untried:
-            lines.append("  would be, if they were free:")
-            rows = [self._report_row(key, value) for key, value in self.untried.items()]
-            lines += _aligned(rows, indent=4)
+        n_modes, sources = len(self.background_modes), self.point_sources
+        lines = [
+            f"  background: {f'{n_modes + 1} smooth modes' if n_modes else 'constant'}",
+            f"  {len(self.objects)} objects, {np.sum(self.objects['left_out'])} of them masked",
+        ]
+        if "scatter" in self.sizes:
+            lines.append(f"  their flux ratios scatter by {100 * self.sizes['scatter']:.1f} %")
+        lines += [
+            f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: masked, its rms residual is "
+            f"{row['excess']:.1f} times that of the sky"
+            for row in self.objects[self.objects["left_out"]]
+        ]
+        if len(sources):
+            lines.append(f"  {len(sources)} point sources:")
+            lines += [f"    {_source_line(row)}" for row in sources]
         return lines
 
     def _pictures(self):
@@ -445,6 +450,20 @@ class FailedPhotometry(Representation):
         E5 failed: E5.fits does not exist.
         """
         return f"{self.name} failed: {self.error}"
+
+
+def _source_line(row):
+    place = f"at x {row['x'].value:.1f}, y {row['y'].value:.1f}: "
+    if not row["in_hst"]:
+        return place + ("not in the HST image" if row["flux"] > 0 else "not in the MUSE image")
+    motions = (
+        f"{row[key].value:+.1f} +- {row[f'{key}_err'].value:.1f}" for key in ("motion_x", "motion_y")
+    )
+    return (
+        place
+        + f"flux ratio {row['flux_ratio']:.3f} +- {row['flux_ratio_err']:.3f}, moved by {', '.join(motions)} mas"
+        + (", saturated" if row["saturated"] else "")
+    )
 
 
 def _aligned(rows, indent=2):

@@ -1,0 +1,113 @@
+"""The smooth background of a MUSE image: which modes the data ask for."""
+
+import numpy as np
+from scipy.special import chdtrc
+
+from astropy_imphot.fitting.columns import cosine_modes, mode_numbers
+
+__all__ = ["chosen_modes", "most_modes"]
+
+# Modes have periods down to this length, arcsec: three times the size of most objects.
+SHORTEST_PERIOD = 12.0
+
+# Modes up to this multiple of their number measure the power of the noise at low frequencies.
+FLOOR_REACH = 1.6
+
+# The median of a chi-square of one degree of freedom.
+MEDIAN_CHI2 = 0.4549
+
+# Power of modes that is less likely than this is no chance.
+UNLIKELY = 1e-4
+
+
+def most_modes(shape, pixel_scale, period=SHORTEST_PERIOD):
+    """
+    Return the largest numbers of half periods along y and x.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        The image's (ny, nx).
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+    period : float
+        The shortest period, arcsec (default: 12).
+
+    Returns
+    -------
+    (int, int)
+        The numbers.
+
+    Examples
+    --------
+    >>> from astropy_imphot.fitting.background import most_modes
+    >>> most_modes((300, 150), (0.2, 0.2))
+    (10, 5)
+    """
+    return tuple(int(2 * size * scale / period) for size, scale in zip(shape, pixel_scale, strict=True))
+
+
+def chosen_modes(residual, weights, pixel_scale):
+    """
+    Return the modes of the background that residuals contain.
+
+    Parameters
+    ----------
+    residual, weights : arrays of shape (ny, nx)
+        Weighted residuals, and 1/standard deviation; 0 where masked.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+
+    Returns
+    -------
+    int array of shape (n, 2)
+        Numbers of half periods along y and x: all up to the shortest period that has significant power.
+
+    Notes
+    -----
+    The power of the noise at low frequencies is not that of independent pixels. It is measured on modes that
+    are somewhat shorter than those that are tested.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.fitting.background import chosen_modes
+    >>> from astropy_imphot.fitting.columns import cosine_modes
+    >>> noise = np.random.default_rng(1).normal(size=(200, 200))
+    >>> len(chosen_modes(noise, np.ones(noise.shape), (0.2, 0.2)))
+    0
+    >>> wave = 0.5 * cosine_modes(noise.shape, [[0, 3]]).reshape(noise.shape)
+    >>> chosen_modes(noise + wave, np.ones(noise.shape), (0.2, 0.2)).max(axis=0)
+    array([3, 3])
+    """
+    shape = residual.shape
+    limits = most_modes(shape, pixel_scale)
+    if max(limits) < 1:
+        return mode_numbers((0, 0))
+    reach = np.maximum(np.round(np.multiply(limits, FLOOR_REACH)), np.add(limits, 2)).astype(int)
+    powers = _powers(residual, weights, reach)
+    numbers = np.moveaxis(np.indices(reach + 1), 0, -1)
+    # The shell of a mode: its number of half periods in the longest side.
+    length = max(np.multiply(shape, pixel_scale))
+    shells = np.max(np.ceil(numbers * length / np.multiply(shape, pixel_scale) - 1e-9), axis=-1)
+    tested = np.all(numbers <= limits, axis=-1)
+    floor = np.median(powers[~tested]) / MEDIAN_CHI2
+    most = 0
+    for shell in range(1, int(shells[tested].max()) + 1):
+        inside = tested & (shells == shell)
+        if chdtrc(inside.sum(), powers[inside].sum() / floor) < UNLIKELY:
+            most = shell
+    inside = tested & (shells <= most)
+    inside[0, 0] = False
+    return numbers[inside]
+
+
+def _powers(residual, weights, reach):
+    """Return the squared significance of each mode for independent pixels."""
+    along = [
+        np.cos(np.pi * np.outer(np.arange(most + 1), np.arange(size) + 0.5) / size)
+        for size, most in zip(residual.shape, reach, strict=True)
+    ]
+    amplitudes = along[0] @ (weights * residual) @ along[1].T
+    norms = along[0] ** 2 @ weights**2 @ (along[1] ** 2).T
+    return amplitudes**2 / np.maximum(norms, 1e-300)

@@ -1,0 +1,67 @@
+"""The flags of an image fit."""
+
+import numpy as np
+
+from astropy_imphot.fitting.objects import MISFIT
+from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combined
+
+__all__ = ["image_flags"]
+
+# Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
+# means over at least so many pixels.
+OBJECT_EXCESS = 1.5
+LEAST_PIXELS = 50
+
+# A fit needs so many objects, or its errors depend on a single one.
+LEAST_OBJECTS = 4
+
+
+def image_flags(solution, values):
+    """
+    Return the flags of an image fit.
+
+    Parameters
+    ----------
+    solution : `~astropy_imphot.fitting.solve.Solution`
+        The fit.
+    values : dict of str to `FittedValue`
+        Its parameters.
+
+    Returns
+    -------
+    FitFlags
+        The flags.
+
+    Examples
+    --------
+    See `FittedImagePhotometry`, whose ``flags`` holds them.
+    """
+    model, quality = solution.model, solution.quality
+    height, width = model.template.pixel_scale
+    up, right = model.template.margin
+    objects = solution.objects
+    raised = {
+        FitFlags.FEW_SOURCES: len(objects) < LEAST_OBJECTS,
+        FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
+        FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS,
+        FitFlags.TEMPLATE_NOISE: solution.noise_dominates,
+        FitFlags.MANY_CHANGED: bool(np.any((objects["excess"] > MISFIT) & ~objects["left_out"])),
+    }
+    return combined(raised) | basic_flags(
+        values,
+        quality.free,
+        quality.covariance,
+        psf=model.psf,
+        converged=solution.converged,
+        bounded=at_bound(model),
+        n_pixels=quality.n_pixels,
+    )
+
+
+def _object_excess(solution):
+    """Return the mean square residual on objects relative to that on the sky, 1 if it is not known."""
+    squares = solution.residual[solution.weights > 0] ** 2
+    on_object = solution.labels[solution.weights > 0] > 0
+    if on_object.sum() < LEAST_PIXELS or (~on_object).sum() < LEAST_PIXELS:
+        return 1.0
+    return float(squares[on_object].mean() / max(squares[~on_object].mean(), 1e-300))
