@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -56,7 +55,7 @@ class StarFitOptions:
     fixed : dict of str to float
         The values of the parameters that are held, from the keywords ``fix_scale`` and the like.
     psf : `~astropy_imphot.psf.shape.PsfShape`
-        The shape of the PSF: a Moffat function.
+        The shape of the PSF (default: a Moffat function).
 
     Examples
     --------
@@ -73,7 +72,7 @@ class StarFitOptions:
     taper: float = 0.0
     fitter: object = None
 
-    psf: ClassVar[PsfShape] = MOFFAT
+    psf: PsfShape = MOFFAT
 
     def __post_init__(self):
         self._set("fixed", MappingProxyType(_fixed_values(self.fixed, self.psf)))
@@ -201,7 +200,6 @@ free, background, repair, keep_changed
     """
 
     star: tuple | None = None
-    psf: PsfShape = MOFFAT
     hst_fwhm: float = 0.085
     hst_beta: float = 1.6
     hst_psf: object = None
@@ -245,17 +243,10 @@ free, background, repair, keep_changed
         StarFitOptions
             Those of these options that it takes.
 
-        Raises
-        ------
-        UserError
-            If the PSF is not a Moffat function.
-
         Examples
         --------
         See `ImageFitOptions`.
         """
-        if self.psf != MOFFAT:
-            raise UserError("a star is fitted with a Moffat function: do not give both psf and star.")
         return StarFitOptions(**{one.name: getattr(self, one.name) for one in fields(StarFitOptions)})
 
     def portable(self):

@@ -1,13 +1,19 @@
 """Fit of one star, in the MUSE image and in the HST image."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.modeling.models import Const2D
 from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.stats import mad_std
+from scipy import ndimage
 
 from astropy_imphot.calibration.units import flux_factor, read_muse_image
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.options import ImageFitOptions, StarFitOptions, takes_options
+from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.statistics import (
     fit_pixels,
     has_converged,
@@ -19,22 +25,36 @@ from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import Source, naming, short_name
 from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
-from astropy_imphot.masking.masks import exclusion_mask, star_mask
+from astropy_imphot.masking.masks import detected_objects, exclusion_mask, star_mask
 from astropy_imphot.masking.stars import star_circle
+from astropy_imphot.models.convolved_template import template_model
+from astropy_imphot.models.point_source import PointSources, point_source_model
 from astropy_imphot.models.star import MoffatStar2D
 from astropy_imphot.psf.moffat import MOFFAT
+from astropy_imphot.psf.shape import CircularPsf
 from astropy_imphot.reference.image import HstReference
+from astropy_imphot.reference.regrid import make_template
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.flags import at_bound, basic_flags
 from astropy_imphot.results.offsets import sky_offsets
 from astropy_imphot.results.star import FittedStarPhotometry, StarFit
-from astropy_imphot.results.values import FittedValue, fitted_values
+from astropy_imphot.results.values import FittedValue, covariance_of, fitted_values
 
 __all__ = ["fit_image_and_star", "fit_image_and_star_photometry", "fit_star", "fit_star_photometry"]
 
 # FWHM (arcsec) and beta at the start of the fits.
 MUSE_START = (0.7, 2.5)
 HST_START = (0.1, 1.6)
+
+# How far around the star's circle its neighbors are taken from the HST image, arcsec.
+NEIGHBORS = 4.0
+
+# Neighbors in the HST image are farther than this from the star (arcsec) and have so many standard deviations in
+# so many pixels; they are looked for if there are more pixels than this.
+CORE = 0.4
+NEIGHBOR_SIGMA = 3.0
+NEIGHBOR_PIXELS = 5
+LEAST_CORE = 50
 
 # A star on a background has six parameters; a fit needs more pixels.
 LEAST_PIXELS = 12
@@ -134,16 +154,23 @@ def fit_star(hst, muse, star, options, name=None):
         area = None if isinstance(regions, str) and regions in ("star", "notstar") else regions
         mask = exclusion_mask(image, regions=area, segment=options.segment, extramask=options.extramask)
         mask |= ~star_mask(star, image)
-        taper, fitter = options.taper, options.fitter
+        _check_pixels(mask)
         with naming(hst):
             hst_image = _hst_around_star(hst, star, image)
-            hst_mask = ~star_mask(star, hst_image)
-            if hst_image.mask is not None:
-                hst_mask |= hst_image.mask
-            hst_fit = _fit_one(hst_image, hst_mask, HST_START, {}, taper, fitter)
-        held = _held(hst_fit, image, options.fixed)
-        muse_fit = _fit_one(image, mask, MUSE_START, held, taper, fitter)
-        return _result(hst_fit, muse_fit, options, name or short_name(muse))
+            hst_fit = _fit_hst(hst_image, star, options)
+        box = tuple(slice(used.min(), used.max() + 1) for used in np.nonzero(~mask))
+        around = image[box]
+        solution = solve(
+            _model(hst_image, hst_fit, around, mask[box], options),
+            around,
+            mask[box],
+            taper=options.taper,
+            fitter=options.fitter,
+            background="constant",
+            keep_changed=True,
+            tied=True,
+        )
+        return _result(hst_fit, solution, image, box, options, name or short_name(muse))
 
 
 @takes_options(ImageFitOptions)
@@ -218,6 +245,13 @@ def fit_image_and_star(hst, muse, options, name=None):
         return image_fit, fit_star(reference.source, muse, options.star, options.for_star(), name)
 
 
+def _check_pixels(mask):
+    if int((~mask).sum()) < LEAST_PIXELS:
+        raise UserError(
+            f"fewer than {LEAST_PIXELS} valid pixels around the star: give a larger radius or another star."
+        )
+
+
 def _hst_around_star(hst, star, muse):
     """Return the HST image around the star, in fluxes per HST pixel."""
     unit = muse.unit
@@ -226,7 +260,8 @@ def _hst_around_star(hst, star, muse):
         return hst.in_unit(unit).image()
     ra, dec, radius = star
     center = SkyCoord(ra, dec, unit="deg")
-    around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * radius * u.arcsec)
+    reach = (radius + NEIGHBORS) * u.arcsec
+    around = center.directional_offset_by(np.arange(0, 360, 45) * u.deg, reach)
     grid = read_grid(hst)
     if image_grids_aligned(grid, muse):
         _warn_of_filter()
@@ -235,7 +270,12 @@ def _hst_around_star(hst, star, muse):
     if image.uncertainty is not None:
         image.uncertainty = VarianceUncertainty(image.uncertainty.array * factor**2)
     return CCDData(
-        image.data * factor, mask=image.mask, uncertainty=image.uncertainty, unit=unit, wcs=image.wcs
+        image.data * factor,
+        mask=image.mask,
+        uncertainty=image.uncertainty,
+        unit=unit,
+        wcs=image.wcs,
+        meta=image.meta,
     )
 
 
@@ -246,19 +286,39 @@ def _warn_of_filter():
     )
 
 
-def _fit_one(image, mask, start, held, taper, fitter):
-    if int((~mask).sum()) < LEAST_PIXELS:
-        raise UserError(
-            f"fewer than {LEAST_PIXELS} valid pixels around the star: give a larger radius or another star."
-        )
-    weights = pixel_weights(image, mask, taper)
-    model = _start(image, mask, start)
-    for key, value in held.items():
-        setattr(model, key, value)
-        model.fixed[key] = True
-    model, info = fit_pixels(model, image, mask, weights, fitter)
+def _fit_hst(image, star, options):
+    """Return the fit of the star in the HST image, without the pixels of its neighbors."""
+    mask = ~star_mask(star, image)
+    if image.mask is not None:
+        mask |= image.mask
+    _check_pixels(mask)
+    core = mask | ~star_mask((*star[:2], min(star[2], CORE)), image)
+    first = _fit_one(image, core if np.sum(~core) >= LEAST_CORE else mask, options)
+    neighbors = _neighbors(image, first, mask)
+    return _fit_one(image, mask | neighbors, options)
+
+
+def _neighbors(image, fit, mask):
+    """Return the pixels of other objects."""
+    y, x = pixel_coordinates(image.shape)
+    residual = np.where(mask, 0, image.data - fit.fitted_model(x, y))
+    away = np.hypot(x - fit.fitted_model.x_0.value, y - fit.fitted_model.y_0.value) * fit.pixel_scale
+    outside = ~mask & (away > CORE)
+    if outside.sum() < LEAST_CORE:
+        return np.zeros(image.shape, dtype=bool)
+    residual = residual - np.median(residual[outside])
+    labels = detected_objects(
+        np.where(outside, residual, 0), NEIGHBOR_SIGMA * mad_std(residual[outside]), NEIGHBOR_PIXELS
+    )
+    return ndimage.binary_dilation(labels > 0, iterations=2) & outside
+
+
+def _fit_one(image, mask, options):
+    weights = pixel_weights(image, mask, options.taper)
+    model, info = fit_pixels(_start(image, mask, HST_START), image, mask, weights, options.fitter)
     quality = statistics(model, image, mask, weights)
     units = {"flux": image.unit, "bg": image.unit, "x_0": u.pix, "y_0": u.pix, "fwhm": u.pix}
+    units = {key: units.get(key, u.dimensionless_unscaled) for key in model.param_names}
     y, x = pixel_coordinates(image.shape)
     light = model(x, y)
     rows, columns = (slice(used.min(), used.max() + 1) for used in np.nonzero(~mask))
@@ -298,77 +358,73 @@ def _start(image, mask, start):
     return model
 
 
-def _held(hst_fit, image, fixed):
-    """Return the parameters of the star in the MUSE image that follow from the fixed parameters."""
-    grid = read_grid(image)
-    height, width = grid.pixel_scale
+def _model(hst_image, hst_fit, around, mask, options):
+    """Return the model of the MUSE image around the star: the star, and what else the HST image shows."""
     star = {key: value.value for key, value in hst_fit.values.items()}
-    x, y = grid.wcs.world_to_pixel(hst_fit.grid.wcs.pixel_to_world(star["x_0"], star["y_0"]))
-    per_muse_pixel = height * width / hst_fit.pixel_scale**2
-    implied = {
-        "scale": ("flux", lambda value: value * star["flux"]),
-        "bg": ("bg", lambda value: value + star["bg"] * per_muse_pixel),
-        "dx": ("x_0", lambda value: float(x) + value / width),
-        "dy": ("y_0", lambda value: float(y) + value / height),
-        "fwhm": ("fwhm", lambda value: value / np.sqrt(height * width)),
-        "beta": ("beta", lambda value: value),
+    y, x = pixel_coordinates(hst_image.shape)
+    rest = hst_image.copy()
+    rest.data = hst_image.data - hst_fit.fitted_model(x, y) + star["bg"]
+    window = hst_image.meta.get("DECIMWIN", "none") if image_grids_aligned(hst_image, around) else None
+    template = make_template(rest, around, margin=NEIGHBORS - 1.0, hst_window=window).in_unit(around.unit)
+    place = around.wcs.world_to_pixel(hst_image.wcs.pixel_to_world(star["x_0"], star["y_0"]))
+    x, y = (np.array([float(one)]) for one in place)
+    sources = PointSources(
+        x=x, y=y, flux=np.array([star["flux"]]), saturated=np.zeros(1, dtype=bool), reach=np.full(1, np.inf)
+    )
+    height, width = template.pixel_scale
+    brightest = _start(around, mask, MUSE_START)
+    start = {
+        "dx": (brightest.x_0.value - x[0]) * width,
+        "dy": (brightest.y_0.value - y[0]) * height,
+        "scale": brightest.flux.value / star["flux"],
     }
-    return {implied[key][0]: implied[key][1](value) for key, value in fixed.items()}
+    psf = CircularPsf(MOFFAT, {"fwhm": star["fwhm"] * hst_fit.pixel_scale, "beta": star["beta"]})
+    model = template_model(options.psf)(template, hst_psf=psf, **(start | options.fixed))
+    for key in options.fixed:
+        model.fixed[key] = True
+    # The star is not at the center of the image, about which it would be rotated.
+    model.fixed["rotation"] = True
+    return model.with_sources(sources)
 
 
-def _result(hst_fit, muse_fit, options, name):
-    fixed, unit = options.fixed, muse_fit.data.unit
-    hst, muse = ({key: value.value for key, value in one.values.items()} for one in (hst_fit, muse_fit))
-    size = muse_fit.pixel_scale
-    area = (size / hst_fit.pixel_scale) ** 2
-    x, y = muse_fit.grid.wcs.world_to_pixel(hst_fit.grid.wcs.pixel_to_world(hst["x_0"], hst["y_0"]))
-    found = {
-        "scale": (muse["flux"] / hst["flux"], u.dimensionless_unscaled),
-        "bg": (muse["bg"] - hst["bg"] * area, unit),
-        "dx": ((muse["x_0"] - float(x)) * size, u.arcsec),
-        "dy": ((muse["y_0"] - float(y)) * size, u.arcsec),
-        "fwhm": (muse["fwhm"] * size, u.arcsec),
-        "beta": (muse["beta"], u.dimensionless_unscaled),
-    }
-    free = tuple(key for key in found if key not in fixed)
+def _result(hst_fit, solution, image, box, options, name):
+    model, quality, unit = solution.model, solution.quality, image.unit
+    units = {key: info.unit_for(unit) for key, info in model.infos.items()}
+    values = fitted_values(model, quality, units)
+    values = {key: value for key, value in values.items() if not model.infos[key].on_demand and key != "rotation"}
+    area = np.prod(model.template.pixel_scale) / hst_fit.pixel_scale**2
+    of_hst = _hst_part(hst_fit, image, values["scale"].value)
     covariances = {
-        kind: _propagated(hst_fit, muse_fit, found["scale"][0], hst["flux"], area, kind)
-        for kind in ("covariance", "naive_covariance")
+        kind: getattr(quality, kind) + of_hst(quality.free, kind) for kind in ("covariance", "naive_covariance")
     }
-    used = np.array([key in free for key in found])
-    errors = dict(zip(found, np.sqrt(np.diag(covariances["covariance"])), strict=True))
-    values = {
-        key: FittedValue(float(value), float(errors[key]) if key in free else 0.0, key in fixed, unit)
-        for key, (value, unit) in found.items()
-    }
-    offsets = np.where(np.outer(used, used), covariances["covariance"], 0)[2:4, 2:4]
-    values |= sky_offsets(values["dx"], values["dy"], offsets, muse_fit.grid)
+    errors = dict(zip(quality.free, np.sqrt(np.diag(covariances["covariance"])), strict=True))
+    values = {key: replace(value, stdev=float(errors.get(key, 0.0))) for key, value in values.items()}
+    offsets = covariance_of(("dx", "dy"), covariances["covariance"], quality.free)
+    values |= sky_offsets(values["dx"], values["dy"], offsets, image)
+    muse_fit = _muse_fit(hst_fit, solution, image, box, area)
     for instrument, fit in (("muse", muse_fit), ("hst", hst_fit)):
         values |= fit.sky_values(instrument)
-    quality = muse_fit.quality
-    covariance = covariances["covariance"][np.ix_(used, used)]
-    converged = muse_fit.converged and hst_fit.converged
+    converged = solution.converged and hst_fit.converged
     flags = basic_flags(
         values,
-        free,
-        covariance,
-        psf=MOFFAT,
+        quality.free,
+        covariances["covariance"],
+        psf=model.psf,
         converged=converged,
-        bounded=at_bound(muse_fit.fitted_model) or at_bound(hst_fit.fitted_model),
-        n_pixels=muse_fit.quality.n_pixels,
+        bounded=at_bound(model) or at_bound(hst_fit.fitted_model),
+        n_pixels=quality.n_pixels,
     )
     return FittedStarPhotometry(
         name=name,
         method="stars",
-        psf=MOFFAT,
+        psf=model.psf,
         values=values,
-        covariance=covariance,
-        naive_covariance=covariances["naive_covariance"][np.ix_(used, used)],
-        free=free,
+        **covariances,
+        free=quality.free,
         rms_error=quality.rms_error,
         rchi=quality.rchi,
         n_pixels=quality.n_pixels,
-        n_evaluations=muse_fit.n_evaluations + hst_fit.n_evaluations,
+        n_evaluations=solution.n_evaluations + hst_fit.n_evaluations,
         converged=converged,
         flags=flags,
         options=options,
@@ -377,28 +433,82 @@ def _result(hst_fit, muse_fit, options, name):
     )
 
 
-def _propagated(hst_fit, muse_fit, scale, hst_flux, area, kind):
-    """Return the covariance of scale, bg, dx, dy, fwhm and beta from those of the two fits."""
-    size = muse_fit.pixel_scale
-    keys = ("flux", "x_0", "y_0", "fwhm", "beta", "bg")
-    per_muse = np.zeros((6, 6))
-    for row, column, derivative in (
-        (0, "flux", 1 / hst_flux),
-        (1, "bg", 1),
-        (2, "x_0", size),
-        (3, "y_0", size),
-        (4, "fwhm", size),
-        (5, "beta", 1),
-    ):
-        per_muse[row, keys.index(column)] = derivative
-    per_hst = np.zeros((6, 6))
-    per_hst[0, 0] = -scale / hst_flux
-    per_hst[1, 5] = -area
-    per_hst[2:4, 1:3] = -size * _pixels_per_pixel(hst_fit, muse_fit.grid.wcs)
-    return sum(
-        matrix @ fit.full_covariance(keys, kind) @ matrix.T
-        for matrix, fit in ((per_muse, muse_fit), (per_hst, hst_fit))
+def _muse_fit(hst_fit, solution, image, box, area):
+    """Return the star in the MUSE image, without the light of its neighbors."""
+    model, quality = solution.model, solution.quality
+    y, x = pixel_coordinates(solution.light.shape)
+    neighbors = model.scale.value * model.template_light(x, y)
+    hst = {key: value.value for key, value in hst_fit.values.items()}
+    height, width = model.template.pixel_scale
+    size = float(np.sqrt(height * width))
+    background = model.bg.value + model.scale.value * hst["bg"] * area
+    right, up = (float(one[0]) for one in model.source_places())
+    place = {"x_0": right + box[1].start, "y_0": up + box[0].start}
+    shape = {key: getattr(model, key).value for key in (*model.psf.names, "e1", "e2")}
+    star = point_source_model(model.psf)(
+        flux=model.scale.value * hst["flux"], pixel_scale=(height, width), **place, **shape
     )
+    # In terms of the star: its names, and the factors of the errors.
+    terms = {
+        "flux": ("scale", star.flux.value, hst["flux"], image.unit),
+        "x_0": ("dx", place["x_0"], 1 / width, u.pix),
+        "y_0": ("dy", place["y_0"], 1 / height, u.pix),
+        "bg": ("bg", background, 1.0, image.unit),
+        "fwhm": ("fwhm", model.fwhm.value / size, 1 / size, u.pix),
+    }
+    terms |= {
+        key: (key, shape[key], 1.0, u.dimensionless_unscaled) for key in model.psf.names if key != "fwhm"
+    }
+    variances = dict(zip(quality.free, np.diag(quality.covariance), strict=True))
+    values = {
+        key: FittedValue(
+            float(value), float(factor * np.sqrt(variances.get(name, 0.0))), name not in variances, unit
+        )
+        for key, (name, value, factor, unit) in terms.items()
+    }
+    rows, columns = box
+    of_box = image[box]
+    return StarFit(
+        pixel_scale=size,
+        values=values,
+        fitted_model=star + Const2D(background),
+        data=CCDData(
+            of_box.data - neighbors + background - model.bg.value,
+            mask=solution.mask,
+            unit=image.unit,
+            wcs=of_box.wcs,
+        ),
+        model=CCDData(
+            solution.light - neighbors + background - model.bg.value,
+            mask=solution.mask,
+            unit=image.unit,
+            wcs=of_box.wcs,
+        ),
+        weights=solution.weights,
+        quality=quality,
+        n_evaluations=solution.n_evaluations,
+        converged=solution.converged,
+        origin=(columns.start, rows.start),
+        grid=read_grid(image),
+    )
+
+
+def _hst_part(hst_fit, image, scale):
+    """Return a function for the covariance that the errors of the star in the HST image add."""
+    keys = ("flux", "x_0", "y_0")
+    size = np.sqrt(np.prod(read_grid(image).pixel_scale))
+    effect = np.zeros((3, 3))
+    effect[0, 0] = -scale / hst_fit.values["flux"].value
+    effect[1:, 1:] = -size * _pixels_per_pixel(hst_fit, read_grid(image).wcs)
+
+    def part(free, kind):
+        rows = np.zeros((len(free), 3))
+        for place, key in enumerate(("scale", "dx", "dy")):
+            if key in free:
+                rows[free.index(key)] = effect[place]
+        return rows @ hst_fit.full_covariance(keys, kind) @ rows.T
+
+    return part
 
 
 def _pixels_per_pixel(hst_fit, wcs):

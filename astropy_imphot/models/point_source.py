@@ -1,13 +1,16 @@
 """Point sources: a model for astropy.modeling, and those of a template."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
+from astropy.modeling import Fittable2DModel, Parameter
 
 from astropy_imphot.io.representation import Representation
+from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import LOG_RADIUS
 
-__all__ = ["PointSources", "SourceStamps", "psf_terms"]
+__all__ = ["PointSource2D", "PointSources", "SourceStamps", "point_source_model", "psf_terms"]
 
 # The term of a PSF that each derivative of a source is a multiple of.
 PSF_KEYS = {"scale": None, "ratio": None, "motion_x": "dx", "motion_y": "dy"}
@@ -67,6 +70,179 @@ def psf_terms(psf, right, up, values, e1=0.0, e2=0.0, keys=(None,)):
         else:
             found[key] = psf.profile_derivative(radius, key, **values)
     return found
+
+
+class PointSourceModel(Fittable2DModel):
+    """A point source with a PSF of any shape; the base class of `PointSource2D`."""
+
+    psf = None
+
+    def __init__(self, *args, pixel_scale=(0.2, 0.2), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pixel_scale = tuple(np.broadcast_to(pixel_scale, 2))
+
+    def __reduce__(self):
+        # The classes for other shapes of the PSF are not in a module, where pickle could find them.
+        return _empty_source, (self.psf,), self.__dict__
+
+    def evaluate(self, x, y, *parameters):
+        """
+        Return the model's values.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            Pixel coordinates.
+        *parameters : float
+            In the order of ``param_names``.
+
+        Returns
+        -------
+        float or array of the shape of x and y
+            Flux per pixel.
+
+        Examples
+        --------
+        See `PointSource2D`.
+        """
+        return self._terms(x, y, parameters, ("flux",))["flux"] * parameters[0]
+
+    def fit_deriv(self, x, y, *parameters):
+        """
+        Return the derivatives with respect to all parameters, for fitters.
+
+        Parameters
+        ----------
+        x, y : float or arrays of one shape
+            Pixel coordinates.
+        *parameters : float
+            In the order of ``param_names``.
+
+        Returns
+        -------
+        list of arrays of the shape of x and y
+            The derivatives in the order of the parameters.
+
+        Examples
+        --------
+        See `PointSource2D`.
+        """
+        terms = self._terms(x, y, parameters, self.param_names)
+        return [term if key == "flux" else parameters[0] * term for key, term in terms.items()]
+
+    def _terms(self, x, y, parameters, keys):
+        """Return the derivatives for a flux of 1."""
+        values = {name: float(np.squeeze(one)) for name, one in zip(self.param_names, parameters, strict=True)}
+        height, width = self.pixel_scale
+        right, up = (np.asarray(x) - values["x_0"]) * width, (np.asarray(y) - values["y_0"]) * height
+        shape = {name: values[name] for name in self.psf.names}
+        names = {"flux": (None, 1.0), "x_0": ("dx", width), "y_0": ("dy", height)}
+        wanted = {key: names.get(key, (key, 1.0)) for key in keys}
+        terms = psf_terms(
+            self.psf, right, up, shape, values["e1"], values["e2"], tuple(name for name, _ in wanted.values())
+        )
+        return {key: terms[name] * factor * height * width for key, (name, factor) in wanted.items()}
+
+
+def _declared_source(psf):
+    declared = {
+        "flux": Parameter(default=1.0, description="integral of the profile"),
+        "x_0": Parameter(default=0.0, description="position along x, pixels"),
+        "y_0": Parameter(default=0.0, description="position along y, pixels"),
+    }
+    for info in psf.parameters:
+        declared[info.name] = Parameter(default=info.default, bounds=info.bounds, description=info.words)
+    for key in ("e1", "e2"):
+        declared[key] = Parameter(default=0.0, fixed=True, bounds=(-0.7, 0.7), description="ellipticity")
+    return declared
+
+
+class PointSource2D(PointSourceModel):
+    """
+    A point source, with the PSF of the MUSE image.
+
+    Parameters
+    ----------
+    flux : float
+        The integral of the profile over the plane (default: 1).
+    x_0, y_0 : float
+        The position, pixels (default: 0).
+    fwhm : float
+        Full width at half maximum, arcsec (default: 0.7; bounds 0.1 and 5).
+    beta : float
+        Exponent of the Moffat function (default: 2.5; bounds 1.05 and 100).
+    e1, e2 : float
+        Ellipticity, as for `ConvolvedTemplate2D` (default: 0, fixed).
+    pixel_scale : float or (float, float)
+        Height and width of a pixel, arcsec (default: 0.2).
+    **kwargs
+        For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
+
+    See Also
+    --------
+    ConvolvedTemplate2D : has point sources that share its PSF.
+    MoffatStar2D : a star on a background, with its width in pixels.
+
+    Notes
+    -----
+    The profile is sampled at the pixels' centers: it is that of the effective PSF, which includes the response
+    of the pixels. The derivatives are analytic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.modeling.fitting import TRFLSQFitter
+    >>> from astropy_imphot import PointSource2D
+    >>> y, x = np.mgrid[:100, :100]
+    >>> star = PointSource2D(flux=100.0, x_0=50.2, y_0=49.7, fwhm=0.7, beta=4.0)
+    >>> round(float(star(x, y).sum()), 1)
+    100.0
+    >>> fitted = TRFLSQFitter()(PointSource2D(flux=80.0, x_0=50.0, y_0=50.0), x, y, star(x, y))
+    >>> round(float(fitted.fwhm.value), 4)
+    0.7
+    """
+
+    psf = MOFFAT
+    # astropy's metaclass looks for parameters in the class's namespace.
+    vars().update(_declared_source(MOFFAT))
+
+    # astropy would otherwise create an __init__ with the parameters only.
+    __init__ = PointSourceModel.__init__
+
+
+@cache
+def point_source_model(psf):
+    """
+    Return the class of point sources for a shape of the PSF.
+
+    Parameters
+    ----------
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape.
+
+    Returns
+    -------
+    type
+        `PointSource2D` for a Moffat function, or one like it with the shape's parameters.
+
+    Examples
+    --------
+    >>> from astropy_imphot.models.point_source import point_source_model
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> point_source_model(MOFFAT).__name__
+    'PointSource2D'
+    """
+    if psf == PointSource2D.psf:
+        return PointSource2D
+    members = {"psf": psf, "__init__": PointSourceModel.__init__, "__doc__": PointSource2D.__doc__}
+    return type(PointSource2D)(
+        f"PointSource2D_{psf.name}", (PointSourceModel,), members | _declared_source(psf)
+    )
+
+
+def _empty_source(psf):
+    kind = point_source_model(psf)
+    return kind.__new__(kind)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -199,7 +199,7 @@ def fitted_values(model, quality, units):
             key not in quality.free,
             units.get(key, u.dimensionless_unscaled),
         )
-        for key in model.param_names
+        for key in units
     }
 
 
