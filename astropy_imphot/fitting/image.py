@@ -229,7 +229,9 @@ def _template_and_offset(reference, image, mask, options):
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
         widened = margin + reach if reach > SMALL_OFFSET else margin
-        template = reference.template(image, margin=widened).in_unit(image.unit)
+        template = reference.template(
+            image, margin=widened, psf=options.psf_of_hst, repair=options.repair
+        ).in_unit(image.unit)
     return template, known
 
 

@@ -234,6 +234,11 @@ free, background, repair, keep_changed
         if not 0 <= self.margin <= MOST_MARGIN:
             raise UserError(f"margin is {self.margin}: give 0 to {MOST_MARGIN:g} arcsec.")
 
+    @property
+    def psf_of_hst(self):
+        """The PSF of the HST image: a `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`."""
+        return moffat_of_hst(self.hst_fwhm, self.hst_beta) if self.hst_psf is None else self.hst_psf
+
     def for_star(self):
         """
         Return the options of a fit of a star.

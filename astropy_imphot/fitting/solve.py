@@ -199,6 +199,9 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
         evaluations += 1
         state, steady = _stepped(state, equations)
         unmodeled = _unmodeled(state.model) & ~state.masked
+        if np.sum(~state.masked & ~unmodeled) < LEAST_PIXELS:
+            # The fit diverges.
+            break
         if unmodeled.any():
             state = replace(state, masked=state.masked | unmodeled)
         elif steady:

@@ -1,6 +1,6 @@
 """Templates from HST images: cut out, filtered, interpolated on the MUSE grid, in MUSE units."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
@@ -18,6 +18,7 @@ from astropy_imphot.io.images import read_image
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.noise.autocorrelation import sky_variance
 from astropy_imphot.psf.fourier import check_window, window_noise
+from astropy_imphot.reference.preparation import prepare
 from astropy_imphot.reference.resample import (
     border,
     coarser_wcs,
@@ -45,7 +46,7 @@ ZERO_SIZE = 9
 NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
 
-def make_template(hst, muse, *, margin=3.0, hst_window=None):
+def make_template(hst, muse, *, margin=3.0, hst_window=None, psf=None, repair=False, point_sources=None):
     """
     Make the template of an HST image for a MUSE image.
 
@@ -62,11 +63,17 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         The decimation filter of an HST image that is on the MUSE grid:
         ``"blackman"`` for files of the classic imphot, ``"none"`` for no filter. By
         default (None) what its header records.
+    psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`, optional
+        The PSF of the HST image. By default (None) point sources are not looked for, and nothing is repaired.
+    repair : bool
+        Repair cosmic rays, hot pixels and small holes (default: False).
+    point_sources : `~astropy.table.Table`, `~astropy.coordinates.SkyCoord` or `~regions.Regions`, optional
+        Places of point sources in addition to those that are found. By default (None) there are none.
 
     Returns
     -------
     HstTemplate
-        The template.
+        The template. With a PSF, its point sources are in ``sources``, and not in ``data``.
 
     Raises
     ------
@@ -87,10 +94,19 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None):
         grid = read_grid(muse)
         grid = replace(grid, unit=muse_unit(grid))
     with naming(hst):
-        return _template(hst, grid, margin, hst_window)
+        return _template(hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources))
 
 
-def _template(hst, muse, margin, hst_window):
+@dataclass(frozen=True, eq=False)
+class _Preparation:
+    """What is done with the HST image at its own pixels."""
+
+    psf: object
+    repair: bool
+    point_sources: object
+
+
+def _template(hst, muse, margin, hst_window, preparation):
     hst_grid = read_grid(hst)
     if image_grids_aligned(hst_grid, muse):
         stored = HstTemplate.read(hst, muse)
@@ -109,7 +125,7 @@ def _template(hst, muse, margin, hst_window):
             "the HST image was regridded for another MUSE image: run regrid_hst_to_muse for this "
             "one, or give the HST image at its own pixels."
         )
-    return _from_hst_pixels(hst, hst_grid, muse, margin)
+    return _from_hst_pixels(hst, hst_grid, muse, margin, preparation)
 
 
 def coarse_template(hst, muse, *, margin):
@@ -217,13 +233,14 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     return make_template(hst, muse, margin=margin).image()
 
 
-def _from_hst_pixels(hst, hst_grid, muse, margin):
+def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
     before, shape = padded_grid(muse, margin)
     image = read_image(hst, footprint=border(muse.wcs, before, shape))
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
-    layers = _layers(image)
+    prepared = prepare(image, _unobserved(image), hst_grid.pixel_scale, **vars(preparation))
+    layers = _layers(prepared.image, ~prepared.observed)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
@@ -254,6 +271,8 @@ def _from_hst_pixels(hst, hst_grid, muse, margin):
         window="none",
         meta=image.meta,
         hst_axes=_hst_axes(image.wcs, hst_grid.pixel_scale, muse),
+        sources=prepared.sources_on(muse, factor / area_ratio),
+        repairs=prepared.repairs,
     )
 
 
@@ -264,7 +283,7 @@ def _from_aligned(image, muse, margin, window):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(image)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(image, _unobserved(image))
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -313,9 +332,8 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(image):
+def _layers(image, unobserved):
     """Return the arrays of an image that a template is made of, in the image's unit."""
-    unobserved = _unobserved(image)
     if unobserved.all():
         raise UserError(NOTHING_VALID)
     layers = {"data": filled(image.data, ~unobserved)}

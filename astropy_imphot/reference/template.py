@@ -11,6 +11,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.table import QTable
 from scipy import fft
 
 from astropy_imphot.io.files import Source, opened
@@ -70,6 +71,8 @@ class HstTemplate(Representation):
         image; None if the axes are the same or not known.
     sources : `~astropy_imphot.models.point_source.PointSources` or None
         The point sources that are not in ``data``; None if they were not looked for.
+    repairs : `~astropy.table.QTable` or None
+        The artefacts of the HST image that were repaired; None if they were not looked for.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class HstTemplate(Representation):
     variance: np.ndarray | None = None
     hst_axes: np.ndarray | None = None
     sources: PointSources | None = None
+    repairs: QTable | None = None
 
     def __deepcopy__(self, memo):
         # Nothing in here changes, so that copies of a model can share it.

@@ -1,0 +1,432 @@
+"""
+Point sources of the reference image: found, measured, and taken out of it.
+
+Stars move, vary and saturate. They have much information on the PSF, and none on the offset and the scale. Hence
+they are not part of the template.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy import ndimage
+
+from astropy_imphot.models.point_source import PointSource2D
+from astropy_imphot.psf.shape import CircularPsf
+
+__all__ = ["RadialPsf", "find_point_sources", "remove_point_sources", "saturated_pixels"]
+
+# A peak has at least so many standard deviations of the noise in a pixel.
+PEAK_SIGMA = 8.0
+MOST_PEAKS = 3000
+
+# The light within the first radius over that within the second, less that of the sky in the last annulus (arcsec), is
+# at least this fraction of that of the PSF for a point source. Galaxies with a half-light radius of 0.12 arcsec
+# have less.
+INNER, OUTER, SKY = 0.2, 0.45, 0.65
+CONCENTRATION = 0.82
+
+# The highest pixel of a point source has at most so many times the fraction of its light that the PSF's has.
+SHARPNESS = 1.7
+
+# The significance of a point source.
+LEAST_SIGNIFICANCE = 25.0
+
+# Two peaks that are closer are one source, arcsec.
+SEPARATION = 0.15
+
+# Radius for the fit of the PSF, arcsec; of a saturated star, and the width of the rim of its core.
+FIT_RADIUS = 0.25
+SATURATED_RADIUS = 1.0
+RIM = 0.1
+
+# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations.
+LARGEST_CORE = 1.2
+RIM_SIGMA = 30.0
+
+# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value.
+PLATEAU_PIXELS = 4
+PLATEAU = 0.985
+
+# The PSF of a single star differs from the given one by up to this fraction at each radius.
+MISMATCH = 0.8
+
+# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more.
+COUNTED = 0.6
+
+# The light of a star is removed to where it is below this fraction of the noise in a pixel; arcsec.
+NEGLIGIBLE = 0.05
+LARGEST_RADIUS = 15.0
+
+# The core that is replaced by its surroundings: where the mismatch is above this many standard deviations.
+CORE_SIGMA = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class RadialPsf:
+    """
+    The mean radial profile of the PSF of the reference image.
+
+    Parameters
+    ----------
+    psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`
+        The PSF.
+
+    Examples
+    --------
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.psf.shape import CircularPsf
+    >>> from astropy_imphot.reference.point_sources import RadialPsf
+    >>> psf = RadialPsf(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6}))
+    >>> round(float(psf(0.0425) / psf(0.0)), 2)
+    0.5
+    """
+
+    psf: object
+
+    def __post_init__(self):
+        if isinstance(self.psf, CircularPsf):
+            return
+        y, x = np.indices(self.psf.data.shape)
+        height, width = self.psf.pixel_scale
+        radius = np.hypot((y - self.psf.center[0]) * height, (x - self.psf.center[1]) * width).ravel()
+        step = min(height, width)
+        number = np.rint(radius / step).astype(int)
+        counts = np.maximum(np.bincount(number), 1)
+        radii = np.bincount(number, weights=radius) / counts
+        means = np.bincount(number, weights=self.psf.data.ravel()) / counts / (height * width)
+        # Corners have few pixels.
+        used = radii <= min(self.psf.data.shape) / 2 * step
+        object.__setattr__(self, "_table", (radii[used], np.maximum(means[used], 0)))
+
+    def __call__(self, radius):
+        """Return the surface brightness at radii in arcsec, per square arcsec, for a flux of 1."""
+        if isinstance(self.psf, CircularPsf):
+            return self.psf.shape.profile(radius, **self.psf.values)
+        return np.interp(radius, *self._table, right=0.0)
+
+
+def saturated_pixels(data, observed):
+    """
+    Return the pixels that are clipped at the full well.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image.
+    observed : bool array of shape (ny, nx)
+        True where it was observed.
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True in groups of adjacent pixels that all have nearly the highest value of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.reference.point_sources import saturated_pixels
+    >>> y, x = np.mgrid[-20:21, -20:21]
+    >>> star = np.minimum(100 * np.exp(-(x**2 + y**2) / 20), 60)
+    >>> int(saturated_pixels(star, np.ones(star.shape, bool)).sum())
+    37
+    """
+    found = np.zeros(data.shape, dtype=bool)
+    highest = np.max(data, where=observed, initial=-np.inf)
+    near = observed & (data >= PLATEAU * highest)
+    if highest <= 0 or not PLATEAU_PIXELS <= near.sum() < 1e5:
+        return found
+    labels, count = ndimage.label(near, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    for label in np.flatnonzero(sizes >= PLATEAU_PIXELS) + 1:
+        found |= labels == label
+    return found
+
+
+def find_point_sources(data, observed, psf, pixel_scale):
+    """
+    Find the point sources of an image.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image, in any unit per pixel.
+    observed : bool array of shape (ny, nx)
+        True where it was observed; False in saturated cores.
+    psf : `RadialPsf`
+        Its PSF.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+
+    Returns
+    -------
+    dict of str to array of shape (n,)
+        x and y (pixels, 0 at the center of the first), flux (in the unit of the image) and saturated.
+
+    Notes
+    -----
+    Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated stars
+    are holes with a bright rim.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.psf.shape import CircularPsf
+    >>> from astropy_imphot.reference.point_sources import RadialPsf, find_point_sources
+    >>> from astropy_imphot.simulation import Star, simulate_field
+    >>> field = simulate_field(seed=2, size=6.0, n_objects=0, stars=[Star(21.0, 1.0, 0.5)], hst_margin=2.0)
+    >>> psf = RadialPsf(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6}))
+    >>> found = find_point_sources(field.hst.data, np.ones(field.hst.shape, bool), psf, (0.03, 0.03))
+    >>> found["x"].round(1).tolist(), found["y"].round(1).tolist()
+    ([199.5], [182.8])
+    """
+    sky, noise = _sky(data, observed)
+    places = np.concatenate(
+        [_holes(data, observed, sky, noise, pixel_scale), _peaks(data, observed, psf, sky, noise, pixel_scale)]
+    )
+    rows = []
+    for y, x, is_hole in places:
+        row = _measured(data, observed, psf, pixel_scale, y, x, bool(is_hole), noise)
+        away = [np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0]) for x_0, y_0, *_ in rows]
+        if row[2] > 0 and not any(one < SEPARATION for one in away):
+            rows.append(row)
+    columns = zip(*rows, strict=True) if rows else 4 * [[]]
+    kinds = {"x": float, "y": float, "flux": float, "saturated": bool}
+    return {key: np.array(column, dtype=kind) for (key, kind), column in zip(kinds.items(), columns, strict=True)}
+
+
+def remove_point_sources(data, observed, sources, psf, pixel_scale):
+    """
+    Remove point sources from an image, and fill their saturated cores.
+
+    Parameters
+    ----------
+    data, observed, psf, pixel_scale
+        As for `find_point_sources`.
+    sources : dict of str to array of shape (n,)
+        From `find_point_sources`.
+
+    Returns
+    -------
+    data : array of shape (ny, nx)
+        The image without the sources.
+    observed : bool array of shape (ny, nx)
+        True also where a core was filled.
+    flux : array of shape (n,)
+        The fluxes of the sources: what was removed.
+
+    Notes
+    -----
+    The PSF is subtracted, and then the median of the residuals in rings, within the mismatch of the PSF: it
+    is not known exactly. The core, where the difference would be larger than the noise, is replaced by the level
+    around it.
+
+    Examples
+    --------
+    See `make_template`, which uses it.
+    """
+    data, observed = np.array(data, dtype=float), observed.copy()
+    _, noise = _sky(data, observed)
+    fluxes = np.array(sources["flux"], dtype=float)
+    boxes = [_star_box(data.shape, psf, pixel_scale, noise, *one) for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)]
+    area = np.prod(pixel_scale)
+    for box, flux in zip(boxes, fluxes, strict=True):
+        data[box.slices] -= flux * area * psf(box.radius)
+    for number in np.argsort(fluxes)[::-1]:
+        box, flux = boxes[number], fluxes[number]
+        corrected = _without_rings(data[box.slices], observed[box.slices], box, flux * area * psf(box.radius), noise)
+        counted = observed[box.slices] & (box.radius < COUNTED)
+        fluxes[number] += np.sum(data[box.slices] - corrected, where=counted)
+        core = _core_radius(psf, flux * area, noise, pixel_scale, bool(sources["saturated"][number]), box, observed)
+        inside = box.radius < core
+        if not inside.any():
+            data[box.slices] = corrected
+            continue
+        around = (box.radius >= core) & (box.radius < core + 2 * RIM) & observed[box.slices]
+        level = np.median(corrected[around]) if around.any() else np.median(corrected)
+        corrected = np.where(inside, level, corrected)
+        data[box.slices] = corrected
+        observed[box.slices] |= inside
+    return data, observed, fluxes
+
+
+@dataclass(frozen=True, eq=False)
+class _Box:
+    slices: tuple
+    radius: np.ndarray
+
+
+def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
+    """Return the part of an image with the light of a star, and distances from it."""
+    radii = np.linspace(0.3, LARGEST_RADIUS, 100)
+    bright = flux * np.prod(pixel_scale) * psf(radii) > NEGLIGIBLE * noise
+    reach = radii[bright].max() if bright.any() else 0.3
+    slices, axes = [], []
+    for place, size, scale in zip((y, x), shape, pixel_scale, strict=True):
+        start, stop = max(0, int(place - reach / scale)), min(size, int(place + reach / scale) + 2)
+        slices.append(slice(start, stop))
+        axes.append((np.arange(start, stop) - place) * scale)
+    return _Box(tuple(slices), np.hypot(axes[0][:, np.newaxis], axes[1]))
+
+
+def _without_rings(residual, observed, box, light, noise):
+    """Return residuals less their median in rings, within the mismatch of the PSF."""
+    step = 0.03
+    number = (box.radius / step).astype(int)
+    level = np.median(residual[observed & (number >= number.max() - 2)]) if observed.any() else 0.0
+    order = np.argsort(number, axis=None, kind="stable")
+    ends = np.searchsorted(number.ravel()[order], np.arange(number.max() + 2))
+    values, valid = residual.ravel(), observed.ravel()
+    medians = np.zeros(number.max() + 1)
+    brightness = light.ravel()
+    for ring in range(number.max() + 1):
+        pixels = order[ends[ring] : ends[ring + 1]]
+        pixels = pixels[valid[pixels]]
+        if not len(pixels) or MISMATCH * brightness[pixels].max() * np.sqrt(len(pixels)) < noise:
+            continue
+        medians[ring] = np.median(values[pixels]) - level
+    limit = MISMATCH * light
+    return residual - np.clip(medians[number], -limit, limit)
+
+
+def _core_radius(psf, flux, noise, pixel_scale, saturated, box, observed):
+    """Return the radius within which the mismatch of the PSF is larger than the noise."""
+    radii = np.arange(0.0, LARGEST_CORE, 0.01)
+    above = MISMATCH * flux * psf(radii) > CORE_SIGMA * noise
+    radius = min(radii[above].max(), 0.35) if above.any() else 0.0
+    if saturated:
+        hole = ~observed[box.slices] & (box.radius < LARGEST_CORE)
+        radius = max(radius, box.radius[hole].max() + 0.5 * min(pixel_scale)) if hole.any() else radius
+    return radius
+
+
+def _sky(data, observed):
+    """Return the level and the noise of the sky."""
+    sample = data[::5, ::7][observed[::5, ::7]]
+    if not len(sample):
+        return 0.0, 1.0
+    return float(np.median(sample)), float(mad_std(sample)) or 1e-6 * float(np.ptp(sample)) or 1.0
+
+
+def _peaks(data, observed, psf, sky, noise, pixel_scale):
+    """Return rows and columns of the peaks that are as sharp as the PSF, the brightest first."""
+    margin = [int(np.ceil(SKY / scale)) + 1 for scale in pixel_scale]
+    inner = data[margin[0] : -margin[0], margin[1] : -margin[1]]
+    rows, columns = np.nonzero(inner > sky + PEAK_SIGMA * noise)
+    rows, columns = rows + margin[0], columns + margin[1]
+    highest = observed[rows, columns]
+    for up in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            if up or right:
+                highest &= ~(data[rows + up, columns + right] > data[rows, columns])
+    rows, columns = rows[highest], columns[highest]
+    order = np.argsort(data[rows, columns])[::-1][:MOST_PEAKS]
+    rows, columns = rows[order], columns[order]
+    up, right = np.mgrid[-margin[0] : margin[0] + 1, -margin[1] : margin[1] + 1]
+    radius = np.hypot(up * pixel_scale[0], right * pixel_scale[1])
+    rings = [radius < INNER]
+    edges = np.linspace(INNER, OUTER, 4)
+    rings += [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    rings.append((radius >= OUTER) & (radius < SKY))
+    kept = []
+    expected, sharpest = _expected(psf, radius, rings, pixel_scale)
+    for row, column in zip(rows, columns, strict=True):
+        window = (slice(row - margin[0], row + margin[0] + 1), slice(column - margin[1], column + margin[1] + 1))
+        stamp, valid = data[window], observed[window]
+        if not valid[rings[0]].all():
+            continue
+        light, total, peak = _concentration(np.where(valid, stamp, np.nan), rings)
+        error = noise * np.sqrt(rings[0].sum())
+        if not light > LEAST_SIGNIFICANCE * error / 4 or total <= 0:
+            continue
+        if light / total > CONCENTRATION * expected and peak < SHARPNESS * sharpest * light + 3 * noise:
+            kept.append((row, column, 0))
+    return np.reshape(kept, (-1, 3)).astype(float)
+
+
+def _concentration(stamp, rings):
+    """Return the light in the first ring, that in all, and the highest pixel, above the last ring."""
+    level = np.nanmedian(stamp[rings[-1]])
+    light = np.sum(stamp[rings[0]] - level)
+    # Medians leave neighbors out.
+    total = light + sum((np.nanmedian(stamp[ring]) - level) * ring.sum() for ring in rings[1:-1])
+    return light, total, stamp[len(stamp) // 2, stamp.shape[1] // 2] - level
+
+
+def _expected(psf, radius, rings, pixel_scale):
+    """Return the concentration of the PSF, and the largest fraction of its light in one pixel."""
+    stamp = psf(radius) * np.prod(pixel_scale)
+    light, total, peak = _concentration(stamp, rings)
+    return light / total, peak / light
+
+
+def _holes(data, observed, sky, noise, pixel_scale):
+    """Return the centers of holes with a bright rim: the cores of saturated stars."""
+    if observed.all():
+        return np.zeros((0, 3))
+    labels, _ = ndimage.label(~observed, np.ones((3, 3)))
+    found = []
+    largest = [2 * LARGEST_CORE / scale for scale in pixel_scale]
+    rim = [max(2, int(np.ceil(RIM / scale))) for scale in pixel_scale]
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        size = [one.stop - one.start for one in box]
+        # Bleeds are long.
+        if min(size) > min(largest) or min(size) < 2:
+            continue
+        window = tuple(
+            slice(max(0, one.start - width), one.stop + width) for one, width in zip(box, rim, strict=True)
+        )
+        near = ndimage.binary_dilation(labels[window] == label, iterations=min(rim)) & observed[window]
+        if near.any() and np.median(data[window][near]) > sky + RIM_SIGMA * noise:
+            y, x = ndimage.center_of_mass(labels[window] == label)
+            found.append((y + window[0].start, x + window[1].start, 1))
+    return np.reshape(found, (-1, 3))
+
+
+def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
+    """Return x, y, flux and saturated of a source, by a fit of the PSF."""
+    from astropy.modeling.fitting import TRFLSQFitter
+
+    reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
+    box = tuple(
+        slice(max(0, round(place - reach / scale)), round(place + reach / scale) + 1)
+        for place, scale in zip((y, x), pixel_scale, strict=True)
+    )
+    stamp, valid = data[box], observed[box]
+    rows, columns = np.indices(stamp.shape)
+    around = tuple(
+        slice(max(0, round(place - SKY / scale)), round(place + SKY / scale) + 1)
+        for place, scale in zip((y, x), pixel_scale, strict=True)
+    )
+    level = np.percentile(data[around][observed[around]], 20) if not is_hole else _sky(data, observed)[0]
+    moved = x, y
+    area = np.prod(pixel_scale)
+    for _ in range(6):
+        away_y, away_x = ((rows + box[0].start - moved[1]) * pixel_scale[0], (columns + box[1].start - moved[0]) * pixel_scale[1])
+        radius = np.hypot(away_y, away_x)
+        inside = valid & (radius < reach)
+        if inside.sum() < 8:
+            break
+        step = 1e-3
+        profile, slope = psf(radius), (psf(radius + step) - psf(np.abs(radius - step))) / (2 * step)
+        safe = np.maximum(radius, 1e-9)
+        columns_ = np.array([profile, -slope * away_x / safe, -slope * away_y / safe, np.ones_like(radius)]) * area
+        design = columns_[:, inside].T
+        if is_hole:
+            # Far from the core the PSF is better known.
+            design = design[:, :3]
+        weights = 1 / np.sqrt(noise**2 + (0.1 * stamp[inside]) ** 2) if is_hole else np.ones(inside.sum())
+        solution = np.linalg.lstsq(design * weights[:, np.newaxis], (stamp[inside] - level) * weights)[0]
+        flux = solution[0]
+        if flux <= 0:
+            break
+        shift = np.clip(solution[1:3] / flux, -0.1, 0.1)
+        moved = moved[0] + shift[0] / pixel_scale[1], moved[1] + shift[1] / pixel_scale[0]
+        if np.abs(shift).max() < 1e-4:
+            break
+    else:
+        pass
+    if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (0.5 if is_hole else 0.1):
+        return x, y, 0.0, is_hole
+    return moved[0], moved[1], float(flux), is_hole

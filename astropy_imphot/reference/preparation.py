@@ -1,0 +1,107 @@
+"""The reference image before it is sampled for a model: repaired, and without its point sources."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from astropy.wcs.utils import pixel_to_pixel
+
+from astropy_imphot.models.point_source import PointSources
+from astropy_imphot.reference.point_sources import (
+    RadialPsf,
+    find_point_sources,
+    remove_point_sources,
+    saturated_pixels,
+)
+from astropy_imphot.reference.repair import repair_image
+
+__all__ = ["Prepared", "prepare"]
+
+# How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE PSF
+# is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
+REACHES = (3.0, 15.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """
+    A reference image that is ready to be sampled.
+
+    Attributes
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx).
+    observed : bool array of shape (ny, nx)
+        True where it was observed or filled.
+    sources : dict of str to array of shape (n,), or None
+        x, y (pixels of the image), flux and saturated of the sources that were taken out; None if they
+        were not looked for.
+    repairs : `~astropy.table.QTable` or None
+        What was repaired; None if nothing was looked for.
+    """
+
+    image: CCDData
+    observed: np.ndarray
+    sources: dict | None
+    repairs: QTable | None
+
+    def sources_on(self, grid, factor):
+        """Return the `PointSources` on a MUSE grid, their fluxes multiplied by a factor."""
+        if self.sources is None:
+            return None
+        x, y = pixel_to_pixel(self.image.wcs, grid.wcs, self.sources["x"], self.sources["y"])
+        flux = factor * self.sources["flux"]
+        # The profile of a Moffat function of beta 2.5 falls with the fifth power of the radius.
+        reach = np.clip(REACHES[0] * (np.maximum(flux, 1e-3) / 5) ** 0.2, *REACHES)
+        near = np.hypot(
+            *(
+                np.maximum(np.maximum(-place, place - size + 1), 0) * scale
+                for place, size, scale in zip((y, x), grid.shape, grid.pixel_scale, strict=True)
+            )
+        ) < reach
+        return PointSources(x=x, y=y, flux=flux, saturated=self.sources["saturated"], reach=reach).chosen(near)
+
+
+def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sources=None):
+    """
+    Repair a reference image, and take its point sources out.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The image, of shape (ny, nx).
+    unobserved : bool array of shape (ny, nx)
+        True where it was not observed.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+    psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`, optional
+        Its PSF. By default (None) the image stays as it is.
+    repair : bool
+        Whether it is repaired (default: False).
+    point_sources
+        As for `~astropy_imphot.make_template`.
+
+    Returns
+    -------
+    Prepared
+        The image.
+
+    Examples
+    --------
+    See `~astropy_imphot.make_template`, which uses it.
+    """
+    observed = ~unobserved
+    if psf is None:
+        return Prepared(image, observed, None, None)
+    profile = RadialPsf(psf)
+    data = np.where(observed, image.data, 0)
+    observed &= ~saturated_pixels(data, observed)
+    repairs = None
+    if repair:
+        data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
+    sources = find_point_sources(data, observed, profile, pixel_scale)
+    data, observed, flux = remove_point_sources(data, observed, sources, profile, pixel_scale)
+    prepared = image.copy()
+    prepared.data, prepared.mask = data, ~observed
+    return Prepared(prepared, observed, sources | {"flux": flux}, repairs)
