@@ -50,6 +50,8 @@ class Prepared:
         """Return the `PointSources` on a MUSE grid, their fluxes multiplied by a factor."""
         if self.sources is None:
             return None
+        if not len(self.sources["x"]):
+            return PointSources.none()
         x, y = pixel_to_pixel(self.image.wcs, grid.wcs, self.sources["x"], self.sources["y"])
         flux = factor * self.sources["flux"]
         # The profile of a Moffat function of beta 2.5 falls with the fifth power of the radius.

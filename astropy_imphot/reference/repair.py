@@ -1,5 +1,249 @@
 """Repair of a reference image: cosmic rays, hot pixels and small holes."""
 
+import numpy as np
+from astropy.stats import mad_std
+from astropy.table import QTable
+from scipy import ndimage
+
+from astropy_imphot.results.columns import describe
+
+__all__ = ["repair_image", "repair_regions"]
+
+# The columns of the table of repairs.
+COLUMNS = {
+    "sky_center": "position on the sky",
+    "x": "position along x in the HST image, 0 at the center of the first pixel",
+    "y": "position along y in the HST image, 0 at the center of the first pixel",
+    "n_pixels": "number of pixels that were repaired",
+    "kind": "artefact or hole",
+    "flux": "light that was removed, in the unit of the HST image",
+}
+
+# Light of the sky is not sharper than the PSF. A candidate exceeds the mean of its two neighbors along x or y by this
+# factor times that of the PSF at the center of a star, and by so many standard deviations.
+SHARPER = 2.2
+CANDIDATE_SIGMA = 5.0
+
+# What is fainter than this fraction of the highest pixel within a radius (arcsec) can be a ring or a spike of a star.
+RING_FRACTION = 0.2
+RING_RADIUS = 0.35
+
+# Candidates are decided by L.A.Cosmic (van Dokkum 2001, PASP 113, 1420) on tiles, in pixels, with a border.
+TILE, BORDER = 24, 6
+LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
+
+# Holes are interpolated up to this diameter, pixels; those in bright light, above so many standard deviations, are cores
+# of saturated stars if they are larger than a pixel.
+LARGEST_HOLE = 3
+BRIGHT_SIGMA = 30.0
+
+# The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels.
+REACH, WEIGHT = 3, 1.0
+
 
 def repair_image(data, observed, psf, pixel_scale, wcs):
-    return data, observed, None
+    """
+    Repair artefacts and small holes of an image.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image; finite everywhere.
+    observed : bool array of shape (ny, nx)
+        True where it was observed.
+    psf : `~astropy_imphot.reference.point_sources.RadialPsf`
+        Its PSF.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+    wcs : `~astropy.wcs.WCS`
+        Its WCS.
+
+    Returns
+    -------
+    data : array of shape (ny, nx)
+        The image, with repaired pixels interpolated from those around them.
+    observed : bool array of shape (ny, nx)
+        True also in holes that were interpolated.
+    table : `~astropy.table.QTable`
+        A row for each group of repaired pixels: sky_center, x and y (pixels), n_pixels, kind ("artefact" or "hole"),
+        and flux, the light that was removed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.psf.shape import CircularPsf
+    >>> from astropy_imphot.reference.point_sources import RadialPsf
+    >>> from astropy_imphot.reference.repair import repair_image
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> image = np.random.default_rng(1).normal(0, 1.0, (100, 100))
+    >>> image[40, 50:53] += 100
+    >>> psf = RadialPsf(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6}))
+    >>> wcs = sky_grid((100, 100), 0.03).wcs
+    >>> repaired, _, table = repair_image(image, np.ones((100, 100), bool), psf, (0.03, 0.03), wcs)
+    >>> bool(repaired.max() < 10), table["kind"].tolist()
+    (True, ['artefact'])
+    """
+    sample = data[::5, ::7][observed[::5, ::7]]
+    noise = float(mad_std(sample)) if len(sample) else 1.0
+    sky = float(np.median(sample)) if len(sample) else 0.0
+    holes = _small_holes(data, observed, sky, noise)
+    whole = _interpolated(data, holes, observed)
+    observed = observed | holes
+    artefacts = _artefacts(whole - sky, observed, noise, psf, pixel_scale)
+    repaired = _interpolated(whole, artefacts, observed & ~artefacts)
+    table = _table({"artefact": artefacts, "hole": holes}, data - repaired, wcs)
+    return repaired, observed, table
+
+
+def repair_regions(table):
+    """
+    Return circles on the sky around what was repaired, for ds9.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        From `repair_image`.
+
+    Returns
+    -------
+    `~regions.Regions`
+        A circle for each row; its text is the kind.
+
+    Examples
+    --------
+    See `~astropy_imphot.products.images.write_fit_images`, which writes them.
+    """
+    import astropy.units as u
+    from regions import CircleSkyRegion, RegionMeta, Regions
+
+    return Regions(
+        [
+            CircleSkyRegion(row["sky_center"], 0.15 * u.arcsec, meta=RegionMeta(text=str(row["kind"])))
+            for row in table
+        ]
+    )
+
+
+def _small_holes(data, observed, sky, noise):
+    """Return the pixels of holes that are small enough to be interpolated."""
+    if observed.all():
+        return np.zeros(data.shape, dtype=bool)
+    missing = ~observed
+    small = missing & ~ndimage.binary_opening(missing, np.ones((LARGEST_HOLE + 1,) * 2))
+    labels, count = ndimage.label(missing, np.ones((3, 3)))
+    numbers = np.arange(count + 1)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    boxes = ndimage.find_objects(labels)
+    extents = np.array([0, *(max(one.stop - one.start for one in box) for box in boxes)])
+    is_small = (extents <= LARGEST_HOLE) & (numbers > 0)
+    for label in np.flatnonzero(is_small & (sizes > 1)):
+        window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[label - 1])
+        rim = data[window][observed[window]]
+        is_small[label] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
+    return small & is_small[labels]
+
+
+def _artefacts(data, observed, noise, psf, pixel_scale):
+    """Return the pixels of cosmic rays and hot pixels, for an image less its sky."""
+    candidates = _candidates(data, observed, noise, psf, pixel_scale)
+    found = np.zeros(data.shape, dtype=bool)
+    if not len(candidates[0]):
+        return found
+    from astroscrappy import detect_cosmics
+
+    places = np.unique(np.array(candidates) // TILE, axis=1).T
+    size = TILE + 2 * BORDER
+    padded = np.pad(data, ((BORDER, size), (BORDER, size)), mode="reflect").astype(np.float32)
+    unobserved = np.pad(~observed, ((BORDER, size), (BORDER, size)))
+    windows = [
+        tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places
+    ]
+    tiles = np.concatenate([padded[window] for window in windows])
+    mask = np.concatenate([unobserved[window] for window in windows])
+    variance = np.full(tiles.shape, noise**2, dtype=np.float32)
+    flagged, _ = detect_cosmics(
+        tiles, inmask=mask, invar=variance, gain=1.0, readnoise=float(noise), satlevel=np.inf, **LIMITS
+    )
+    for number, (row, column) in enumerate(places):
+        tile = flagged[number * size + BORDER : number * size + BORDER + TILE, BORDER : BORDER + TILE]
+        view = found[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+        view |= tile[: view.shape[0], : view.shape[1]]
+    # What L.A.Cosmic finds without a candidate can be a star.
+    near = np.zeros(data.shape, dtype=bool)
+    near[candidates] = True
+    labels, _ = ndimage.label(found, np.ones((3, 3)))
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        own = labels[box] == label
+        if not (own & near[box]).any() or _is_in_halo(data, labels, label, box, pixel_scale):
+            found[box] &= ~own
+    return found
+
+
+def _is_in_halo(data, labels, label, box, pixel_scale):
+    """Return whether a group of pixels is faint compared to what is around it."""
+    window = tuple(
+        slice(max(0, one.start - round(RING_RADIUS / scale)), one.stop + round(RING_RADIUS / scale))
+        for one, scale in zip(box, pixel_scale, strict=True)
+    )
+    others = data[window][labels[window] == 0]
+    return len(others) > 0 and data[box][labels[box] == label].max() < RING_FRACTION * others.max()
+
+
+def _candidates(data, observed, noise, psf, pixel_scale):
+    """Return rows and columns of pixels that are sharper than the PSF in some direction."""
+    inner = (slice(1, -1), slice(1, -1))
+    rows, columns = np.nonzero((data[inner] > CANDIDATE_SIGMA * noise) & observed[inner])
+    rows, columns = rows + 1, columns + 1
+    values = data[rows, columns]
+    sharp = np.zeros(len(values), dtype=bool)
+    for (up, right), step in zip(((1, 0), (0, 1)), pixel_scale, strict=True):
+        ratio = SHARPER * float(psf(0.0) / psf(step))
+        mean = 0.5 * (data[rows + up, columns + right] + data[rows - up, columns - right])
+        error = noise * np.sqrt(1 + 0.5 * ratio**2)
+        sharp |= values - ratio * np.maximum(mean, 0) > CANDIDATE_SIGMA * error
+    return rows[sharp], columns[sharp]
+
+
+def _interpolated(data, bad, good):
+    """Return an image with some pixels replaced by the weighted mean of good ones around them."""
+    if not bad.any():
+        return data
+    filled, good = np.array(data, dtype=float), good & ~bad
+    rows, columns = np.nonzero(bad)
+    total, weights = np.zeros(len(rows)), np.zeros(len(rows))
+    for up in range(-REACH, REACH + 1):
+        for right in range(-REACH, REACH + 1):
+            y = np.clip(rows + up, 0, data.shape[0] - 1)
+            x = np.clip(columns + right, 0, data.shape[1] - 1)
+            weight = np.exp(-(up**2 + right**2) / (2 * WEIGHT**2)) * good[y, x]
+            total += weight * data[y, x]
+            weights += weight
+    known = weights > 0
+    filled[rows[known], columns[known]] = total[known] / weights[known]
+    if not known.all():
+        filled[rows[~known], columns[~known]] = np.median(data[good]) if good.any() else 0.0
+    return filled
+
+
+def _table(kinds, removed, wcs):
+    """Return the table of groups of repaired pixels."""
+    parts = {key: [] for key in ("x", "y", "n_pixels", "kind", "flux")}
+    for kind, pixels in kinds.items():
+        labels, count = ndimage.label(pixels, np.ones((3, 3)))
+        if not count:
+            continue
+        rows, columns = np.nonzero(pixels)
+        groups = labels[rows, columns] - 1
+        sizes = np.bincount(groups, minlength=count)
+        parts["x"] += list(np.bincount(groups, weights=columns) / sizes)
+        parts["y"] += list(np.bincount(groups, weights=rows) / sizes)
+        parts["n_pixels"] += list(sizes)
+        parts["kind"] += count * [kind]
+        light = removed[rows, columns] if kind == "artefact" else np.zeros(len(rows))
+        parts["flux"] += list(np.bincount(groups, weights=light))
+    kinds = {"x": float, "y": float, "n_pixels": int, "kind": "U8", "flux": float}
+    table = QTable({key: np.array(column, dtype=kinds[key]) for key, column in parts.items()})
+    positions = wcs.pixel_to_world(np.asarray(table["x"]), np.asarray(table["y"]))
+    table.add_column(getattr(positions, "icrs", positions), name="sky_center", index=0)
+    return describe(table, COLUMNS)
