@@ -271,6 +271,7 @@ def _result(solution, image, name, options):
         objects=solution.objects,
         labels=solution.labels,
         point_sources=source_table(model, solution.source_errors, solution.in_reference, image, years),
+        repairs=model.template.repairs,
         sizes=solution.sizes,
         **vars(quality),
     )

@@ -306,6 +306,9 @@ class FittedImagePhotometry(FittedPhotometry):
     point_sources : `~astropy.table.QTable`
         The places, fluxes and motions of the point sources, see
         `~astropy_imphot.fitting.source_table.source_table`.
+    repairs : `~astropy.table.QTable` or None
+        What was repaired in the HST image, see `~astropy_imphot.reference.repair.repair_image`; None if nothing
+        was looked for.
     sizes : dict of str to float
         Typical sizes of effects, which were estimated with the fit: rotation (degrees) and ellipticity,
         variation (fraction) and motion (arcsec) of point sources, scatter of galaxies' flux ratios
@@ -342,6 +345,7 @@ class FittedImagePhotometry(FittedPhotometry):
     objects: QTable
     labels: np.ndarray
     point_sources: QTable
+    repairs: QTable | None
     sizes: dict
 
     def _more_lines(self):
