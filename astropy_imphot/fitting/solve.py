@@ -44,14 +44,20 @@ from astropy_imphot.reference.template import MISSING_LIMIT
 __all__ = ["Solution", "solve"]
 
 # The largest number of Newton steps.
-MAX_STEPS = 25
+MAX_STEPS = 40
 
 # The fit has converged if a step is smaller than this, in standard errors.
 STEADY = 0.05
 
+# Without convergence after so many steps, something that only one of the images has can be the reason.
+STALLED = 7
+
 # A step changes the scale and the parameters of the PSF by at most this fraction, and an offset by at most so many FWHM.
 LARGEST_FRACTION = 0.4
 LARGEST_SHIFT = 0.5
+
+# New point sources are kept if their fluxes have so many standard deviations.
+LEAST_SIGNIFICANCE = 5.0
 
 # Steps of new point sources alone, before all parameters are fitted again.
 LOCAL_STEPS = 4
@@ -193,23 +199,24 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     state = _first_state(model, masked, tied, background)
     state = _with_objects(state, image, weights)
     stages = _stages(mask, background == "auto" and not model.fixed["bg"], not keep_changed)
-    evaluations, converged = int(info.get("nfev", 0)), False
+    evaluations, converged, since = int(info.get("nfev", 0)), False, 0
     for _ in range(MAX_STEPS):
         equations = _equations(state, image, weights)
         evaluations += 1
         state, steady = _stepped(state, equations)
+        since += 1
         unmodeled = _unmodeled(state.model) & ~state.masked
         if np.sum(~state.masked & ~unmodeled) < LEAST_PIXELS:
             # The fit diverges.
             break
         if unmodeled.any():
             state = replace(state, masked=state.masked | unmodeled)
-        elif steady:
-            extended = None
+        elif steady or (since > STALLED and stages):
+            extended, since = None, 0
             while extended is None and stages:
                 extended = stages.pop(0)(state, image, weights)
             if extended is None:
-                converged = True
+                converged = steady
                 break
             state = extended
         else:
@@ -339,8 +346,9 @@ def _equations(state, image, weights):
     residual = residual - np.tensordot(small, jacobian, axes=1)
     local, values = [], []
     flat_weights = weights.ravel()
+    stamps = model.source_columns(x, y)
     for number in np.flatnonzero(state.is_free):
-        index, columns = _source(state, x, y)[number]
+        index, columns = stamps[number]
         local.append((index, columns * flat_weights[index]))
         values += list(model.own[number] - (1, 0, 0))
     n_scales = len(state.numbers)
@@ -371,10 +379,6 @@ def _equations(state, image, weights):
         part=part,
         scores=scores,
     )
-
-
-def _source(state, x, y):
-    return state.model.source_columns(x, y)
 
 
 def _sparse(stamps, cells, light, n_scales):
@@ -462,8 +466,7 @@ def _stepped(state, equations, only_sources=False):
     factor = _largest_factor(state.model, equations.free, step)
     step = factor * step
     n_free, n_sources = len(equations.free), int(state.is_free.sum())
-    tested = slice(0, n_free + 3 * n_sources)
-    steady = factor == 1 and bool(np.all(np.abs(step[tested]) <= STEADY * errors[tested]))
+    steady = factor == 1 and bool(np.all(np.abs(step[:n_free]) <= STEADY * errors[:n_free]))
     model, small = _moved(state.model, equations.free, step[:n_free], state.small)
     own = model.own.copy()
     own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
@@ -550,9 +553,12 @@ def _with_background(state, image, weights):
 
 def _with_residual_sources(state, image, weights):
     """Return the state with point sources that only one of the images has, or None."""
+    pruned = _without_faint(state, image, weights)
+    changed = len(pruned.model.sources) < len(state.model.sources)
+    state = pruned
     found = residual_sources(state.model, _residual(state, image, weights), weights)
     if not len(found):
-        return None
+        return state if changed else None
     own = np.concatenate([state.model.own, np.tile([1.0, 0, 0], (len(found), 1))])
     more = np.ones(len(found), dtype=bool)
     # The number of effects with priors stays the same.
@@ -566,6 +572,28 @@ def _with_residual_sources(state, image, weights):
     for _ in range(LOCAL_STEPS):
         extended, _ = _stepped(extended, _equations(extended, image, weights), only_sources=True)
     return _without_misfits(extended, image, weights)
+
+
+def _without_faint(state, image, weights):
+    """Return the state without new point sources that are not significant once the PSF is that of the field."""
+    if state.has_prior.all():
+        return state
+    equations = _equations(state, image, weights)
+    first, n_own = len(equations.free), 3 * int(state.is_free.sum())
+    errors = np.zeros(len(state.has_prior))
+    errors[state.is_free] = np.sqrt(np.maximum(np.diag(equations.bread)[first : first + n_own : 3], 0))
+    faint = ~state.has_prior & (np.abs(state.model.own[:, 0]) < LEAST_SIGNIFICANCE * errors)
+    return _chosen(state, ~faint)
+
+
+def _chosen(state, kept):
+    """Return the state with some of its point sources."""
+    return replace(
+        state,
+        model=state.model.with_sources(state.model.sources.chosen(kept), state.model.own[kept]),
+        is_free=state.is_free[kept],
+        has_prior=state.has_prior[kept],
+    )
 
 
 def _without_misfits(state, image, weights):
@@ -589,14 +617,7 @@ def _without_misfits(state, image, weights):
     for label in misfits:
         rejected |= object_pixels(labels, label)
     kept = ~(new & np.isin(hit, misfits))
-    return replace(
-        state,
-        masked=state.masked | rejected,
-        rejected=rejected,
-        model=state.model.with_sources(state.model.sources.chosen(kept), state.model.own[kept]),
-        is_free=state.is_free[kept],
-        has_prior=state.has_prior[kept],
-    )
+    return replace(_chosen(state, kept), masked=state.masked | rejected, rejected=rejected)
 
 
 def _solution(state, image, weights, evaluations, converged):

@@ -40,9 +40,12 @@ FIT_RADIUS = 0.25
 SATURATED_RADIUS = 1.0
 RIM = 0.1
 
-# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations.
+# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and than this
+# factor times the light at a distance from it (arcsec): the light of galaxies falls less steeply.
 LARGEST_CORE = 1.2
 RIM_SIGMA = 30.0
+RIM_CONTRAST = 4.0
+RIM_DISTANCE = 0.3
 
 # Pixels at the full well: so many of them, adjacent, at this fraction of the highest value.
 PLATEAU_PIXELS = 4
@@ -57,6 +60,12 @@ COUNTED = 0.6
 # The light of a star is removed to where it is below this fraction of the noise in a pixel; arcsec.
 NEGLIGIBLE = 0.05
 LARGEST_RADIUS = 15.0
+
+# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this factor. Then the host keeps
+# its light outside of the core, arcsec.
+HOST_RING = (0.25, 0.6)
+HOST_EXCESS = 1.0
+HOST_CORE = 0.06
 
 # The core that is replaced by its surroundings: where the mismatch is above this many standard deviations.
 CORE_SIGMA = 2.0
@@ -235,10 +244,16 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         data[box.slices] -= flux * area * psf(box.radius)
     for number in np.argsort(fluxes)[::-1]:
         box, flux = boxes[number], fluxes[number]
-        corrected = _without_rings(data[box.slices], observed[box.slices], box, flux * area * psf(box.radius), noise)
+        light = flux * area * psf(box.radius)
+        has_host = _has_host(data[box.slices], observed[box.slices], box, light)
+        corrected = data[box.slices]
+        if not has_host:
+            corrected = _without_rings(corrected, observed[box.slices], box, light, noise)
         counted = observed[box.slices] & (box.radius < COUNTED)
         fluxes[number] += np.sum(data[box.slices] - corrected, where=counted)
         core = _core_radius(psf, flux * area, noise, pixel_scale, bool(sources["saturated"][number]), box, observed)
+        if has_host and not sources["saturated"][number]:
+            core = min(core, HOST_CORE)
         inside = box.radius < core
         if not inside.any():
             data[box.slices] = corrected
@@ -268,6 +283,16 @@ def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
         slices.append(slice(start, stop))
         axes.append((np.arange(start, stop) - place) * scale)
     return _Box(tuple(slices), np.hypot(axes[0][:, np.newaxis], axes[1]))
+
+
+def _has_host(residual, observed, box, light):
+    """Return whether there is more light around a point source than the mismatch of the PSF allows."""
+    near = (box.radius > HOST_RING[0]) & (box.radius < HOST_RING[1]) & observed
+    far = (box.radius > box.radius.max() - 0.2) & observed
+    if not near.any():
+        return False
+    level = np.median(residual[far]) if far.any() else 0.0
+    return bool(np.median((residual[near] - level) / light[near]) > HOST_EXCESS)
 
 
 def _without_rings(residual, observed, box, light, noise):
@@ -368,18 +393,24 @@ def _holes(data, observed, sky, noise, pixel_scale):
     labels, _ = ndimage.label(~observed, np.ones((3, 3)))
     found = []
     largest = [2 * LARGEST_CORE / scale for scale in pixel_scale]
-    rim = [max(2, int(np.ceil(RIM / scale))) for scale in pixel_scale]
+    far = [int(np.ceil((RIM_DISTANCE + 0.1) / scale)) + 1 for scale in pixel_scale]
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         size = [one.stop - one.start for one in box]
         # Bleeds are long.
         if min(size) > min(largest) or min(size) < 2:
             continue
         window = tuple(
-            slice(max(0, one.start - width), one.stop + width) for one, width in zip(box, rim, strict=True)
+            slice(max(0, one.start - width), one.stop + width) for one, width in zip(box, far, strict=True)
         )
-        near = ndimage.binary_dilation(labels[window] == label, iterations=min(rim)) & observed[window]
-        if near.any() and np.median(data[window][near]) > sky + RIM_SIGMA * noise:
-            y, x = ndimage.center_of_mass(labels[window] == label)
+        own, valid = labels[window] == label, observed[window]
+        near = ndimage.binary_dilation(own) & valid
+        away = ndimage.distance_transform_edt(~own, sampling=pixel_scale)
+        around = (away > RIM_DISTANCE) & (away < RIM_DISTANCE + 0.1) & valid
+        if not (near.any() and around.any()):
+            continue
+        level, beyond = np.median(data[window][near]) - sky, np.median(data[window][around]) - sky
+        if level > max(RIM_SIGMA * noise, RIM_CONTRAST * beyond):
+            y, x = ndimage.center_of_mass(own)
             found.append((y + window[0].start, x + window[1].start, 1))
     return np.reshape(found, (-1, 3))
 

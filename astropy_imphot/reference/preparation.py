@@ -7,6 +7,8 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.wcs.utils import pixel_to_pixel
 
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.filling import filled
 from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.reference.point_sources import (
     RadialPsf,
@@ -16,7 +18,9 @@ from astropy_imphot.reference.point_sources import (
 )
 from astropy_imphot.reference.repair import repair_image
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["NOTHING_VALID", "Prepared", "prepare"]
+
+NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
 # How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE PSF
 # is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
@@ -94,16 +98,18 @@ def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sou
     See `~astropy_imphot.make_template`, which uses it.
     """
     observed = ~unobserved
+    if not observed.any():
+        raise UserError(NOTHING_VALID)
+    prepared = image.copy()
+    data = prepared.data = filled(image.data, observed)
     if psf is None:
-        return Prepared(image, observed, None, None)
+        return Prepared(prepared, observed, None, None)
     profile = RadialPsf(psf)
-    data = np.where(observed, image.data, 0)
     observed &= ~saturated_pixels(data, observed)
     repairs = None
     if repair:
         data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
     sources = find_point_sources(data, observed, profile, pixel_scale)
     data, observed, flux = remove_point_sources(data, observed, sources, profile, pixel_scale)
-    prepared = image.copy()
     prepared.data, prepared.mask = data, ~observed
     return Prepared(prepared, observed, sources | {"flux": flux}, repairs)

@@ -18,7 +18,7 @@ from astropy_imphot.io.images import read_image
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.noise.autocorrelation import sky_variance
 from astropy_imphot.psf.fourier import check_window, window_noise
-from astropy_imphot.reference.preparation import prepare
+from astropy_imphot.reference.preparation import NOTHING_VALID, prepare
 from astropy_imphot.reference.resample import (
     border,
     coarser_wcs,
@@ -43,7 +43,6 @@ SKY_FRACTION = 0.01
 # ones occur in images of integers or after a lossy compression.
 ZERO_SIZE = 9
 
-NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
 
 def make_template(hst, muse, *, margin=3.0, hst_window=None, psf=None, repair=False, point_sources=None):
@@ -283,7 +282,8 @@ def _from_aligned(image, muse, margin, window):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(image, _unobserved(image))
+    prepared = prepare(image, _unobserved(image), read_grid(image).pixel_scale)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared.image, ~prepared.observed)
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -334,9 +334,7 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
 
 def _layers(image, unobserved):
     """Return the arrays of an image that a template is made of, in the image's unit."""
-    if unobserved.all():
-        raise UserError(NOTHING_VALID)
-    layers = {"data": filled(image.data, ~unobserved)}
+    layers = {"data": image.data}
     if unobserved.any():
         layers["missing"] = unobserved.astype(np.float32)
     if image.uncertainty is not None:

@@ -32,13 +32,16 @@ RING_RADIUS = 0.35
 TILE, BORDER = 24, 6
 LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
 
-# Holes are interpolated up to this diameter, pixels; those in bright light, above so many standard deviations, are cores
-# of saturated stars if they are larger than a pixel.
+# Holes count as observed up to this diameter, pixels; those in bright light, above so many standard deviations, are cores
+# of saturated stars if they are larger than a pixel. Holes are filled up to so many pixels.
 LARGEST_HOLE = 3
+LARGEST_FILLED = 200
 BRIGHT_SIGMA = 30.0
 
-# The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels.
-REACH, WEIGHT = 3, 1.0
+# The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels. Above so many
+# standard deviations of the noise they are fitted by a polynomial of the second degree.
+REACH, WEIGHT = 2, 1.0
+CURVED_SIGMA = 3.0
 
 
 def repair_image(data, observed, psf, pixel_scale, wcs):
@@ -87,12 +90,13 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     sample = data[::5, ::7][observed[::5, ::7]]
     noise = float(mad_std(sample)) if len(sample) else 1.0
     sky = float(np.median(sample)) if len(sample) else 0.0
-    holes = _small_holes(data, observed, sky, noise)
-    whole = _interpolated(data, holes, observed)
+    holes, filled = _small_holes(data, observed, sky, noise)
+    bright = sky + CURVED_SIGMA * noise
+    whole = _interpolated(data, filled, observed, bright)
     observed = observed | holes
     artefacts = _artefacts(whole - sky, observed, noise, psf, pixel_scale)
-    repaired = _interpolated(whole, artefacts, observed & ~artefacts)
-    table = _table({"artefact": artefacts, "hole": holes}, data - repaired, wcs)
+    repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
+    table = _table({"artefact": artefacts, "hole": holes}, whole - repaired, wcs)
     return repaired, observed, table
 
 
@@ -126,11 +130,10 @@ def repair_regions(table):
 
 
 def _small_holes(data, observed, sky, noise):
-    """Return the pixels of holes that are small enough to be interpolated."""
-    if observed.all():
-        return np.zeros(data.shape, dtype=bool)
+    """Return the pixels of holes that are small enough to be observed, and of those that are small enough to be filled."""
     missing = ~observed
-    small = missing & ~ndimage.binary_opening(missing, np.ones((LARGEST_HOLE + 1,) * 2))
+    if observed.all():
+        return missing, missing
     labels, count = ndimage.label(missing, np.ones((3, 3)))
     numbers = np.arange(count + 1)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -141,7 +144,7 @@ def _small_holes(data, observed, sky, noise):
         window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[label - 1])
         rim = data[window][observed[window]]
         is_small[label] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
-    return small & is_small[labels]
+    return is_small[labels], ((sizes <= LARGEST_FILLED) & (numbers > 0))[labels]
 
 
 def _artefacts(data, observed, noise, psf, pixel_scale):
@@ -205,35 +208,49 @@ def _candidates(data, observed, noise, psf, pixel_scale):
     return rows[sharp], columns[sharp]
 
 
-def _interpolated(data, bad, good):
-    """Return an image with some pixels replaced by the weighted mean of good ones around them."""
+def _interpolated(data, bad, good, bright):
+    """Return an image with some pixels interpolated from good ones around them; what is bright is curved."""
     if not bad.any():
         return data
     filled, good = np.array(data, dtype=float), good & ~bad
     rows, columns = np.nonzero(bad)
+    steps = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1].reshape(2, -1)
     total, weights = np.zeros(len(rows)), np.zeros(len(rows))
-    for up in range(-REACH, REACH + 1):
-        for right in range(-REACH, REACH + 1):
-            y = np.clip(rows + up, 0, data.shape[0] - 1)
-            x = np.clip(columns + right, 0, data.shape[1] - 1)
-            weight = np.exp(-(up**2 + right**2) / (2 * WEIGHT**2)) * good[y, x]
-            total += weight * data[y, x]
-            weights += weight
+    for up, right in steps.T:
+        weight, value = _neighbor(data, good, rows + up, columns + right, up, right)
+        total += weight * value
+        weights += weight
     known = weights > 0
-    filled[rows[known], columns[known]] = total[known] / weights[known]
-    if not known.all():
-        filled[rows[~known], columns[~known]] = np.median(data[good]) if good.any() else 0.0
+    means = np.full(len(rows), np.median(data[good]) if good.any() else 0.0)
+    means[known] = total[known] / weights[known]
+    filled[rows, columns] = means
+    curved = known & (means > bright)
+    rows, columns = rows[curved], columns[curved]
+    found = [_neighbor(data, good, rows + up, columns + right, up, right) for up, right in steps.T]
+    weights, values = (np.array(one).T for one in zip(*found, strict=True))
+    y, x = steps
+    terms = np.array([np.ones_like(x), x, y, x**2, x * y, y**2], dtype=float)
+    normal = np.einsum("np,ip,jp->nij", weights, terms, terms)
+    right_side = np.einsum("np,ip->ni", weights * values, terms)
+    enough = np.linalg.cond(normal) < 1e8
+    filled[rows[enough], columns[enough]] = np.linalg.solve(normal[enough], right_side[enough][..., np.newaxis])[:, 0, 0]
     return filled
+
+
+def _neighbor(data, good, rows, columns, up, right):
+    """Return the weights and the values of pixels at a distance."""
+    y, x = np.clip(rows, 0, data.shape[0] - 1), np.clip(columns, 0, data.shape[1] - 1)
+    return np.exp(-(up**2 + right**2) / (2 * WEIGHT**2)) * good[y, x], data[y, x]
 
 
 def _table(kinds, removed, wcs):
     """Return the table of groups of repaired pixels."""
     parts = {key: [] for key in ("x", "y", "n_pixels", "kind", "flux")}
     for kind, pixels in kinds.items():
-        labels, count = ndimage.label(pixels, np.ones((3, 3)))
-        if not count:
-            continue
         rows, columns = np.nonzero(pixels)
+        if not len(rows):
+            continue
+        labels, count = ndimage.label(pixels, np.ones((3, 3)))
         groups = labels[rows, columns] - 1
         sizes = np.bincount(groups, minlength=count)
         parts["x"] += list(np.bincount(groups, weights=columns) / sizes)
