@@ -40,12 +40,13 @@ FIT_RADIUS = 0.25
 SATURATED_RADIUS = 1.0
 RIM = 0.1
 
-# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and than this
-# factor times the light at a distance from it (arcsec): the light of galaxies falls less steeply.
+# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the light at a
+# distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies falls less steeply.
 LARGEST_CORE = 1.2
 RIM_SIGMA = 30.0
-RIM_CONTRAST = 4.0
+RIM_CONTRAST = 0.3
 RIM_DISTANCE = 0.3
+HIGHEST_CONTRAST = 20.0
 
 # Pixels at the full well: so many of them, adjacent, at this fraction of the highest value.
 PLATEAU_PIXELS = 4
@@ -192,7 +193,7 @@ def find_point_sources(data, observed, psf, pixel_scale):
     """
     sky, noise = _sky(data, observed)
     places = np.concatenate(
-        [_holes(data, observed, sky, noise, pixel_scale), _peaks(data, observed, psf, sky, noise, pixel_scale)]
+        [_holes(data, observed, psf, sky, noise, pixel_scale), _peaks(data, observed, psf, sky, noise, pixel_scale)]
     )
     rows = []
     for y, x, is_hole in places:
@@ -386,7 +387,7 @@ def _expected(psf, radius, rings, pixel_scale):
     return light / total, peak / light
 
 
-def _holes(data, observed, sky, noise, pixel_scale):
+def _holes(data, observed, psf, sky, noise, pixel_scale):
     """Return the centers of holes with a bright rim: the cores of saturated stars."""
     if observed.all():
         return np.zeros((0, 3))
@@ -409,7 +410,9 @@ def _holes(data, observed, sky, noise, pixel_scale):
         if not (near.any() and around.any()):
             continue
         level, beyond = np.median(data[window][near]) - sky, np.median(data[window][around]) - sky
-        if level > max(RIM_SIGMA * noise, RIM_CONTRAST * beyond):
+        rim = np.sqrt(own.sum() * np.prod(pixel_scale) / np.pi)
+        contrast = RIM_CONTRAST * float(psf(rim) / max(psf(rim + RIM_DISTANCE), 1e-12))
+        if level > max(RIM_SIGMA * noise, min(contrast, HIGHEST_CONTRAST) * beyond):
             y, x = ndimage.center_of_mass(own)
             found.append((y + window[0].start, x + window[1].start, 1))
     return np.reshape(found, (-1, 3))
