@@ -32,7 +32,7 @@ def mode_numbers(n_modes):
     return pairs[1:]
 
 
-def cosine_modes(shape, numbers):
+def cosine_modes(shape, numbers, box=None):
     """
     Return smooth modes of an image: products of cosines along y and x.
 
@@ -42,6 +42,8 @@ def cosine_modes(shape, numbers):
         The image's (ny, nx).
     numbers : int array of shape (n, 2)
         Numbers of half periods along y and x.
+    box : (slice, slice), optional
+        The part of the image in which the numbers are counted. By default (None) the whole image.
 
     Returns
     -------
@@ -54,9 +56,10 @@ def cosine_modes(shape, numbers):
     >>> cosine_modes((2, 2), [[0, 1]]).round(3)
     array([[ 0.707, -0.707,  0.707, -0.707]])
     """
+    box = tuple(slice(0, size) for size in shape) if box is None else box
     along = [
-        np.cos(np.pi * np.outer(numbers_, np.arange(size) + 0.5) / size)
-        for size, numbers_ in zip(shape, np.reshape(numbers, (-1, 2)).T, strict=True)
+        np.cos(np.pi * np.outer(halves, np.arange(size) - part.start + 0.5) / (part.stop - part.start))
+        for size, part, halves in zip(shape, box, np.reshape(numbers, (-1, 2)).T, strict=True)
     ]
     return (along[0][:, :, np.newaxis] * along[1][:, np.newaxis, :]).reshape(len(along[0]), np.prod(shape))
 

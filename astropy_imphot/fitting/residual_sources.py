@@ -78,6 +78,7 @@ def residual_sources(model, residual, weights):
         x=(np.cos(angle) * right - np.sin(angle) * up) / width + center[1],
         y=(np.sin(angle) * right + np.cos(angle) * up) / height + center[0],
         flux=fluxes / scale,
+        flux_err=np.zeros(count),
         saturated=np.zeros(count, dtype=bool),
         reach=np.full(count, SOURCE_REACH),
     )

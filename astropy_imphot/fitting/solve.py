@@ -129,6 +129,8 @@ class _State:
     cells: np.ndarray
     numbers: np.ndarray
     scales: np.ndarray
+    # The part of the image with pixels that are fitted, in which half periods are counted.
+    box: tuple
     mode_numbers: np.ndarray
     amplitudes: np.ndarray
     # For each point source, whether it has own parameters, and whether these have a prior.
@@ -283,6 +285,7 @@ def _first_state(model, masked, tied, background):
         cells=nothing,
         numbers=np.zeros(0, dtype=int),
         scales=np.zeros(0),
+        box=tuple(slice(used.min(), used.max() + 1) for used in np.nonzero(~masked)),
         mode_numbers=numbers,
         amplitudes=np.zeros(len(numbers)),
         is_free=~np.broadcast_to(tied, n_sources),
@@ -353,7 +356,7 @@ def _equations(state, image, weights):
         values += list(model.own[number] - (1, 0, 0))
     n_scales = len(state.numbers)
     local = _sparse(local, state.cells, model.scale.value * model.template_light(x, y) * weights, n_scales)
-    modes = cosine_modes(shape, state.mode_numbers) * flat_weights
+    modes = cosine_modes(shape, state.mode_numbers, state.box) * flat_weights
     columns = Columns(jacobian, local, modes)
     of_table = [getattr(model, key).value + state.small.get(key, 0.0) for key in free]
     values = np.concatenate([of_table, values, state.scales, state.amplitudes])
@@ -416,7 +419,7 @@ def _own_light(state, x, y):
 def _modes_light(state, shape):
     if not len(state.amplitudes):
         return 0.0
-    return (state.amplitudes @ cosine_modes(shape, state.mode_numbers)).reshape(shape)
+    return (state.amplitudes @ cosine_modes(shape, state.mode_numbers, state.box)).reshape(shape)
 
 
 def _level(columns, residual, valid, free, state):
@@ -545,7 +548,7 @@ def _residual(state, image, weights):
 def _with_background(state, image, weights):
     """Return the state with the modes of the background that the residuals contain, or None."""
     residual = _residual(state, image, weights)
-    numbers = chosen_modes(residual, weights, state.model.template.pixel_scale)
+    numbers = chosen_modes(residual[state.box], weights[state.box], state.model.template.pixel_scale)
     if not len(numbers):
         return None
     return replace(state, mode_numbers=numbers, amplitudes=np.zeros(len(numbers)))

@@ -109,7 +109,11 @@ def source_table(model, errors, in_reference, image, years):
     table["flux"] = factor * own[:, 0] * image.unit
     table["flux_err"] = np.abs(factor) * errors[:, 0] * image.unit
     table["flux_ratio"] = np.where(in_reference, scale * own[:, 0], np.nan)
-    table["flux_ratio_err"] = np.where(in_reference, abs(scale) * errors[:, 0], np.nan)
+    relative = np.divide(
+        model.sources.flux_err, model.sources.flux, out=np.zeros(len(x)), where=model.sources.flux != 0
+    )
+    ratio_errors = abs(scale) * np.hypot(errors[:, 0], own[:, 0] * relative)
+    table["flux_ratio_err"] = np.where(in_reference, ratio_errors, np.nan)
     for place, key in enumerate(("motion_x", "motion_y"), start=1):
         table[key] = np.where(in_reference, 1e3 * own[:, place], np.nan) * u.mas
         table[f"{key}_err"] = np.where(in_reference, 1e3 * errors[:, place], np.nan) * u.mas

@@ -369,7 +369,12 @@ def _model(hst_image, hst_fit, around, mask, options):
     place = around.wcs.world_to_pixel(hst_image.wcs.pixel_to_world(star["x_0"], star["y_0"]))
     x, y = (np.array([float(one)]) for one in place)
     sources = PointSources(
-        x=x, y=y, flux=np.array([star["flux"]]), saturated=np.zeros(1, dtype=bool), reach=np.full(1, np.inf)
+        x=x,
+        y=y,
+        flux=np.array([star["flux"]]),
+        flux_err=np.zeros(1),
+        saturated=np.zeros(1, dtype=bool),
+        reach=np.full(1, np.inf),
     )
     height, width = template.pixel_scale
     brightest = _start(around, mask, MUSE_START)

@@ -1,6 +1,6 @@
 """Point sources: a model for astropy.modeling, and those of a template."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -254,8 +254,8 @@ class PointSources(Representation):
     ----------
     x, y : arrays of shape (n,)
         Their places in the reference image, in MUSE pixels.
-    flux : array of shape (n,)
-        Their fluxes in the reference image, in the unit of the template.
+    flux, flux_err : arrays of shape (n,)
+        Their fluxes in the reference image and the errors of these, in the unit of the template.
     saturated : bool array of shape (n,)
         Whether their cores were saturated.
     reach : array of shape (n,)
@@ -266,13 +266,17 @@ class PointSources(Representation):
     >>> import numpy as np
     >>> from astropy_imphot.models.point_source import PointSources
     >>> one = np.ones(1)
-    >>> len(PointSources(x=3 * one, y=4 * one, flux=100 * one, saturated=one > 2, reach=5 * one))
-    1
+    >>> sources = PointSources(
+    ...     x=3 * one, y=4 * one, flux=100 * one, flux_err=one, saturated=one > 2, reach=5 * one
+    ... )
+    >>> len(sources), len(sources.joined(sources)), len(PointSources.none())
+    (1, 2, 0)
     """
 
     x: np.ndarray
     y: np.ndarray
     flux: np.ndarray
+    flux_err: np.ndarray
     saturated: np.ndarray
     reach: np.ndarray
 
@@ -290,8 +294,15 @@ class PointSources(Representation):
     def joined(self, other):
         """Return these sources and others."""
         return PointSources(
-            **{one.name: np.concatenate([getattr(self, one.name), getattr(other, one.name)]) for one in fields(self)}
+            **{
+                one.name: np.concatenate([getattr(self, one.name), getattr(other, one.name)])
+                for one in fields(self)
+            }
         )
+
+    def times(self, factor):
+        """Return the sources with their fluxes multiplied by a factor."""
+        return replace(self, flux=factor * self.flux, flux_err=factor * self.flux_err)
 
     def chosen(self, which):
         """Return some of the sources."""

@@ -11,7 +11,6 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy import ndimage
 
-from astropy_imphot.models.point_source import PointSource2D
 from astropy_imphot.psf.shape import CircularPsf
 
 __all__ = ["RadialPsf", "find_point_sources", "remove_point_sources", "saturated_pixels"]
@@ -34,6 +33,9 @@ LEAST_SIGNIFICANCE = 25.0
 
 # Two peaks that are closer are one source, arcsec.
 SEPARATION = 0.15
+
+# The flux of a star that is not saturated is known to this fraction: neighbors, and the PSF.
+FLUX_ERROR = 0.005
 
 # Radius for the fit of the PSF, arcsec; of a saturated star, and the width of the rim of its core.
 FIT_RADIUS = 0.25
@@ -171,7 +173,8 @@ def find_point_sources(data, observed, psf, pixel_scale):
     Returns
     -------
     dict of str to array of shape (n,)
-        x and y (pixels, 0 at the center of the first), flux (in the unit of the image) and saturated.
+        x and y (pixels, 0 at the center of the first), flux and flux_err (in the unit of the image) and
+        saturated.
 
     Notes
     -----
@@ -201,8 +204,8 @@ def find_point_sources(data, observed, psf, pixel_scale):
         away = [np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0]) for x_0, y_0, *_ in rows]
         if row[2] > 0 and not any(one < SEPARATION for one in away):
             rows.append(row)
-    columns = zip(*rows, strict=True) if rows else 4 * [[]]
-    kinds = {"x": float, "y": float, "flux": float, "saturated": bool}
+    columns = zip(*rows, strict=True) if rows else 5 * [[]]
+    kinds = {"x": float, "y": float, "flux": float, "flux_err": float, "saturated": bool}
     return {key: np.array(column, dtype=kind) for (key, kind), column in zip(kinds.items(), columns, strict=True)}
 
 
@@ -420,8 +423,6 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
 
 def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
     """Return x, y, flux and saturated of a source, by a fit of the PSF."""
-    from astropy.modeling.fitting import TRFLSQFitter
-
     reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
     box = tuple(
         slice(max(0, round(place - reach / scale)), round(place + reach / scale) + 1)
@@ -459,8 +460,8 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
         moved = moved[0] + shift[0] / pixel_scale[1], moved[1] + shift[1] / pixel_scale[0]
         if np.abs(shift).max() < 1e-4:
             break
-    else:
-        pass
     if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (0.5 if is_hole else 0.1):
-        return x, y, 0.0, is_hole
-    return moved[0], moved[1], float(flux), is_hole
+        return x, y, 0.0, 0.0, is_hole
+    variance = np.linalg.pinv((design * weights[:, np.newaxis]).T @ (design * weights[:, np.newaxis]))[0, 0]
+    error = np.sqrt(variance) if is_hole else np.hypot(noise * np.sqrt(variance), FLUX_ERROR * flux)
+    return moved[0], moved[1], float(flux), float(error), is_hole

@@ -39,7 +39,7 @@ class Prepared:
     observed : bool array of shape (ny, nx)
         True where it was observed or filled.
     sources : dict of str to array of shape (n,), or None
-        x, y (pixels of the image), flux and saturated of the sources that were taken out; None if they
+        x, y (pixels of the image), flux, flux_err and saturated of the sources that were taken out; None if they
         were not looked for.
     repairs : `~astropy.table.QTable` or None
         What was repaired; None if nothing was looked for.
@@ -57,7 +57,7 @@ class Prepared:
         if not len(self.sources["x"]):
             return PointSources.none()
         x, y = pixel_to_pixel(self.image.wcs, grid.wcs, self.sources["x"], self.sources["y"])
-        flux = factor * self.sources["flux"]
+        flux, error = factor * self.sources["flux"], factor * self.sources["flux_err"]
         # The profile of a Moffat function of beta 2.5 falls with the fifth power of the radius.
         reach = np.clip(REACHES[0] * (np.maximum(flux, 1e-3) / 5) ** 0.2, *REACHES)
         near = np.hypot(
@@ -66,7 +66,10 @@ class Prepared:
                 for place, size, scale in zip((y, x), grid.shape, grid.pixel_scale, strict=True)
             )
         ) < reach
-        return PointSources(x=x, y=y, flux=flux, saturated=self.sources["saturated"], reach=reach).chosen(near)
+        sources = PointSources(
+            x=x, y=y, flux=flux, flux_err=error, saturated=self.sources["saturated"], reach=reach
+        )
+        return sources.chosen(near)
 
 
 def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sources=None):

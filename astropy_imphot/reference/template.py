@@ -180,7 +180,7 @@ class HstTemplate(Representation):
             self,
             data=self.data * factor,
             variance=None if self.variance is None else self.variance * factor**2,
-            sources=None if self.sources is None else replace(self.sources, flux=self.sources.flux * factor),
+            sources=None if self.sources is None else self.sources.times(factor),
             grid=replace(self.grid, unit=u.Unit(unit)),
         )
 
