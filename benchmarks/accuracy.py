@@ -118,7 +118,13 @@ SCENARIOS = [
     ),
     of_sky("stars of 15 to 20 mag, 15 % too dim in HST", skies.charge_loss),
     *(
-        of_sky(f"{count} cosmic rays, {1000 * pixel:.0f} mas{', drizzled' * drizzled}", skies.cosmic_rays, count, pixel, drizzled)
+        of_sky(
+            f"{count} cosmic rays, {1000 * pixel:.0f} mas{', drizzled' * drizzled}",
+            skies.cosmic_rays,
+            count,
+            pixel,
+            drizzled,
+        )
         for pixel, drizzled in ((0.03, False), (0.05, False), (0.1, False), (0.03, True), (0.05, True))
         for count in (30, 100)
     ),
@@ -129,7 +135,10 @@ SCENARIOS = [
         of_sky(f"rotated by {angle}", skies.plain, rotation=angle, keys=(*KEYS, "rotation"))
         for angle in (0.0, 0.05, 0.1, 0.3, 1.0)
     ),
-    *(of_sky(f"flux ratios scatter by {100 * scatter:.0f} %", skies.scattered, scatter) for scatter in (0.05, 0.15)),
+    *(
+        of_sky(f"flux ratios scatter by {100 * scatter:.0f} %", skies.scattered, scatter)
+        for scatter in (0.05, 0.15)
+    ),
     *(of_sky(f"{100 * fraction:.0f} % of holes", skies.holes, fraction) for fraction in (0.01, 0.02, 0.05)),
     of_sky("single star with neighbors", skies.single_star),
     of_sky("a galaxy that varied by 30 %", skies.varied_galaxy),
@@ -152,7 +161,9 @@ def main():
     parser.add_argument(
         "--seed", type=int, default=20261122, help="of all random numbers (default: 20261122)"
     )
-    parser.add_argument("--only", default="", help="only scenarios whose names contain this, or one of several separated by |")
+    parser.add_argument(
+        "--only", default="", help="only scenarios whose names contain this, or one of several separated by |"
+    )
     parser.add_argument("--nprocess", type=int, default=os.cpu_count())
     parser.add_argument("--output", help="write the table to this file, too")
     parser.add_argument("--rows", help="write every single fit to this table, too (.ecsv)")
@@ -167,7 +178,12 @@ def main():
         for own in tqdm(fields, total=options.fields, unit="field"):
             rows += own
             if options.rows:
-                Table([{key: value for key, value in row.items() if key not in ("stars", "error")} for row in rows]).write(options.rows, overwrite=True)
+                Table(
+                    [
+                        {key: value for key, value in row.items() if key not in ("stars", "error")}
+                        for row in rows
+                    ]
+                ).write(options.rows, overwrite=True)
     lines = [
         f"{options.fields} fields of 60 x 60 arcsec for each scenario, seed {options.seed}; "
         f"astropy_imphot {__version__}",
@@ -299,7 +315,9 @@ def fit_sky(scenario, canvas, rng, number):
                 fit = fit_image_photometry(hst, muse, **skies.psf_option(0.03) | sky.fit)
         except UserError as error:
             nothing = {f"{key}{end}": np.nan for key in KEYS + FREED for end in ("_true", "", "_err")}
-            return row | nothing | {"flags": -1, "n_left_out": 0, "n_lost": 0, "stars": [], "error": str(error)}
+            return (
+                row | nothing | {"flags": -1, "n_left_out": 0, "n_lost": 0, "stars": [], "error": str(error)}
+            )
     return row | row_of(fit, truth, muse) | {"stars": star_pulls(fit, sky, truth), "error": ""}
 
 
@@ -330,7 +348,10 @@ def star_pulls(fit, sky, truth):
     for star in sky.stars:
         column, row = skies.star_pixel(muse, star)
         # x points west: a motion along x is one along the pixel axis.
-        column, row = column + (truth["dx"] + star.motion[0]) / 0.2, row + (truth["dy"] + star.motion[1]) / 0.2
+        column, row = (
+            column + (truth["dx"] + star.motion[0]) / 0.2,
+            row + (truth["dy"] + star.motion[1]) / 0.2,
+        )
         away = np.hypot(sources["x"].value - column, sources["y"].value - row) * 0.2
         if not away.min() < 0.2:
             pulls.append([np.nan] * 3)

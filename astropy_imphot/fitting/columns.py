@@ -107,7 +107,11 @@ class Columns:
         first, local, modes = self._parts
         across, along, both = local @ first.T, modes @ first.T, local @ modes.T
         return np.block(
-            [[first @ first.T, across.T, along.T], [across, (local @ local.T).toarray(), both], [along, both.T, modes @ modes.T]]
+            [
+                [first @ first.T, across.T, along.T],
+                [across, (local @ local.T).toarray(), both],
+                [along, both.T, modes @ modes.T],
+            ]
         )
 
     def scores(self, residual):

@@ -90,6 +90,11 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         "auto").
     repair : bool
         Repair cosmic rays, hot pixels and small holes of the HST image (default: True).
+    point_sources, not_point_sources : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, \
+`~regions.Regions`, path or sequence of (float, float), optional
+        Places of point sources of the HST image in addition to those that are found, and places of those
+        that are found and are none: as `~astropy_imphot.masking.places.sky_places` reads them. By default
+        (None) there are none.
     keep_changed : bool
         Keep the pixels of objects that are in one of the images only. By default (False) they are
         fitted as point sources, and masked if they do not fit as such.
@@ -229,9 +234,7 @@ def _template_and_offset(reference, image, mask, options):
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
         widened = margin + reach if reach > SMALL_OFFSET else margin
-        template = reference.template(
-            image, margin=widened, psf=options.psf_of_hst, repair=options.repair
-        ).in_unit(image.unit)
+        template = reference.template(image, margin=widened, **options.preparation).in_unit(image.unit)
     return template, known
 
 

@@ -125,7 +125,9 @@ def object_cells(labels, light, level):
     """
     if not labels.any():
         return np.zeros(labels.shape, dtype=int), np.zeros(0, dtype=int)
-    nearest = labels[tuple(ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True))]
+    nearest = labels[
+        tuple(ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True))
+    ]
     information = np.bincount(nearest.ravel(), weights=np.ravel(light**2), minlength=labels.max() + 1) / level
     information[0] = 0
     brightest = np.argsort(information)[::-1][:MOST_OBJECTS]

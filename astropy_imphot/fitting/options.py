@@ -13,6 +13,7 @@ import numpy as np
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
+from astropy_imphot.masking.places import sky_places
 from astropy_imphot.masking.stars import star_circle
 from astropy_imphot.models.convolved_template import moffat_of_hst
 from astropy_imphot.parameters import model_parameters
@@ -29,6 +30,9 @@ MOST_MARGIN = 60.0
 # Limits of the background's modes: their number along each axis, and their period in arcsec.
 MOST_MODES = 20
 SHORTEST_PERIOD = 5.0
+
+# Options that are places on the sky.
+PLACES = ("point_sources", "not_point_sources")
 
 # Options that are lengths on the sky, with their units.
 LENGTHS = {
@@ -172,7 +176,7 @@ class StarFitOptions:
         """The files among the options: a dict of str to path."""
         return {
             key: value
-            for key in ("regions", "extramask", "hst_psf")
+            for key in ("regions", "extramask", "hst_psf", *PLACES)
             if isinstance(value := getattr(self, key, None), str | Path)
             and str(value) not in ("star", "notstar")
         }
@@ -188,7 +192,7 @@ class ImageFitOptions(StarFitOptions):
     regions, segment, extramask, taper, fitter, fixed
         As for `StarFitOptions`.
     psf, star, hst_fwhm, hst_beta, hst_psf, hst_psf_scale, hst_window, margin, init_dx, init_dy, min_scale, \
-free, background, repair, keep_changed
+free, background, repair, point_sources, not_point_sources, keep_changed
         As the function's.
 
     Examples
@@ -212,12 +216,17 @@ free, background, repair, keep_changed
     free: tuple = ()
     background: object = "auto"
     repair: bool = True
+    point_sources: object = None
+    not_point_sources: object = None
     keep_changed: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         self._set("free", _free_names(self.free, self.psf))
         self._set("background", _background(self.background))
+        for key in PLACES:
+            if not isinstance(value := getattr(self, key), str | Path):
+                self._set(key, sky_places(value, key) or None)
         if self.star is not None:
             self._set("star", star_circle(self.star))
         offsets = {f"init_{key}": getattr(self, f"init_{key}") for key in ("dx", "dy")}
@@ -233,11 +242,6 @@ free, background, repair, keep_changed
             check_window(self.hst_window)
         if not 0 <= self.margin <= MOST_MARGIN:
             raise UserError(f"margin is {self.margin}: give 0 to {MOST_MARGIN:g} arcsec.")
-
-    @property
-    def psf_of_hst(self):
-        """The PSF of the HST image: a `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`."""
-        return moffat_of_hst(self.hst_fwhm, self.hst_beta) if self.hst_psf is None else self.hst_psf
 
     def for_star(self):
         """
@@ -280,17 +284,17 @@ free, background, repair, keep_changed
 
     def loaded(self):
         """
-        Return the options with the PSF of the HST image read from its file.
+        Return the options with the PSF of the HST image, and places, read from their files.
 
         Returns
         -------
         ImageFitOptions
-            Itself if there is no such PSF.
+            Itself if there are no such files.
 
         Raises
         ------
         UserError
-            If it cannot be read.
+            If one cannot be read.
 
         Examples
         --------
@@ -298,9 +302,24 @@ free, background, repair, keep_changed
         >>> ImageFitOptions().loaded().hst_psf is None
         True
         """
-        if self.hst_psf is None or isinstance(self.hst_psf, HstPsf):
-            return self
-        return replace(self, hst_psf=read_hst_psf(self.hst_psf, self.hst_psf_scale))
+        read = {
+            key: sky_places(value, key)
+            for key in PLACES
+            if isinstance(value := getattr(self, key), str | Path)
+        }
+        if self.hst_psf is not None and not isinstance(self.hst_psf, HstPsf):
+            read["hst_psf"] = read_hst_psf(self.hst_psf, self.hst_psf_scale)
+        return replace(self, **read) if read else self
+
+    @property
+    def preparation(self):
+        """What is done with the HST image at its own pixels: keywords of `make_template`."""
+        return {
+            "psf": moffat_of_hst(self.hst_fwhm, self.hst_beta) if self.hst_psf is None else self.hst_psf,
+            "repair": self.repair,
+            "point_sources": self.point_sources,
+            "not_point_sources": self.not_point_sources,
+        }
 
 
 def takes_options(kind):
@@ -386,7 +405,9 @@ def _background(background):
     if isinstance(background, u.Quantity) or isinstance(background, float):
         period = to_value(background, u.arcsec, "background")
         if not SHORTEST_PERIOD <= period < np.inf:
-            raise UserError(f"background has modes of {period} arcsec: give {SHORTEST_PERIOD:g} arcsec or more.")
+            raise UserError(
+                f"background has modes of {period} arcsec: give {SHORTEST_PERIOD:g} arcsec or more."
+            )
         return float(period)
     if not (isinstance(background, int) and 0 <= background <= MOST_MODES):
         raise UserError(

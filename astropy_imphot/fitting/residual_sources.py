@@ -53,13 +53,18 @@ def residual_sources(model, residual, weights):
     height, width = model.template.pixel_scale
     reach = REACH * values["fwhm"]
     up, right = (
-        scale * np.arange(-round(reach / scale), round(reach / scale) + 1)[:, np.newaxis if axis == 0 else slice(None)]
+        scale
+        * np.arange(-round(reach / scale), round(reach / scale) + 1)[
+            :, np.newaxis if axis == 0 else slice(None)
+        ]
         if axis == 0
         else scale * np.arange(-round(reach / scale), round(reach / scale) + 1)
         for axis, scale in enumerate((height, width))
     )
     up, right = np.broadcast_arrays(up, right)
-    psf = psf_terms(model.psf, right, up, {key: values[key] for key in model.psf.names})[None] * height * width
+    psf = (
+        psf_terms(model.psf, right, up, {key: values[key] for key in model.psf.names})[None] * height * width
+    )
     amplitudes = oaconvolve(weights * residual, psf[::-1, ::-1], mode="same")
     norms = np.maximum(oaconvolve(weights**2, psf[::-1, ::-1] ** 2, mode="same"), 0)
     used = (weights > 0) & (norms > 0.3 * np.median(norms[weights > 0]))

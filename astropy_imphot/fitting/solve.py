@@ -260,7 +260,11 @@ def _stages(mask, chooses_background, finds_sources):
     def released(state, image, weights):
         masked = mask | _unmodeled(state.model)
         found = _with_residual_sources(replace(state, masked=masked), image, pixel_weights(image, masked))
-        return found if found is not None or np.array_equal(masked, state.masked) else replace(state, masked=masked)
+        return (
+            found
+            if found is not None or np.array_equal(masked, state.masked)
+            else replace(state, masked=masked)
+        )
 
     stages = [_with_background] if chooses_background else []
     return stages + [released, _with_residual_sources, _with_residual_sources] * finds_sources
@@ -366,7 +370,7 @@ def _equations(state, image, weights):
     scores = columns.scores(residual)
     if noise is not None:
         n_free, n_own = len(free), 3 * int(state.is_free.sum())
-        places = np.r_[: n_free, n_free + n_own : n_free + n_own + n_scales]
+        places = np.r_[:n_free, n_free + n_own : n_free + n_own + n_scales]
         part[np.ix_(places, places)] = noise.information
         scores[places] += noise.slope
     level = _level(columns, residual, weights > 0, free, state)
@@ -413,7 +417,11 @@ def _total_light(state, x, y):
 def _own_light(state, x, y):
     if not len(state.scales) or not state.scales.any():
         return 0.0
-    return state.model.scale.value * state.model.template_light(x, y) * np.concatenate([[0.0], state.scales])[state.cells]
+    return (
+        state.model.scale.value
+        * state.model.template_light(x, y)
+        * np.concatenate([[0.0], state.scales])[state.cells]
+    )
 
 
 def _modes_light(state, shape):
@@ -662,9 +670,7 @@ def _solution(state, image, weights, evaluations, converged):
     source_errors[state.is_free] = errors[n_free : n_free + n_own].reshape(-1, 3)
     jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
     own_residual = residual + _own_light(state, x, y) * weights
-    objects = object_table(
-        labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs
-    )
+    objects = object_table(labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs)
     if len(objects):
         objects["left_out"] = ndimage.mean(state.rejected, labels, objects["label"]) > 0.5
     return Solution(

@@ -396,11 +396,14 @@ def _result(hst_fit, solution, image, box, options, name):
     model, quality, unit = solution.model, solution.quality, image.unit
     units = {key: info.unit_for(unit) for key, info in model.infos.items()}
     values = fitted_values(model, quality, units)
-    values = {key: value for key, value in values.items() if not model.infos[key].on_demand and key != "rotation"}
+    values = {
+        key: value for key, value in values.items() if not model.infos[key].on_demand and key != "rotation"
+    }
     area = np.prod(model.template.pixel_scale) / hst_fit.pixel_scale**2
     of_hst = _hst_part(hst_fit, image, values["scale"].value)
     covariances = {
-        kind: getattr(quality, kind) + of_hst(quality.free, kind) for kind in ("covariance", "naive_covariance")
+        kind: getattr(quality, kind) + of_hst(quality.free, kind)
+        for kind in ("covariance", "naive_covariance")
     }
     errors = dict(zip(quality.free, np.sqrt(np.diag(covariances["covariance"])), strict=True))
     values = {key: replace(value, stdev=float(errors.get(key, 0.0))) for key, value in values.items()}

@@ -37,7 +37,9 @@ def _declared(psf):
 def _declared_sources(n_sources):
     """Return the own parameters of point sources, which are held unless they are freed."""
     return {
-        f"{key}_{number}": Parameter(default=default, fixed=True, description=f"{words} of point source {number}")
+        f"{key}_{number}": Parameter(
+            default=default, fixed=True, description=f"{words} of point source {number}"
+        )
         for number in range(1, n_sources + 1)
         for key, (default, words) in OWN.items()
     }
@@ -401,7 +403,9 @@ class TemplateModel(Fittable2DModel):
             for key, light in self._stamps(x, y).total(values, own, lit).items():
                 found[key] = found[key] + light.reshape(np.shape(x))
         if len(of_table) < len(keys):
-            for number, (index, columns) in enumerate(self._stamps(x, y).columns(values, own, tuple(OWN)), start=1):
+            for number, (index, columns) in enumerate(
+                self._stamps(x, y).columns(values, own, tuple(OWN)), start=1
+            ):
                 for key, column in columns.items():
                     if f"{key}_{number}" in keys:
                         image = np.zeros(np.size(x))
@@ -475,7 +479,9 @@ class TemplateModel(Fittable2DModel):
             name: float(np.squeeze(to_value(value, info.unit_for(flux), name)))
             for (name, info), value in zip(infos.items(), parameters, strict=False)
         }
-        return values, np.reshape([float(np.squeeze(one)) for one in parameters[len(infos) :]], (-1, len(OWN)))
+        return values, np.reshape(
+            [float(np.squeeze(one)) for one in parameters[len(infos) :]], (-1, len(OWN))
+        )
 
     def _arcsec_from_center(self, x, y):
         ny, nx = self.template.muse_shape

@@ -132,7 +132,9 @@ class PointSourceModel(Fittable2DModel):
 
     def _terms(self, x, y, parameters, keys):
         """Return the derivatives for a flux of 1."""
-        values = {name: float(np.squeeze(one)) for name, one in zip(self.param_names, parameters, strict=True)}
+        values = {
+            name: float(np.squeeze(one)) for name, one in zip(self.param_names, parameters, strict=True)
+        }
         height, width = self.pixel_scale
         right, up = (np.asarray(x) - values["x_0"]) * width, (np.asarray(y) - values["y_0"]) * height
         shape = {name: values[name] for name in self.psf.names}
@@ -283,7 +285,9 @@ class PointSources(Representation):
     @classmethod
     def none(cls):
         """Return no sources."""
-        return cls(**{one.name: np.zeros(0, dtype=bool if one.name == "saturated" else float) for one in fields(cls)})
+        return cls(
+            **{one.name: np.zeros(0, dtype=bool if one.name == "saturated" else float) for one in fields(cls)}
+        )
 
     def __len__(self):
         return len(self.flux)
@@ -437,4 +441,3 @@ class SourceStamps:
             across, along = (self.x - x) * self.width, (self.y - y) * self.height
             self._near[one] = place, np.flatnonzero(across**2 + along**2 <= reach**2)
         return self._near[one][1]
-

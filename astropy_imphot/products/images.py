@@ -151,7 +151,9 @@ def object_regions(objects, labels, wcs):
         y, x = np.nonzero(object_pixels(labels, row["label"]))
         center = row["x"].value, row["y"].value
         radius = np.hypot(x - center[0], y - center[1]).max() + 0.5
-        circle = CirclePixelRegion(PixCoord(*center), radius, meta=RegionMeta(text=f"rms residual {row['excess']:.1f}"))
+        circle = CirclePixelRegion(
+            PixCoord(*center), radius, meta=RegionMeta(text=f"rms residual {row['excess']:.1f}")
+        )
         circles.append(circle.to_sky(wcs))
     # The regions package does not write the minus that excludes.
     return re.sub("(?m)^circle", "-circle", Regions(circles).serialize(format="ds9", precision=8))

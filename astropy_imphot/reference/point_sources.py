@@ -37,6 +37,9 @@ SEPARATION = 0.15
 # The flux of a star that is not saturated is known to this fraction: neighbors, and the PSF.
 FLUX_ERROR = 0.005
 
+# A source is removed if it is closer than this to a place that the user gives, arcsec.
+REMOVED_RADIUS = 0.5
+
 # Radius for the fit of the PSF, arcsec; of a saturated star, and the width of the rim of its core.
 FIT_RADIUS = 0.25
 SATURATED_RADIUS = 1.0
@@ -155,7 +158,7 @@ def saturated_pixels(data, observed):
     return found
 
 
-def find_point_sources(data, observed, psf, pixel_scale):
+def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()):
     """
     Find the point sources of an image.
 
@@ -169,6 +172,9 @@ def find_point_sources(data, observed, psf, pixel_scale):
         Its PSF.
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
+    added, removed : arrays of shape (m, 2)
+        Rows and columns of sources in addition to those that are found, and of those that are none
+        (default: none).
 
     Returns
     -------
@@ -195,18 +201,27 @@ def find_point_sources(data, observed, psf, pixel_scale):
     ([199.5], [182.8])
     """
     sky, noise = _sky(data, observed)
-    places = np.concatenate(
-        [_holes(data, observed, psf, sky, noise, pixel_scale), _peaks(data, observed, psf, sky, noise, pixel_scale)]
-    )
+    given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
+    holes = _holes(data, observed, psf, sky, noise, pixel_scale)
+    peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
+    places = np.concatenate([given, holes, peaks])
+    for row, column in np.reshape(removed, (-1, 2)):
+        away = np.hypot((places[:, 0] - row) * pixel_scale[0], (places[:, 1] - column) * pixel_scale[1])
+        places = places[away > REMOVED_RADIUS]
     rows = []
     for y, x, is_hole in places:
         row = _measured(data, observed, psf, pixel_scale, y, x, bool(is_hole), noise)
-        away = [np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0]) for x_0, y_0, *_ in rows]
+        away = [
+            np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0])
+            for x_0, y_0, *_ in rows
+        ]
         if row[2] > 0 and not any(one < SEPARATION for one in away):
             rows.append(row)
     columns = zip(*rows, strict=True) if rows else 5 * [[]]
     kinds = {"x": float, "y": float, "flux": float, "flux_err": float, "saturated": bool}
-    return {key: np.array(column, dtype=kind) for (key, kind), column in zip(kinds.items(), columns, strict=True)}
+    return {
+        key: np.array(column, dtype=kind) for (key, kind), column in zip(kinds.items(), columns, strict=True)
+    }
 
 
 def remove_point_sources(data, observed, sources, psf, pixel_scale):
@@ -242,7 +257,10 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     data, observed = np.array(data, dtype=float), observed.copy()
     _, noise = _sky(data, observed)
     fluxes = np.array(sources["flux"], dtype=float)
-    boxes = [_star_box(data.shape, psf, pixel_scale, noise, *one) for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)]
+    boxes = [
+        _star_box(data.shape, psf, pixel_scale, noise, *one)
+        for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)
+    ]
     area = np.prod(pixel_scale)
     for box, flux in zip(boxes, fluxes, strict=True):
         data[box.slices] -= flux * area * psf(box.radius)
@@ -255,7 +273,9 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
             corrected = _without_rings(corrected, observed[box.slices], box, light, noise)
         counted = observed[box.slices] & (box.radius < COUNTED)
         fluxes[number] += np.sum(data[box.slices] - corrected, where=counted)
-        core = _core_radius(psf, flux * area, noise, pixel_scale, bool(sources["saturated"][number]), box, observed)
+        core = _core_radius(
+            psf, flux * area, noise, pixel_scale, bool(sources["saturated"][number]), box, observed
+        )
         if has_host and not sources["saturated"][number]:
             core = min(core, HOST_CORE)
         inside = box.radius < core
@@ -361,7 +381,10 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     kept = []
     expected, sharpest = _expected(psf, radius, rings, pixel_scale)
     for row, column in zip(rows, columns, strict=True):
-        window = (slice(row - margin[0], row + margin[0] + 1), slice(column - margin[1], column + margin[1] + 1))
+        window = (
+            slice(row - margin[0], row + margin[0] + 1),
+            slice(column - margin[1], column + margin[1] + 1),
+        )
         stamp, valid = data[window], observed[window]
         if not valid[rings[0]].all():
             continue
@@ -438,7 +461,10 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
     moved = x, y
     area = np.prod(pixel_scale)
     for _ in range(6):
-        away_y, away_x = ((rows + box[0].start - moved[1]) * pixel_scale[0], (columns + box[1].start - moved[0]) * pixel_scale[1])
+        away_y, away_x = (
+            (rows + box[0].start - moved[1]) * pixel_scale[0],
+            (columns + box[1].start - moved[0]) * pixel_scale[1],
+        )
         radius = np.hypot(away_y, away_x)
         inside = valid & (radius < reach)
         if inside.sum() < 8:
@@ -446,7 +472,9 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
         step = 1e-3
         profile, slope = psf(radius), (psf(radius + step) - psf(np.abs(radius - step))) / (2 * step)
         safe = np.maximum(radius, 1e-9)
-        columns_ = np.array([profile, -slope * away_x / safe, -slope * away_y / safe, np.ones_like(radius)]) * area
+        columns_ = (
+            np.array([profile, -slope * away_x / safe, -slope * away_y / safe, np.ones_like(radius)]) * area
+        )
         design = columns_[:, inside].T
         if is_hole:
             # Far from the core the PSF is better known.
@@ -460,7 +488,9 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
         moved = moved[0] + shift[0] / pixel_scale[1], moved[1] + shift[1] / pixel_scale[0]
         if np.abs(shift).max() < 1e-4:
             break
-    if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (0.5 if is_hole else 0.1):
+    if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (
+        0.5 if is_hole else 0.1
+    ):
         return x, y, 0.0, 0.0, is_hole
     variance = np.linalg.pinv((design * weights[:, np.newaxis]).T @ (design * weights[:, np.newaxis]))[0, 0]
     error = np.sqrt(variance) if is_hole else np.hypot(noise * np.sqrt(variance), FLUX_ERROR * flux)

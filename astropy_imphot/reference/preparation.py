@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.wcs.utils import pixel_to_pixel
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.filling import filled
+from astropy_imphot.masking.places import sky_places
 from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.reference.point_sources import (
     RadialPsf,
@@ -60,19 +62,31 @@ class Prepared:
         flux, error = factor * self.sources["flux"], factor * self.sources["flux_err"]
         # The profile of a Moffat function of beta 2.5 falls with the fifth power of the radius.
         reach = np.clip(REACHES[0] * (np.maximum(flux, 1e-3) / 5) ** 0.2, *REACHES)
-        near = np.hypot(
-            *(
-                np.maximum(np.maximum(-place, place - size + 1), 0) * scale
-                for place, size, scale in zip((y, x), grid.shape, grid.pixel_scale, strict=True)
+        near = (
+            np.hypot(
+                *(
+                    np.maximum(np.maximum(-place, place - size + 1), 0) * scale
+                    for place, size, scale in zip((y, x), grid.shape, grid.pixel_scale, strict=True)
+                )
             )
-        ) < reach
+            < reach
+        )
         sources = PointSources(
             x=x, y=y, flux=flux, flux_err=error, saturated=self.sources["saturated"], reach=reach
         )
         return sources.chosen(near)
 
 
-def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sources=None):
+def prepare(
+    image,
+    unobserved,
+    pixel_scale,
+    *,
+    psf=None,
+    repair=False,
+    point_sources=None,
+    not_point_sources=None,
+):
     """
     Repair a reference image, and take its point sources out.
 
@@ -88,7 +102,7 @@ def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sou
         Its PSF. By default (None) the image stays as it is.
     repair : bool
         Whether it is repaired (default: False).
-    point_sources
+    point_sources, not_point_sources
         As for `~astropy_imphot.make_template`.
 
     Returns
@@ -112,7 +126,17 @@ def prepare(image, unobserved, pixel_scale, *, psf=None, repair=False, point_sou
     repairs = None
     if repair:
         data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
-    sources = find_point_sources(data, observed, profile, pixel_scale)
+    added, removed = (_pixels(sky_places(places), image) for places in (point_sources, not_point_sources))
+    sources = find_point_sources(data, observed, profile, pixel_scale, added=added, removed=removed)
     data, observed, flux = remove_point_sources(data, observed, sources, profile, pixel_scale)
     prepared.data, prepared.mask = data, ~observed
     return Prepared(prepared, observed, sources | {"flux": flux}, repairs)
+
+
+def _pixels(places, image):
+    """Return rows and columns of places that are in an image, an array of shape (n, 2)."""
+    if not places:
+        return np.zeros((0, 2))
+    columns, rows = image.wcs.world_to_pixel(SkyCoord(places, unit="deg"))
+    inside = (rows > 0) & (rows < image.shape[0] - 1) & (columns > 0) & (columns < image.shape[1] - 1)
+    return np.column_stack([rows, columns])[inside]

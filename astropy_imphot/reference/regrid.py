@@ -44,8 +44,17 @@ SKY_FRACTION = 0.01
 ZERO_SIZE = 9
 
 
-
-def make_template(hst, muse, *, margin=3.0, hst_window=None, psf=None, repair=False, point_sources=None):
+def make_template(
+    hst,
+    muse,
+    *,
+    margin=3.0,
+    hst_window=None,
+    psf=None,
+    repair=False,
+    point_sources=None,
+    not_point_sources=None,
+):
     """
     Make the template of an HST image for a MUSE image.
 
@@ -66,8 +75,10 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None, psf=None, repair=Fa
         The PSF of the HST image. By default (None) point sources are not looked for, and nothing is repaired.
     repair : bool
         Repair cosmic rays, hot pixels and small holes (default: False).
-    point_sources : `~astropy.table.Table`, `~astropy.coordinates.SkyCoord` or `~regions.Regions`, optional
-        Places of point sources in addition to those that are found. By default (None) there are none.
+    point_sources, not_point_sources : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, \
+`~regions.Regions`, path or sequence of (float, float), optional
+        Places of point sources in addition to those that are found, and places of those that are found and
+        are none: as `~astropy_imphot.masking.places.sky_places` reads them. By default (None) there are none.
 
     Returns
     -------
@@ -93,7 +104,9 @@ def make_template(hst, muse, *, margin=3.0, hst_window=None, psf=None, repair=Fa
         grid = read_grid(muse)
         grid = replace(grid, unit=muse_unit(grid))
     with naming(hst):
-        return _template(hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources))
+        return _template(
+            hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources, not_point_sources)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +116,7 @@ class _Preparation:
     psf: object
     repair: bool
     point_sources: object
+    not_point_sources: object
 
 
 def _template(hst, muse, margin, hst_window, preparation):

@@ -159,9 +159,7 @@ def _artefacts(data, observed, noise, psf, pixel_scale):
     size = TILE + 2 * BORDER
     padded = np.pad(data, ((BORDER, size), (BORDER, size)), mode="reflect").astype(np.float32)
     unobserved = np.pad(~observed, ((BORDER, size), (BORDER, size)))
-    windows = [
-        tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places
-    ]
+    windows = [tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places]
     tiles = np.concatenate([padded[window] for window in windows])
     mask = np.concatenate([unobserved[window] for window in windows])
     variance = np.full(tiles.shape, noise**2, dtype=np.float32)
@@ -233,7 +231,9 @@ def _interpolated(data, bad, good, bright):
     normal = np.einsum("np,ip,jp->nij", weights, terms, terms)
     right_side = np.einsum("np,ip->ni", weights * values, terms)
     enough = np.linalg.cond(normal) < 1e8
-    filled[rows[enough], columns[enough]] = np.linalg.solve(normal[enough], right_side[enough][..., np.newaxis])[:, 0, 0]
+    filled[rows[enough], columns[enough]] = np.linalg.solve(
+        normal[enough], right_side[enough][..., np.newaxis]
+    )[:, 0, 0]
     return filled
 
 

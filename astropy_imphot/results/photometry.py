@@ -460,9 +460,7 @@ def _source_line(row):
     place = f"at x {row['x'].value:.1f}, y {row['y'].value:.1f}: "
     if not row["in_hst"]:
         return place + ("not in the HST image" if row["flux"] > 0 else "not in the MUSE image")
-    motions = (
-        f"{row[key].value:+.1f} +- {row[f'{key}_err'].value:.1f}" for key in ("motion_x", "motion_y")
-    )
+    motions = (f"{row[key].value:+.1f} +- {row[f'{key}_err'].value:.1f}" for key in ("motion_x", "motion_y"))
     return (
         place
         + f"flux ratio {row['flux_ratio']:.3f} +- {row['flux_ratio_err']:.3f}, moved by {', '.join(motions)} mas"
