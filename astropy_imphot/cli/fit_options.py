@@ -1,12 +1,14 @@
 """The options of a fit, for several commands."""
 
+import astropy.units as u
+
 from astropy_imphot.cli.arguments import none_or
 from astropy_imphot.fitting.options import ImageFitOptions
 from astropy_imphot.parameters import FLUX, model_parameters
 from astropy_imphot.psf.fourier import WINDOWS
 from astropy_imphot.psf.moffat import MOFFAT
 
-__all__ = ["add_fit_options"]
+__all__ = ["add_fit_options", "add_hst_psf_options"]
 
 
 def add_fit_options(parser, *, fix_beta):
@@ -57,7 +59,15 @@ def add_fit_options(parser, *, fix_beta):
     what.add_argument(
         "--keep_changed",
         action="store_true",
-        help="fit objects that moved or varied since HST observed, too",
+        help="neither add point sources nor mask objects that only one of the images has",
+    )
+    what.add_argument(
+        "--background",
+        metavar="auto|constant|N|LENGTH",
+        type=_background,
+        default=ImageFitOptions.background,
+        help="smooth modes of the background: as many as the residuals contain; none; N half periods along "
+        "each axis; or down to a period such as 15arcsec",
     )
 
     fixed = parser.add_argument_group("parameters that are held fixed; none: fitted")
@@ -84,32 +94,14 @@ def add_fit_options(parser, *, fix_beta):
         metavar="NAME,...",
         type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
         default=(),
-        help="parameters that are fitted, and are 0 by default: "
-        + "; ".join(f"{info.name} ({_described(info)})" for info in infos if info.on_demand),
+        help="parameters that are fitted without a prior; otherwise bg_x and bg_y are 0, and the others small: "
+        + "; ".join(
+            f"{info.name} ({_described(info)})" for info in infos if info.on_demand or info.prior is not None
+        ),
     )
 
     hst = parser.add_argument_group("the HST image")
-    hst.add_argument(
-        "--hst_fwhm",
-        metavar="A",
-        type=float,
-        default=ImageFitOptions.hst_fwhm,
-        help="FWHM of its PSF, arcsec",
-    )
-    hst.add_argument(
-        "--hst_beta", metavar="V", type=float, default=ImageFitOptions.hst_beta, help="exponent of its PSF"
-    )
-    hst.add_argument(
-        "--hst_psf",
-        metavar="file",
-        help="FITS image of its PSF along the axes of the HST image, instead of a Moffat function",
-    )
-    hst.add_argument(
-        "--hst_psf_scale",
-        metavar="A",
-        type=float,
-        help="size of the pixels of that image, arcsec; None: that of its WCS or keyword PIXSCALE",
-    )
+    add_hst_psf_options(hst)
     hst.add_argument(
         "--hst_window",
         choices=list(WINDOWS),
@@ -123,6 +115,71 @@ def add_fit_options(parser, *, fix_beta):
         default=ImageFitOptions.margin,
         help="width of the sky used around the MUSE image, arcsec",
     )
+
+
+def add_hst_psf_options(group):
+    """
+    Add the options for the PSF, the artefacts and the point sources of the HST image.
+
+    Parameters
+    ----------
+    group : argument group of `ImphotArgumentParser`
+        Where they are listed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import ImphotArgumentParser
+    >>> from astropy_imphot.cli.fit_options import add_hst_psf_options
+    >>> parser = ImphotArgumentParser(prog="regrid")
+    >>> add_hst_psf_options(parser.add_argument_group("the HST image"))
+    >>> parser.parse_args(["--keep_artefacts"]).repair
+    False
+    """
+    group.add_argument(
+        "--hst_fwhm",
+        metavar="A",
+        type=float,
+        default=ImageFitOptions.hst_fwhm,
+        help="FWHM of its PSF, arcsec",
+    )
+    group.add_argument(
+        "--hst_beta", metavar="V", type=float, default=ImageFitOptions.hst_beta, help="exponent of its PSF"
+    )
+    group.add_argument(
+        "--hst_psf",
+        metavar="file",
+        help="FITS image of its PSF along the axes of the HST image, instead of a Moffat function",
+    )
+    group.add_argument(
+        "--hst_psf_scale",
+        metavar="A",
+        type=float,
+        help="size of the pixels of that image, arcsec; None: that of its WCS or keyword PIXSCALE",
+    )
+    group.add_argument(
+        "--keep_artefacts",
+        dest="repair",
+        action="store_false",
+        help="do not repair cosmic rays, hot pixels and small holes",
+    )
+    group.add_argument(
+        "--point_sources",
+        metavar="file",
+        help="places of stars and QSOs in addition to those that are found: ds9 regions (.reg), or a table "
+        "with columns ra and dec in degrees",
+    )
+    group.add_argument(
+        "--not_point_sources",
+        metavar="file",
+        help="places of sources that are found and are no stars, in the same form",
+    )
+
+
+def _background(text):
+    """Return the background's modes from text: auto, constant, a number, or a length with its unit."""
+    if text in ("auto", "constant"):
+        return text
+    return int(text) if text.isdigit() else u.Quantity(text)
 
 
 def _described(info):

@@ -8,6 +8,8 @@ from tqdm import tqdm
 
 from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
+from astropy_imphot.cli.fit_options import add_hst_psf_options
+from astropy_imphot.fitting.options import ImageFitOptions
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import refuse_existing
 from astropy_imphot.io.grid import read_grid
@@ -21,7 +23,8 @@ def _parser():
         prog="regrid_hst_to_muse",
         description="Resample HST images onto the pixels of a MUSE image or cube, in its flux unit.",
         epilog="The command writes hst_FILTER_for_FIELD.fits: DATA, STAT and DQ on exactly the MUSE pixels, "
-        "and in further extensions the finer and wider template that fit_photometry uses.",
+        "and in further extensions the finer and wider template that fit_photometry uses, without point "
+        "sources and artefacts, and tables of these.",
     )
     parser.add_argument("muse_image_or_cube", help="FITS file with the pixel grid of the output")
     parser.add_argument("hst_images", nargs="+", help="FITS files of HST images")
@@ -38,6 +41,7 @@ def _parser():
         default=3.0,
         help="width of the sky kept around the MUSE image, arcsec",
     )
+    add_hst_psf_options(parser.add_argument_group("the HST image"))
     parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
     parser.add_argument("--quiet", action="store_true", help="show neither progress nor the files' names")
     return parser
@@ -77,11 +81,29 @@ def _regrid(options):
         if path in paths.values():
             raise UserError(f"two HST images would be written to {path}: give one of each filter.")
         paths[hst] = path
+    preparation = _preparation(options)
     hidden = options.quiet or len(paths) == 1 or not sys.stderr.isatty()
     for hst, path in tqdm(paths.items(), unit="image", disable=hidden):
-        make_template(hst, muse, margin=options.margin).write(path, overwrite=options.overwrite)
+        # The image has the point sources, the template has them in a table.
+        image = make_template(hst, muse, margin=options.margin).image()
+        template = make_template(hst, muse, margin=options.margin, **preparation)
+        template.write(path, image=image, overwrite=options.overwrite)
         if not options.quiet:
             print(path)
+
+
+def _preparation(options):
+    """Return what is done with HST images at their own pixels, as in fits."""
+    keys = (
+        "hst_fwhm",
+        "hst_beta",
+        "hst_psf",
+        "hst_psf_scale",
+        "repair",
+        "point_sources",
+        "not_point_sources",
+    )
+    return ImageFitOptions(**{key: getattr(options, key) for key in keys}).loaded().preparation
 
 
 def _word(text):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import chdtrc
 
-from astropy_imphot.fitting.columns import cosine_modes, mode_numbers
+from astropy_imphot.fitting.columns import mode_numbers
 
 __all__ = ["chosen_modes", "most_modes"]
 

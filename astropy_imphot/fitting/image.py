@@ -4,9 +4,9 @@ import numpy as np
 from astropy.nddata import CCDData
 
 from astropy_imphot.calibration.units import read_muse_image
-from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.fitting.background import most_modes
 from astropy_imphot.fitting.image_flags import image_flags
+from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.source_table import source_table, years_between
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset

@@ -1,8 +1,9 @@
-"""Files of a fit: its images, their Fourier transforms, and the regions of excluded objects."""
+"""Files of a fit: its images, their Fourier transforms, and regions."""
 
 import re
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
@@ -16,8 +17,16 @@ from astropy_imphot.io.images import write_image
 
 __all__ = ["fit_images", "object_regions", "saved_paths", "write_fit_images"]
 
+# Region files: masked objects, point sources, and what was repaired in the HST image.
+REGIONS = ("changed", "sources", "repaired")
+
 # The images of a fit, and what their files' names end with.
 ENDINGS = {"data": "image", "model": "hst_model", "residual": "residual"}
+
+
+# Radii of circles in region files, arcsec, and how many at most: images can have many single holes.
+SOURCE_RADIUS, REPAIR_RADIUS = 0.5, 0.15
+MOST_CIRCLES = 2000
 
 
 def saved_paths(muse):
@@ -32,7 +41,8 @@ def saved_paths(muse):
     Returns
     -------
     dict of str to `~pathlib.Path`
-        X_image.fits, X_hst_model.fits and X_residual.fits, the same with ``_fft``, and X_changed.reg.
+        X_image.fits, X_hst_model.fits and X_residual.fits, the same with ``_fft``, and X_changed.reg,
+        X_sources.reg and X_repaired.reg.
 
     Examples
     --------
@@ -46,12 +56,13 @@ def saved_paths(muse):
         for key, ending in ENDINGS.items()
         for transform in ("", "_fft")
     }
-    return paths | {"changed": path.with_name(f"{short_name(path)}_changed.reg")}
+    regions = {key: path.with_name(f"{short_name(path)}_{key}.reg") for key in REGIONS}
+    return paths | regions
 
 
 def write_fit_images(fit, muse, *, overwrite=False):
     """
-    Write the images of an image fit, and the regions of excluded objects, beside the MUSE image.
+    Write the images of an image fit, and regions, beside the MUSE image.
 
     Parameters
     ----------
@@ -70,9 +81,10 @@ def write_fit_images(fit, muse, *, overwrite=False):
     Notes
     -----
     The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency
-    0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. The
-    region file has a circle with a leading minus around each excluded object, and the reason; it is
-    written if there are any. As ``regions`` of another fit it excludes them again.
+    0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. X_changed.reg
+    has a circle with a leading minus around each masked object: as ``regions`` of another fit it excludes
+    them again. X_sources.reg has the point sources with their flux ratios, X_repaired.reg what was repaired in
+    the HST image. Each is written if there are any.
 
     Examples
     --------
@@ -89,12 +101,18 @@ def write_fit_images(fit, muse, *, overwrite=False):
         write_image(image, paths[key], overwrite=overwrite)
         with atomic_write(paths[f"{key}_fft"], overwrite) as temporary:
             _transform(image).writeto(temporary)
-    if fit.objects["left_out"].any():
-        with atomic_write(paths["changed"], overwrite) as temporary:
-            temporary.write_text(object_regions(fit.objects, fit.labels, fit.data.wcs))
-    else:
-        # That of an earlier fit would be wrong.
-        paths["changed"].unlink(missing_ok=True)
+    texts = {
+        "changed": object_regions(fit.objects, fit.labels, fit.data.wcs),
+        "sources": _circles(fit.point_sources, SOURCE_RADIUS, lambda row: f"{row['flux_ratio']:.3f}"),
+        "repaired": _circles(fit.repairs, REPAIR_RADIUS, lambda row: str(row["kind"])),
+    }
+    for key, text in texts.items():
+        if text:
+            with atomic_write(paths[key], overwrite) as temporary:
+                temporary.write_text(text)
+        else:
+            # That of an earlier fit would be wrong.
+            paths[key].unlink(missing_ok=True)
 
 
 def fit_images(fit):
@@ -138,7 +156,7 @@ def object_regions(objects, labels, wcs):
     Returns
     -------
     str
-        A circle on the sky with a leading minus for each excluded object; its text is the rms residual in units of that on the sky.
+        A circle on the sky with a leading minus for each excluded object, empty if there is none; its text is the rms residual in units of that on the sky.
 
     Examples
     --------
@@ -146,6 +164,8 @@ def object_regions(objects, labels, wcs):
     """
     from regions import CirclePixelRegion, PixCoord, RegionMeta, Regions
 
+    if not objects["left_out"].any():
+        return ""
     circles = []
     for row in objects[objects["left_out"]]:
         y, x = np.nonzero(object_pixels(labels, row["label"]))
@@ -157,6 +177,19 @@ def object_regions(objects, labels, wcs):
         circles.append(circle.to_sky(wcs))
     # The regions package does not write the minus that excludes.
     return re.sub("(?m)^circle", "-circle", Regions(circles).serialize(format="ds9", precision=8))
+
+
+def _circles(table, radius, text):
+    """Return a region file with a circle around the place in each row."""
+    from regions import CircleSkyRegion, RegionMeta, Regions
+
+    if table is None or not len(table):
+        return ""
+    circles = [
+        CircleSkyRegion(row["sky_center"], radius * u.arcsec, meta=RegionMeta(text=text(row)))
+        for row in table[:MOST_CIRCLES]
+    ]
+    return Regions(circles).serialize(format="ds9", precision=8)
 
 
 def _transform(image):

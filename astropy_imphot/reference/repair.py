@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from astropy_imphot.results.columns import describe
 
-__all__ = ["repair_image", "repair_regions"]
+__all__ = ["repair_image"]
 
 # The columns of the table of repairs.
 COLUMNS = {
@@ -98,35 +98,6 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
     table = _table({"artefact": artefacts, "hole": holes}, whole - repaired, wcs)
     return repaired, observed, table
-
-
-def repair_regions(table):
-    """
-    Return circles on the sky around what was repaired, for ds9.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-        From `repair_image`.
-
-    Returns
-    -------
-    `~regions.Regions`
-        A circle for each row; its text is the kind.
-
-    Examples
-    --------
-    See `~astropy_imphot.products.images.write_fit_images`, which writes them.
-    """
-    import astropy.units as u
-    from regions import CircleSkyRegion, RegionMeta, Regions
-
-    return Regions(
-        [
-            CircleSkyRegion(row["sky_center"], 0.15 * u.arcsec, meta=RegionMeta(text=str(row["kind"])))
-            for row in table
-        ]
-    )
 
 
 def _small_holes(data, observed, sky, noise):

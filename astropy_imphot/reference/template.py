@@ -9,6 +9,7 @@ from functools import cached_property
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.table import QTable
@@ -34,6 +35,9 @@ AXES_KEYWORDS = ("HSTAX1_1", "HSTAX1_2", "HSTAX2_1", "HSTAX2_2")
 
 # The extensions of a file that hold a template's arrays.
 EXTENSIONS = {"data": "TEMPLATE", "variance": "TEMPLATE_STAT", "missing": "TEMPLATE_MISSING"}
+
+# The columns of the table of point sources in a file.
+SOURCES = ("x", "y", "flux", "flux_err", "saturated", "reach")
 
 # A pixel of which more than this fraction is unobserved is not usable.
 MISSING_LIMIT = 0.01
@@ -325,15 +329,19 @@ class HstTemplate(Representation):
         image = fft.irfft2(spectrum * response / self.oversample**2, s=self.grid_shape)
         return image[self.field]
 
-    def write(self, path, *, overwrite=False):
+    def write(self, path, *, image=None, overwrite=False):
         """
         Write the image on the MUSE grid, and the template itself, in one file.
 
         Parameters
         ----------
         path : str or path
-            The file to write: DATA, STAT and DQ are `image`; the extensions TEMPLATE,
-            TEMPLATE_STAT and TEMPLATE_MISSING are the finer and wider template.
+            The file to write: DATA, STAT and DQ are the image; the extensions TEMPLATE,
+            TEMPLATE_STAT and TEMPLATE_MISSING are the finer and wider template, POINT_SOURCES and REPAIRS
+            tables of its point sources and of what was repaired.
+        image : `~astropy.nddata.CCDData`, optional
+            The image on the MUSE pixels, such as one with the point sources. By default (None) `image` of
+            this template.
         overwrite : bool
             Replace an existing file (default: False).
 
@@ -362,7 +370,14 @@ class HstTemplate(Representation):
             for name, layer in layers.items()
             if layer is not None
         ]
-        write_image(self.image(), path, overwrite=overwrite, extensions=extensions)
+        for name, table in (("POINT_SOURCES", self._sources_table()), ("REPAIRS", self.repairs)):
+            if table is not None:
+                extensions.append(fits.BinTableHDU(_without_coordinates(table), name=name))
+        image = self.image() if image is None else image
+        write_image(image, path, overwrite=overwrite, extensions=extensions)
+
+    def _sources_table(self):
+        return None if self.sources is None else QTable({key: getattr(self.sources, key) for key in SOURCES})
 
     @classmethod
     def read(cls, source, muse):
@@ -409,6 +424,7 @@ class HstTemplate(Representation):
             if not layers:
                 return None
             header = hdus[EXTENSIONS["data"]].header
+            tables = {name: QTable.read(hdus[name]) for name in ("POINT_SOURCES", "REPAIRS") if name in hdus}
             image = read_grid(source)
             return cls(
                 **layers,
@@ -418,7 +434,36 @@ class HstTemplate(Representation):
                 window=header[WINDOW_KEYWORD],
                 hst_axes=recorded_axes(header),
                 meta=image.meta,
+                sources=_read_sources(tables.get("POINT_SOURCES")),
+                repairs=_with_coordinates(tables.get("REPAIRS")),
             )
+
+
+def _read_sources(table):
+    if table is None:
+        return None
+    return PointSources(
+        **{key: np.array(table[key], dtype=bool if key == "saturated" else float) for key in SOURCES}
+    )
+
+
+def _without_coordinates(table):
+    """Return a table that FITS can hold, with right ascension and declination in degrees."""
+    if "sky_center" not in table.colnames:
+        return table
+    plain = table.copy()
+    plain.add_columns([table["sky_center"].ra, table["sky_center"].dec], names=["ra", "dec"], indexes=[0, 0])
+    plain.remove_column("sky_center")
+    return plain
+
+
+def _with_coordinates(table):
+    """Return the reverse of `_without_coordinates`."""
+    if table is None or "ra" not in table.colnames:
+        return table
+    table.add_column(SkyCoord(table["ra"], table["dec"]), name="sky_center", index=0)
+    table.remove_columns(["ra", "dec"])
+    return table
 
 
 def recorded_axes(header):
