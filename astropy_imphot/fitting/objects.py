@@ -39,7 +39,8 @@ DETECTION_PIXELS = 5
 # Pixels around an object that belong to it as well: pixels in each direction.
 WIDENING = 2
 
-# Objects have an own scale if it is measured to this fraction at least; of more objects than this, the brightest.
+# Objects have an own scale if it is measured to this fraction at least; of more objects than this, the
+# brightest.
 LARGEST_ERROR = 0.3
 MOST_OBJECTS = 300
 
@@ -110,8 +111,8 @@ def object_cells(labels, light, level):
     -------
     cells : int array of shape (ny, nx)
         For each pixel the number of the object that is nearest, from 1 on, and 0 if it has no own scale.
-    numbers : int array of shape (n,)
-        The labels of the objects.
+    count : int
+        The number of objects that have one.
 
     Examples
     --------
@@ -119,12 +120,12 @@ def object_cells(labels, light, level):
     >>> from astropy_imphot.fitting.objects import object_cells
     >>> labels = np.zeros((9, 30), int)
     >>> labels[3:6, 3:6], labels[3:6, 20:23] = 1, 2
-    >>> cells, numbers = object_cells(labels, np.where(labels == 1, 100.0, 0.1), 1.0)
-    >>> numbers.tolist(), int(cells[4, 7]), int(cells[4, 28])
-    ([1], 1, 0)
+    >>> cells, count = object_cells(labels, np.where(labels == 1, 100.0, 0.1), 1.0)
+    >>> count, int(cells[4, 7]), int(cells[4, 28])
+    (1, 1, 0)
     """
     if not labels.any():
-        return np.zeros(labels.shape, dtype=int), np.zeros(0, dtype=int)
+        return np.zeros(labels.shape, dtype=int), 0
     nearest = labels[
         tuple(ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True))
     ]
@@ -134,7 +135,7 @@ def object_cells(labels, light, level):
     numbers = np.sort(brightest[information[brightest] > LARGEST_ERROR**-2])
     order = np.zeros(len(information), dtype=int)
     order[numbers] = np.arange(1, len(numbers) + 1)
-    return order[nearest], numbers
+    return order[nearest], len(numbers)
 
 
 def object_pixels(labels, label):

@@ -402,7 +402,7 @@ def _background(background):
     """Return "auto", "constant", a number of modes along each axis, or their shortest period in arcsec."""
     if background in ("auto", "constant"):
         return background
-    if isinstance(background, u.Quantity) or isinstance(background, float):
+    if isinstance(background, (u.Quantity, float)):
         period = to_value(background, u.arcsec, "background")
         if not SHORTEST_PERIOD <= period < np.inf:
             raise UserError(

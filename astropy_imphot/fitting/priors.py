@@ -1,9 +1,9 @@
 """
 Gaussian priors whose widths are estimated with the fit.
 
-Point sources move and vary, galaxies have flux ratios of their own, images are rotated a little. These effects
-are parameters of a fit with a mean of 0. The typical size of the effects of one kind is estimated from all of
-them, and is their prior.
+Point sources move and vary, galaxies have flux ratios of their own, images are rotated a little. These
+effects are parameters of a fit with a mean of 0. The typical size of the effects of one kind is estimated
+from all of them, and is their prior.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ EXPECTED_COUNT = 1.0
 
 @dataclass(frozen=True)
 class Prior:
-    """
+    r"""
     The prior of n effects of one kind.
 
     Parameters
@@ -35,7 +35,7 @@ class Prior:
     size : float, optional
         Their size. By default (None) the expected one.
     precision : array of shape (n,), optional
-        1/variance of the prior of each of them. By default (None) 1/size\\ :sup:`2`.
+        1/variance of the prior of each of them. By default (None) 1/size\ :sup:`2`.
 
     Examples
     --------

@@ -97,5 +97,4 @@ def _peaks(image, threshold, radius):
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
     found = find_peaks(image, threshold, box_size=2 * radius + 1, n_peaks=MOST_SOURCES)
     found.sort("peak_value", reverse=True)
-    columns = [name for name in ("y_peak", "x_peak")]
-    return tuple(np.array(found[name]) for name in columns)
+    return np.array(found["y_peak"]), np.array(found["x_peak"])

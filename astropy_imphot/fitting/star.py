@@ -49,8 +49,8 @@ HST_START = (0.1, 1.6)
 # How far around the star's circle its neighbors are taken from the HST image, arcsec.
 NEIGHBORS = 4.0
 
-# Neighbors in the HST image are farther than this from the star (arcsec) and have so many standard deviations in
-# so many pixels; they are looked for if there are more pixels than this.
+# Neighbors in the HST image are farther than this from the star (arcsec) and have so many standard deviations
+# in so many pixels; they are looked for if there are more pixels than this.
 CORE = 0.4
 NEIGHBOR_SIGMA = 3.0
 NEIGHBOR_PIXELS = 5

@@ -1,0 +1,201 @@
+"""The estimating equations of a fit, with priors and with the noise of the template."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from astropy_imphot.fitting.columns import Columns, cosine_modes
+from astropy_imphot.fitting.priors import Prior
+from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
+from astropy_imphot.noise.autocorrelation import autocorrelation
+from astropy_imphot.noise.covariance import inverse, score_covariance
+from astropy_imphot.noise.reference import TemplateNoise, template_noise
+
+__all__ = ["Equations", "equations_at"]
+
+# Expected sizes of effects: variation (fraction) and motion (arcsec) of point sources, and the scatter of the
+# flux ratios of galaxies (fraction).
+VARIATION = 0.05
+MOTION = 0.02
+SCATTER = 0.005
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Equations:
+    """
+    The estimating equations of a fit of p parameters, at one point.
+
+    The parameters are the free ones of the model; ratio, motion_x and motion_y of each free point source;
+    the own scales of objects; and the amplitudes of the background's modes.
+
+    Attributes
+    ----------
+    free : tuple of str
+        Names of the free parameters of the model.
+    columns : `~astropy_imphot.fitting.columns.Columns`
+        The weighted derivatives.
+    residual : array of shape (ny, nx)
+        The weighted residuals.
+    noise : `~astropy_imphot.noise.reference.TemplateNoise` or None
+        The effect of the template's noise; None if it is not known.
+    level : float
+        Variance of the weighted residuals at the frequencies of the objects.
+    priors : list of `~astropy_imphot.fitting.priors.Prior`
+        The priors.
+    values : array of shape (p,)
+        The parameters; those with priors less the means of these.
+    normal, part : arrays of shape (p, p)
+        Products of the derivatives, and the part of these that is noise of the template.
+    scores : array of shape (p,)
+        Products of the derivatives and the residuals, with the correction for the template's noise.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+
+    free: tuple
+    columns: Columns
+    residual: np.ndarray
+    noise: TemplateNoise | None
+    level: float
+    priors: list
+    values: np.ndarray
+    normal: np.ndarray
+    part: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def precision(self):
+        """The precisions of the priors, 0 for parameters that have none: an array of shape (p,)."""
+        found = np.zeros(len(self.values))
+        for prior in self.priors:
+            found[prior.places] = prior.precision
+        return found
+
+    @cached_property
+    def bread(self):
+        """The matrix that turns scores into changes of the parameters."""
+        matrix = self.normal / self.level + np.diag(self.precision)
+        return inverse(matrix - self.part / self.level, matrix)
+
+
+def equations_at(state, image, weights):
+    """
+    Return the estimating equations of a fit.
+
+    Parameters
+    ----------
+    state : `~astropy_imphot.fitting.state.FitState`
+        The parameters.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+
+    Returns
+    -------
+    Equations
+        The equations.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    model, shape = state.model, image.shape
+    x, y = state.coordinates
+    free = free_parameters(model)
+    jacobian = weighted_jacobian(model, free, shape, weights)
+    residual = np.where(weights > 0, image.data - state.light(), 0) * weights
+    small = np.array([state.small.get(key, 0.0) for key in free])
+    residual = residual - np.tensordot(small, jacobian, axes=1)
+    local, values = [], []
+    flat_weights = weights.ravel()
+    stamps = model.source_columns(x, y)
+    for number in np.flatnonzero(state.is_free):
+        index, columns = stamps[number]
+        local.append((index, columns * flat_weights[index]))
+        values += list(model.own[number] - (1, 0, 0))
+    n_scales = len(state.scales)
+    local = _sparse(local, state.cells, model.scale.value * model.template_light(x, y) * weights, n_scales)
+    modes = cosine_modes(shape, state.mode_numbers, state.box) * flat_weights
+    columns = Columns(jacobian, local, modes)
+    of_table = [getattr(model, key).value + state.small.get(key, 0.0) for key in free]
+    values = np.concatenate([of_table, values, state.scales, state.amplitudes])
+    noise = template_noise(model, free, weights, state.cells if n_scales else None)
+    normal = columns.normal
+    part = np.zeros_like(normal)
+    scores = columns.scores(residual)
+    if noise is not None:
+        n_free, n_own = len(free), 3 * int(state.is_free.sum())
+        places = np.r_[:n_free, n_free + n_own : n_free + n_own + n_scales]
+        part[np.ix_(places, places)] = noise.information
+        scores[places] += noise.slope
+    level = _level(columns, residual, weights > 0, free, state)
+    return Equations(
+        free=free,
+        columns=columns,
+        residual=residual,
+        noise=noise,
+        level=level,
+        priors=_priors(state, free),
+        values=values,
+        normal=normal,
+        part=part,
+        scores=scores,
+    )
+
+
+def _sparse(stamps, cells, light, n_scales):
+    """Return the columns of point sources and of own scales, a sparse matrix of a row for each."""
+    n_pixels = cells.size
+    data, columns, lengths = [], [], []
+    for index, values in stamps:
+        for row in values:
+            data.append(row)
+            columns.append(index)
+            lengths.append(len(index))
+    flat = cells.ravel()
+    order = np.argsort(flat, kind="stable")
+    order = order[np.searchsorted(flat[order], 1) :]
+    data.append(light.ravel()[order])
+    columns.append(order)
+    lengths += list(np.bincount(flat, minlength=n_scales + 1)[1:])
+    pointers = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return sparse.csr_array(
+        (np.concatenate(data), np.concatenate(columns), pointers), shape=(len(lengths), n_pixels)
+    )
+
+
+def _level(columns, residual, valid, free, state):
+    """Return the variance of the weighted residuals at the frequencies of the objects."""
+    lit = [place for place, key in enumerate(free) if state.model.infos[key].basis is None][:1]
+    image = columns.jacobian[lit[0] if lit else 0][np.newaxis]
+    correlation = autocorrelation(residual, valid)
+    square = float(np.sum(image**2))
+    if square == 0:
+        return 1.0
+    return max(float(score_covariance(image, correlation)[0, 0] / square), 1e-300)
+
+
+def _priors(state, free):
+    """Return the priors of all parameters."""
+    infos = state.model.infos
+    kinds = {}
+    for place, key in enumerate(free):
+        if state.model.has_prior[key]:
+            kinds.setdefault(infos[key].kind, []).append(place)
+    found = [(kind, places, infos[free[places[0]]].prior) for kind, places in kinds.items()]
+    n_free, n_own = len(free), 3 * int(state.is_free.sum())
+    with_prior = np.flatnonzero(state.has_prior[state.is_free])
+    first = n_free + 3 * with_prior
+    found.append(("variation", first, VARIATION))
+    found.append(("motion", np.concatenate([first + 1, first + 2]), MOTION))
+    found.append(("scatter", n_free + n_own + np.arange(len(state.scales)), SCATTER))
+    return [
+        Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
+        for name, places, expected in found
+        if len(places)
+    ]

@@ -1,0 +1,120 @@
+"""Newton steps of a fit."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from astropy_imphot.fitting.priors import updated
+from astropy_imphot.noise.covariance import inverse
+
+__all__ = ["stepped"]
+
+# The fit has converged if a step is smaller than this, in standard errors, and the sizes of priors change by
+# less than this fraction.
+STEADY = 0.05
+STEADY_SIZE = 0.1
+
+# A step changes the scale and the parameters of the PSF by at most this fraction, an offset by at most so
+# many FWHM, and the ellipticity by this.
+LARGEST_FRACTION = 0.4
+LARGEST_SHIFT = 0.5
+LARGEST_ELLIPTICITY = 0.1
+
+
+def stepped(state, equations, only_sources=False):
+    """
+    Return the state after a Newton step, and whether the step was small.
+
+    Parameters
+    ----------
+    state : `~astropy_imphot.fitting.state.FitState`
+        The state.
+    equations : `~astropy_imphot.fitting.equations.Equations`
+        The equations there.
+    only_sources : bool
+        Whether only the own parameters of point sources are changed (default: False).
+
+    Returns
+    -------
+    state : `~astropy_imphot.fitting.state.FitState`
+        The new state, with the sizes of its priors.
+    steady : bool
+        Whether the step is a small fraction of the errors of the model's parameters.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    bread = equations.bread
+    gradient = equations.scores / equations.level - equations.precision * equations.values
+    if only_sources:
+        own = slice(len(equations.free), len(equations.free) + 3 * int(state.is_free.sum()))
+        matrix = equations.normal / equations.level + np.diag(equations.precision)
+        step = np.zeros(len(gradient))
+        step[own] = inverse(matrix[own, own]) @ gradient[own]
+    else:
+        step = bread @ gradient
+    errors = np.sqrt(np.maximum(np.diag(bread), 0))
+    factor = _largest_factor(state.model, equations.free, step)
+    step = factor * step
+    n_free, n_sources = len(equations.free), int(state.is_free.sum())
+    steady = factor == 1 and bool(np.all(np.abs(step[:n_free]) <= STEADY * errors[:n_free]))
+    model, small = _moved(state.model, equations.free, step[:n_free], state.small)
+    own = model.own.copy()
+    own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
+    model.own = own
+    rest = step[n_free + 3 * n_sources :]
+    n_scales = len(state.scales)
+    values = equations.values + step
+    priors = [
+        updated(prior, values[prior.places], np.diag(bread)[prior.places]) for prior in equations.priors
+    ]
+    for prior, old in zip(priors, equations.priors, strict=True):
+        if abs(prior.size - old.size) > STEADY_SIZE * old.size:
+            steady = False
+    return (
+        replace(
+            state,
+            model=model,
+            small=small,
+            scales=state.scales + rest[:n_scales],
+            amplitudes=state.amplitudes + rest[n_scales:],
+            sizes={prior.name: prior.size for prior in priors},
+            precisions={prior.name: prior.precision for prior in priors},
+        ),
+        steady,
+    )
+
+
+def _largest_factor(model, free, step):
+    """Return the fraction of a step that changes no parameter by too much."""
+    factor = 1.0
+    for key, one in zip(free, step, strict=False):
+        kind, value = model.infos[key].kind, getattr(model, key).value
+        if kind in ("scale", "psf"):
+            most = LARGEST_FRACTION * max(abs(value), 1e-3)
+        elif kind == "shift":
+            most = LARGEST_SHIFT * model.fwhm.value
+        elif kind == "ellipticity":
+            most = LARGEST_ELLIPTICITY
+        else:
+            continue
+        if abs(one) > most:
+            factor = min(factor, most / abs(one))
+    return factor
+
+
+def _moved(model, free, change, small):
+    """Return the model with changed parameters, within their bounds, and the changes that it leaves out."""
+    moved, left = model.copy(), {}
+    for key, one in zip(free, change, strict=True):
+        total = small.get(key, 0.0) + one
+        if model.has_prior[key] and abs(total) < model.infos[key].step:
+            left[key] = total
+            continue
+        low, high = (
+            missing if limit is None else limit
+            for limit, missing in zip(model.bounds[key], (-np.inf, np.inf), strict=True)
+        )
+        setattr(moved, key, float(np.clip(getattr(model, key).value + total, low, high)))
+    return moved, left

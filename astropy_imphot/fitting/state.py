@@ -1,0 +1,229 @@
+"""The parameters of a fit between two steps."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from astropy.stats import mad_std
+
+from astropy_imphot.fitting.columns import cosine_modes, mode_numbers
+from astropy_imphot.fitting.objects import object_cells, segment_objects
+from astropy_imphot.fitting.statistics import pixel_coordinates
+from astropy_imphot.reference.template import MISSING_LIMIT
+
+__all__ = ["FitState", "first_state", "pixel_noise", "unmodeled_pixels", "with_objects"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitState:
+    """
+    All parameters of a fit of an image of shape (ny, nx) between two steps.
+
+    Attributes
+    ----------
+    model : `ConvolvedTemplate2D`
+        The model, with n point sources.
+    small : dict of str to float
+        Changes of parameters that are small enough to be linear: the model is not computed anew for them.
+    masked : bool array of shape (ny, nx)
+        True where a pixel is masked.
+    rejected : bool array of shape (ny, nx)
+        The part of the mask that is objects which do not fit.
+    cells : int array of shape (ny, nx)
+        For each pixel the number of the object whose own scale it has, 0 for none.
+    scales : array of shape (m,)
+        The own scales of the objects, as fractions of the scale less 1.
+    box : (slice, slice)
+        The part of the image with pixels that are fitted, in which half periods are counted.
+    mode_numbers : int array of shape (k, 2)
+        Numbers of half periods along y and x of the modes of the background.
+    amplitudes : array of shape (k,)
+        Their amplitudes.
+    is_free : bool array of shape (n,)
+        Whether each point source has own parameters.
+    has_prior : bool array of shape (n,)
+        Whether these have a prior: not for sources that one of the images has only.
+    sizes, precisions : dict of str to float, and to array
+        The priors, see `~astropy_imphot.fitting.priors.Prior`.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+
+    model: object
+    masked: np.ndarray
+    rejected: np.ndarray
+    cells: np.ndarray
+    scales: np.ndarray
+    box: tuple
+    mode_numbers: np.ndarray
+    amplitudes: np.ndarray
+    is_free: np.ndarray
+    has_prior: np.ndarray
+    small: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=dict)
+    precisions: dict = field(default_factory=dict)
+
+    @property
+    def coordinates(self):
+        """The x and y of all pixels."""
+        y, x = pixel_coordinates(self.masked.shape)
+        return x, y
+
+    def light(self):
+        """Return the image of the model, of the own scales and of the background's modes."""
+        return self.model(*self.coordinates) + self.own_light() + self.modes_light()
+
+    def own_light(self):
+        """Return the image of the own scales of objects, without the model."""
+        if not self.scales.any():
+            return 0.0
+        light = self.model.scale.value * self.model.template_light(*self.coordinates)
+        return light * np.concatenate([[0.0], self.scales])[self.cells]
+
+    def modes_light(self):
+        """Return the image of the background's modes."""
+        if not len(self.amplitudes):
+            return 0.0
+        modes = cosine_modes(self.masked.shape, self.mode_numbers, self.box)
+        return (self.amplitudes @ modes).reshape(self.masked.shape)
+
+    def residual(self, image, weights):
+        """Return the weighted residuals of an image."""
+        return np.where(weights > 0, image.data - self.complete().light(), 0) * weights
+
+    def complete(self):
+        """Return the state whose model has all changes."""
+        model = self.model.copy()
+        for key, change in self.small.items():
+            setattr(model, key, getattr(model, key).value + change)
+        return replace(self, model=model, small={})
+
+    def with_chosen(self, kept):
+        """Return the state with some of its point sources."""
+        return replace(
+            self,
+            model=self.model.with_sources(self.model.sources.chosen(kept), self.model.own[kept]),
+            is_free=self.is_free[kept],
+            has_prior=self.has_prior[kept],
+        )
+
+
+def first_state(model, masked, tied, background):
+    """
+    Return the state at the start.
+
+    Parameters
+    ----------
+    model : `ConvolvedTemplate2D`
+        The model after the fit of an astropy fitter, with n point sources.
+    masked : bool array of shape (ny, nx)
+        True where a pixel is masked.
+    tied : bool or bool array of shape (n,)
+        As for `~astropy_imphot.fitting.solve.solve`.
+    background : str or (int, int)
+        The numbers of half periods of the background's modes; a constant for text.
+
+    Returns
+    -------
+    FitState
+        Without objects.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    n_sources = len(model.sources)
+    numbers = mode_numbers((0, 0) if isinstance(background, str) else np.broadcast_to(background, 2))
+    nothing = np.zeros(masked.shape, dtype=int)
+    return FitState(
+        model=model,
+        masked=masked,
+        rejected=nothing > 0,
+        cells=nothing,
+        scales=np.zeros(0),
+        box=tuple(slice(used.min(), used.max() + 1) for used in np.nonzero(~masked)),
+        mode_numbers=numbers,
+        amplitudes=np.zeros(len(numbers)),
+        is_free=~np.broadcast_to(tied, n_sources),
+        has_prior=np.ones(n_sources, dtype=bool),
+    )
+
+
+def pixel_noise(weights):
+    """
+    Return the standard deviations of pixels from their weights.
+
+    Parameters
+    ----------
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        Infinite where a pixel is masked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.fitting.state import pixel_noise
+    >>> pixel_noise(np.array([2.0, 0.0]))
+    array([0.5, inf])
+    """
+    return np.divide(1.0, weights, out=np.full(np.shape(weights), np.inf), where=weights > 0)
+
+
+def unmodeled_pixels(model):
+    """
+    Return the pixels with too much light from sky that HST did not observe.
+
+    Parameters
+    ----------
+    model : `ConvolvedTemplate2D`
+        The model.
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+        True where more than 1 % of the light is not known.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    if model.most_missing() <= MISSING_LIMIT:
+        return np.zeros(model.template.muse_shape, dtype=bool)
+    return model.missing_fraction() > MISSING_LIMIT
+
+
+def with_objects(state, image, weights):
+    """
+    Return the state with the objects of its model that have own scales.
+
+    Parameters
+    ----------
+    state : FitState
+        The state.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+
+    Returns
+    -------
+    FitState
+        The state; without objects if the scale is held.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    if state.model.fixed["scale"]:
+        return state
+    light = state.model.scale.value * state.model.template_light(*state.coordinates)
+    valid = ~state.masked
+    level = mad_std(state.residual(image, weights)[valid]) ** 2 or 1.0
+    labels = segment_objects(light, pixel_noise(weights) * np.sqrt(level), valid)
+    cells, count = object_cells(labels, light * weights, level)
+    return replace(state, cells=cells, scales=np.zeros(count))
