@@ -17,6 +17,7 @@ from astropy_imphot.io.grid import image_grids_aligned
 from astropy_imphot.io.images import read_cube, read_image, write_image
 from astropy_imphot.masking import ds9regions
 from astropy_imphot.models.convolved_template import ConvolvedTemplate2D
+from astropy_imphot.models.point_source import PointSource2D
 from astropy_imphot.models.star import MoffatStar2D
 from astropy_imphot.products.corrected import apply_corrections
 from astropy_imphot.products.plots import plot_image_fit, plot_star_fit
@@ -57,6 +58,7 @@ __all__ = [
     "ImphotArgumentParser",
     "ImphotWarning",
     "MoffatStar2D",
+    "PointSource2D",
     "StarFit",
     "UserError",
     "WorkerError",

@@ -2,7 +2,6 @@
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.signal import oaconvolve
 
 from astropy_imphot.models.point_source import PointSources, psf_terms
 
@@ -49,6 +48,9 @@ def residual_sources(model, residual, weights):
     >>> len(residual_sources(model, np.zeros((50, 50)), np.ones((50, 50))))
     0
     """
+    # Importing scipy.signal takes long.
+    from scipy.signal import oaconvolve
+
     values = {key: getattr(model, key).value for key in model.infos}
     height, width = model.template.pixel_scale
     reach = REACH * values["fwhm"]
