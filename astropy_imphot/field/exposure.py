@@ -58,7 +58,8 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
     curves : dict of str to `FilterCurve`
         The filters' curves, for cubes.
     folder : path
-        Where results.ecsv, exposure.ecsv, IMPHOT.fits, regions and a picture are written, all or none.
+        Where results.ecsv, exposure.ecsv, IMPHOT.fits, tables of point sources, regions and a picture are
+        written, all or none.
     record : dict
         The exposure's files, curves and settings, from `~astropy_imphot.field.store.Store.record`.
     options : `~astropy_imphot.fitting.options.ImageFitOptions`
@@ -107,6 +108,8 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
             if fit.objects["left_out"].any():
                 regions = object_regions(fit.objects, fit.labels, fit.data.wcs)
                 (temporary / f"changed_{name}.reg").write_text(regions)
+            if len(fit.point_sources):
+                fit.point_sources.write(temporary / f"sources_{name}.ecsv")
         if plots:
             save_jpeg(exposure_picture(fits), temporary / PICTURE)
         write_record(temporary, record)

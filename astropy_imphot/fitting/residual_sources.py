@@ -54,16 +54,8 @@ def residual_sources(model, residual, weights):
     values = {key: getattr(model, key).value for key in model.infos}
     height, width = model.template.pixel_scale
     reach = REACH * values["fwhm"]
-    up, right = (
-        scale
-        * np.arange(-round(reach / scale), round(reach / scale) + 1)[
-            :, np.newaxis if axis == 0 else slice(None)
-        ]
-        if axis == 0
-        else scale * np.arange(-round(reach / scale), round(reach / scale) + 1)
-        for axis, scale in enumerate((height, width))
-    )
-    up, right = np.broadcast_arrays(up, right)
+    steps = [scale * np.arange(-round(reach / scale), round(reach / scale) + 1) for scale in (height, width)]
+    up, right = np.meshgrid(*steps, indexing="ij")
     psf = (
         psf_terms(model.psf, right, up, {key: values[key] for key in model.psf.names})[None] * height * width
     )

@@ -1,12 +1,86 @@
 """Offsets along the pixel axes as offsets on the sky."""
 
+from dataclasses import dataclass, replace
+
 import astropy.units as u
 import numpy as np
 
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.results.values import FittedValue
 
-__all__ = ["sky_jacobian", "sky_offsets"]
+__all__ = ["Pivot", "pivot_of", "sky_jacobian", "sky_offsets"]
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """
+    The place of an image at which the offset does not depend on the rotation, and the offset there.
+
+    Attributes
+    ----------
+    x, y : float
+        The place, pixels, 0 at the center of the first.
+    dx, dy : `~astropy_imphot.FittedValue`
+        The offset there, arcsec.
+
+    Examples
+    --------
+    See `~astropy_imphot.FittedImagePhotometry`, whose ``pivot`` is one.
+    """
+
+    x: float
+    y: float
+    dx: FittedValue
+    dy: FittedValue
+
+
+def pivot_of(values, covariance, shape, pixel_scale):
+    """
+    Return the place at which the errors of the offset and of the rotation are independent.
+
+    Parameters
+    ----------
+    values : dict of str to `~astropy_imphot.FittedValue`
+        dx, dy and rotation, about the center of the image.
+    covariance : array of shape (3, 3)
+        Of dx, dy (arcsec) and rotation (degrees).
+    shape : (int, int)
+        The image's (ny, nx).
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+
+    Returns
+    -------
+    Pivot
+        The center of the image if the rotation was held.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy_imphot import FittedValue
+    >>> from astropy_imphot.results.offsets import pivot_of
+    >>> values = {key: FittedValue(0.0, 0.1, False, u.arcsec) for key in ("dx", "dy")}
+    >>> values["rotation"] = FittedValue(0.0, 0.1, False, u.deg)
+    >>> covariance = np.diag([0.01, 0.01, 0.01])
+    >>> covariance[0, 2] = covariance[2, 0] = 0.01 * np.radians(10.0)
+    >>> pivot = pivot_of(values, covariance, (301, 301), (0.2, 0.2))
+    >>> round(pivot.y - 150, 3), round(pivot.x - 150, 3)
+    (50.0, 0.0)
+    """
+    turn = np.radians(1)
+    variance = covariance[2, 2]
+    right, up = (-covariance[1, 2] / variance / turn, covariance[0, 2] / variance / turn) if variance > 0 else (0, 0)
+    # A rotation by a small angle moves (right, up) by the angle times (-up, right).
+    effect = np.array([[1, 0, -turn * up], [0, 1, turn * right]])
+    found = effect @ [values[key].value for key in ("dx", "dy", "rotation")]
+    errors = np.sqrt(np.maximum(np.diag(effect @ covariance @ effect.T), 0))
+    dx, dy = (
+        replace(values[key], value=float(value), stdev=float(error))
+        for key, value, error in zip(("dx", "dy"), found, errors, strict=True)
+    )
+    (ny, nx), (height, width) = shape, pixel_scale
+    return Pivot(float(right / width + (nx - 1) / 2), float(up / height + (ny - 1) / 2), dx, dy)
 
 
 def sky_offsets(dx, dy, covariance, image):

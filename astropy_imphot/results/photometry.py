@@ -13,7 +13,9 @@ from astropy_imphot.psf.shape import PsfShape
 from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import FitFlags, flag_names
 from astropy_imphot.results.html import fit_as_html, objects_as_html, picture
+from astropy_imphot.results.offsets import pivot_of
 from astropy_imphot.results.summary import summary_header, summary_line
+from astropy_imphot.results.values import covariance_of
 
 __all__ = [
     "FailedPhotometry",
@@ -348,9 +350,19 @@ class FittedImagePhotometry(FittedPhotometry):
     repairs: QTable | None
     sizes: dict
 
+    @property
+    def pivot(self):
+        """The place at which the offset does not depend on the rotation: `~astropy_imphot.results.offsets.Pivot`."""
+        covariance = covariance_of(("dx", "dy", "rotation"), self.covariance, self.free)
+        grid = self.fitted_model.template.grid
+        return pivot_of(self.values, covariance, grid.shape, grid.pixel_scale)
+
     def _more_lines(self):
         n_modes, sources = len(self.background_modes), self.point_sources
+        pivot = self.pivot
         lines = [
+            f"  offset at x {pivot.x:.0f}, y {pivot.y:.0f}, where it does not depend on the rotation: "
+            f"dx {pivot.dx.text}, dy {pivot.dy.text}",
             f"  background: {f'{n_modes + 1} smooth modes' if n_modes else 'constant'}",
             f"  {len(self.objects)} objects, {np.sum(self.objects['left_out'])} of them masked",
         ]
