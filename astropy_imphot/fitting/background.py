@@ -1,14 +1,18 @@
 """The smooth background of a MUSE image: which modes the data ask for."""
 
 import numpy as np
+from scipy import ndimage
 from scipy.special import chdtrc
 
 from astropy_imphot.fitting.columns import mode_numbers
 
-__all__ = ["chosen_modes", "most_modes"]
+__all__ = ["chosen_modes", "most_modes", "smooth_background"]
 
-# Modes have periods down to this length, arcsec: three times the size of most objects.
-SHORTEST_PERIOD = 12.0
+# Modes have periods down to this length, arcsec: longer than most objects.
+SHORTEST_PERIOD = 10.0
+
+# The smooth background before the fit is the median of blocks of so many pixels along each axis.
+BLOCK = 32
 
 # Modes up to this multiple of their number measure the power of the noise at low frequencies.
 FLOOR_REACH = 1.6
@@ -31,7 +35,7 @@ def most_modes(shape, pixel_scale, period=SHORTEST_PERIOD):
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
     period : float
-        The shortest period, arcsec (default: 12).
+        The shortest period, arcsec (default: 10).
 
     Returns
     -------
@@ -42,7 +46,7 @@ def most_modes(shape, pixel_scale, period=SHORTEST_PERIOD):
     --------
     >>> from astropy_imphot.fitting.background import most_modes
     >>> most_modes((300, 150), (0.2, 0.2))
-    (10, 5)
+    (12, 6)
     """
     return tuple(int(2 * size * scale / period) for size, scale in zip(shape, pixel_scale, strict=True))
 
@@ -72,11 +76,11 @@ def chosen_modes(residual, weights, pixel_scale):
     --------
     >>> import numpy as np
     >>> from astropy_imphot.fitting.background import chosen_modes
-    >>> from astropy_imphot.fitting.columns import cosine_modes
+    >>> from astropy_imphot.fitting.columns import CosineModes
     >>> noise = np.random.default_rng(1).normal(size=(200, 200))
     >>> len(chosen_modes(noise, np.ones(noise.shape), (0.2, 0.2)))
     0
-    >>> wave = 0.5 * cosine_modes(noise.shape, [[0, 3]]).reshape(noise.shape)
+    >>> wave = CosineModes(noise.shape, [[0, 3]]).image([0.5])
     >>> chosen_modes(noise + wave, np.ones(noise.shape), (0.2, 0.2)).max(axis=0)
     array([3, 3])
     """
@@ -100,6 +104,52 @@ def chosen_modes(residual, weights, pixel_scale):
     inside = tested & (shells <= most)
     inside[0, 0] = False
     return numbers[inside]
+
+
+def smooth_background(residual, valid):
+    """
+    Return a rough smooth background, which needs no model.
+
+    Parameters
+    ----------
+    residual : array of shape (ny, nx)
+        An image less a model.
+    valid : bool array of shape (ny, nx)
+        The pixels that can be used.
+
+    Returns
+    -------
+    array of shape (ny, nx)
+        Medians of blocks of 32 pixels along each axis, interpolated between their centers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.fitting.background import smooth_background
+    >>> slope = np.broadcast_to(np.arange(100.0), (100, 100))
+    >>> bool(np.abs(smooth_background(slope, slope >= 0) - slope)[:, 20:80].max() < 3)
+    True
+    """
+    counts = [max(1, round(size / BLOCK)) for size in residual.shape]
+    edges = [
+        np.linspace(0, size, count + 1).round().astype(int)
+        for size, count in zip(residual.shape, counts, strict=True)
+    ]
+    overall = np.median(residual[valid])
+    medians = np.full(counts, overall)
+    for row, column in np.ndindex(*counts):
+        block = tuple(
+            slice(one[place], one[place + 1]) for one, place in zip(edges, (row, column), strict=True)
+        )
+        inside = residual[block][valid[block]]
+        if len(inside) > BLOCK:
+            medians[row, column] = np.median(inside)
+    centers = [0.5 * (one[1:] + one[:-1] - 1) for one in edges]
+    places = [
+        np.interp(np.arange(size), center, np.arange(len(center)))
+        for size, center in zip(residual.shape, centers, strict=True)
+    ]
+    return ndimage.map_coordinates(medians, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
 
 
 def _powers(residual, weights, reach):

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from astropy_imphot.fitting.columns import Columns, cosine_modes
+from astropy_imphot.fitting.columns import Columns, CosineModes
 from astropy_imphot.fitting.priors import Prior
 from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
 from astropy_imphot.noise.autocorrelation import autocorrelation
@@ -120,8 +120,8 @@ def equations_at(state, image, weights):
         values += list(model.own[number] - (1, 0, 0))
     n_scales = len(state.scales)
     local = _sparse(local, state.cells, model.scale.value * model.template_light(x, y) * weights, n_scales)
-    modes = cosine_modes(shape, state.mode_numbers, state.box) * flat_weights
-    columns = Columns(jacobian, local, modes)
+    modes = CosineModes(shape, state.mode_numbers, state.box)
+    columns = Columns(jacobian, local, modes, weights)
     of_table = [getattr(model, key).value + state.small.get(key, 0.0) for key in free]
     values = np.concatenate([of_table, values, state.scales, state.amplitudes])
     noise = template_noise(model, free, weights, state.cells if n_scales else None)

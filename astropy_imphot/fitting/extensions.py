@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.stats import mad_std
 
-from astropy_imphot.fitting.background import chosen_modes
+from astropy_imphot.fitting.background import chosen_modes, smooth_background
 from astropy_imphot.fitting.equations import equations_at
 from astropy_imphot.fitting.newton import stepped
 from astropy_imphot.fitting.objects import (
@@ -19,7 +19,7 @@ from astropy_imphot.fitting.state import pixel_noise, unmodeled_pixels
 from astropy_imphot.fitting.statistics import pixel_coordinates, pixel_weights
 from astropy_imphot.noise.autocorrelation import excess_on_objects
 
-__all__ = ["extensions", "unmatched_pixels"]
+__all__ = ["extensions", "unmatched_pixels", "with_background"]
 
 # New point sources are kept if their fluxes have so many standard deviations.
 LEAST_SIGNIFICANCE = 5.0
@@ -58,7 +58,7 @@ def extensions(mask, chooses_background, finds_sources):
             else replace(state, masked=masked)
         )
 
-    stages = [_with_background] if chooses_background else []
+    stages = [with_background] if chooses_background else []
     return stages + [released, _with_residual_sources, _with_residual_sources] * finds_sources
 
 
@@ -87,16 +87,37 @@ def unmatched_pixels(model, image, weights):
     y, x = pixel_coordinates(image.shape)
     background = model.background(x, y)
     valid = weights > 0
-    residual = (image.data - model(x, y))[valid] * weights[valid]
-    noise = pixel_noise(weights) * mad_std(residual)
+    residual = image.data - model(x, y)
+    background = background + smooth_background(residual, valid)
+    noise = pixel_noise(weights) * mad_std(((image.data - model(x, y)) * weights)[valid])
     return unmatched_objects(image.data - background, model(x, y) - background, noise, valid)
 
 
-def _with_background(state, image, weights):
-    """Return the state with the modes of the background that the residuals contain, or None."""
-    residual = state.residual(image, weights)
+def with_background(state, image, weights):
+    """
+    Return the state with the modes of the background that the residuals contain.
+
+    Parameters
+    ----------
+    state : `~astropy_imphot.fitting.state.FitState`
+        The state.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image, of shape (ny, nx).
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+
+    Returns
+    -------
+    `~astropy_imphot.fitting.state.FitState` or None
+        None if it has these modes.
+
+    Examples
+    --------
+    See `~astropy_imphot.fitting.solve.solve`, which uses it.
+    """
+    residual = state.residual(image, weights) + state.modes_light() * weights
     numbers = chosen_modes(residual[state.box], weights[state.box], state.model.template.pixel_scale)
-    if not len(numbers):
+    if np.array_equal(numbers, state.mode_numbers):
         return None
     return replace(state, mode_numbers=numbers, amplitudes=np.zeros(len(numbers)))
 

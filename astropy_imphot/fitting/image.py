@@ -86,7 +86,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         (default: 0, none).
     background : {"auto", "constant"}, int or `~astropy.units.Quantity`
         The background: a constant; or smooth modes, up to a number of half periods along each axis, or
-        down to a period; or as many modes as the residuals contain, down to a period of 12 arcsec (default:
+        down to a period; or as many modes as the residuals contain, down to a period of 10 arcsec (default:
         "auto").
     repair : bool
         Repair cosmic rays, hot pixels and small holes of the HST image (default: True).

@@ -9,10 +9,10 @@ from astropy_imphot.noise.covariance import inverse
 
 __all__ = ["stepped"]
 
-# The fit has converged if a step is smaller than this, in standard errors, and the sizes of priors change by
-# less than this fraction.
+# The fit has converged if a step is smaller than this, in standard errors, and the information of priors changes
+# by less than this fraction.
 STEADY = 0.05
-STEADY_SIZE = 0.1
+STEADY_PRIOR = 0.2
 
 # A step changes the scale and the parameters of the PSF by at most this fraction, an offset by at most so
 # many FWHM, and the ellipticity by this.
@@ -69,9 +69,11 @@ def stepped(state, equations, only_sources=False):
     priors = [
         updated(prior, values[prior.places], np.diag(bread)[prior.places]) for prior in equations.priors
     ]
-    for prior, old in zip(priors, equations.priors, strict=True):
-        if abs(prior.size - old.size) > STEADY_SIZE * old.size:
-            steady = False
+    # A prior matters as much as it changes the information on its effects.
+    steady &= all(
+        np.all(np.abs(prior.precision - old.precision) * np.diag(bread)[prior.places] < STEADY_PRIOR)
+        for prior, old in zip(priors, equations.priors, strict=True)
+    )
     return (
         replace(
             state,

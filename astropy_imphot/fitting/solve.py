@@ -9,9 +9,11 @@ background, with their priors and with the noise of the template.
 from dataclasses import replace
 
 import numpy as np
+from astropy.nddata import CCDData
 
+from astropy_imphot.fitting.background import smooth_background
 from astropy_imphot.fitting.equations import equations_at
-from astropy_imphot.fitting.extensions import extensions, unmatched_pixels
+from astropy_imphot.fitting.extensions import extensions, unmatched_pixels, with_background
 from astropy_imphot.fitting.newton import stepped
 from astropy_imphot.fitting.solution import solution_of
 from astropy_imphot.fitting.state import first_state, unmodeled_pixels, with_objects
@@ -94,10 +96,14 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
         masked = masked | unmatched_pixels(start, image, weights)
         weights = pixel_weights(image, masked, taper)
         start = _linear_start(start, image, weights)
-    model, info = _first_fit(start, image, masked, weights, fitter)
+    chooses_background = isinstance(background, str) and background == "auto" and not model.fixed["bg"]
+    flat = _flattened(start, image, ~masked) if chooses_background else image
+    model, info = _first_fit(start, flat, masked, weights, fitter)
     state = first_state(model, masked, tied, background)
     state = with_objects(state, image, weights)
-    stages = extensions(mask, background == "auto" and not model.fixed["bg"], not keep_changed)
+    stages = extensions(mask, chooses_background, not keep_changed)
+    if chooses_background:
+        state = with_background(state, image, weights) or state
     evaluations, converged, since = int(info.get("nfev", 0)), False, 0
     for _ in range(MAX_STEPS):
         equations = equations_at(state, image, weights)
@@ -123,6 +129,13 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
         _check(state.masked)
         weights = pixel_weights(image, state.masked, taper)
     return solution_of(state, image, weights, evaluations, has_converged(info) and converged)
+
+
+def _flattened(model, image, valid):
+    """Return the image without a smooth background: that of the model is its mean."""
+    y, x = pixel_coordinates(image.shape)
+    background = smooth_background(image.data - model(x, y), valid)
+    return CCDData(image.data - background + np.mean(background[valid]), unit=image.unit)
 
 
 def _first_fit(model, image, masked, weights, fitter):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from astropy.stats import mad_std
 
-from astropy_imphot.fitting.columns import cosine_modes, mode_numbers
+from astropy_imphot.fitting.columns import CosineModes, mode_numbers
 from astropy_imphot.fitting.objects import object_cells, segment_objects
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.reference.template import MISSING_LIMIT
@@ -85,8 +85,7 @@ class FitState:
         """Return the image of the background's modes."""
         if not len(self.amplitudes):
             return 0.0
-        modes = cosine_modes(self.masked.shape, self.mode_numbers, self.box)
-        return (self.amplitudes @ modes).reshape(self.masked.shape)
+        return CosineModes(self.masked.shape, self.mode_numbers, self.box).image(self.amplitudes)
 
     def residual(self, image, weights):
         """Return the weighted residuals of an image."""

@@ -70,7 +70,9 @@ def pivot_of(values, covariance, shape, pixel_scale):
     """
     turn = np.radians(1)
     variance = covariance[2, 2]
-    right, up = (-covariance[1, 2] / variance / turn, covariance[0, 2] / variance / turn) if variance > 0 else (0, 0)
+    right, up = (
+        (-covariance[1, 2] / variance / turn, covariance[0, 2] / variance / turn) if variance > 0 else (0, 0)
+    )
     # A rotation by a small angle moves (right, up) by the angle times (-up, right).
     effect = np.array([[1, 0, -turn * up], [0, 1, turn * right]])
     found = effect @ [values[key].value for key in ("dx", "dy", "rotation")]
