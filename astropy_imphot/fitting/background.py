@@ -6,7 +6,7 @@ from scipy.special import chdtrc
 
 from astropy_imphot.fitting.columns import mode_numbers
 
-__all__ = ["chosen_modes", "most_modes", "smooth_background"]
+__all__ = ["UNLIKELY", "chosen_modes", "most_modes", "smooth_background"]
 
 # Modes have periods down to this length, arcsec: longer than most objects.
 SHORTEST_PERIOD = 10.0
@@ -51,7 +51,7 @@ def most_modes(shape, pixel_scale, period=SHORTEST_PERIOD):
     return tuple(int(2 * size * scale / period) for size, scale in zip(shape, pixel_scale, strict=True))
 
 
-def chosen_modes(residual, weights, pixel_scale):
+def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
     """
     Return the modes of the background that residuals contain.
 
@@ -61,6 +61,8 @@ def chosen_modes(residual, weights, pixel_scale):
         Weighted residuals, and 1/standard deviation; 0 where masked.
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
+    unlikely : float
+        Power that is less likely than this is no chance (default: 1e-4).
 
     Returns
     -------
@@ -99,7 +101,7 @@ def chosen_modes(residual, weights, pixel_scale):
     most = 0
     for shell in range(1, int(shells[tested].max()) + 1):
         inside = tested & (shells == shell)
-        if chdtrc(inside.sum(), powers[inside].sum() / floor) < UNLIKELY:
+        if chdtrc(inside.sum(), powers[inside].sum() / floor) < unlikely:
             most = shell
     inside = tested & (shells <= most)
     inside[0, 0] = False

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from astropy.stats import mad_std
 from scipy import sparse
 
 from astropy_imphot.fitting.columns import Columns, CosineModes
@@ -20,6 +21,11 @@ __all__ = ["Equations", "equations_at"]
 VARIATION = 0.05
 MOTION = 0.02
 SCATTER = 0.005
+
+# The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
+# many pixels.
+SKY_SIGMA = 1.0
+LEAST_SKY = 1000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -133,7 +139,7 @@ def equations_at(state, image, weights):
         places = np.r_[:n_free, n_free + n_own : n_free + n_own + n_scales]
         part[np.ix_(places, places)] = noise.information
         scores[places] += noise.slope
-    level = _level(columns, residual, weights > 0, free, state)
+    level = _level(columns, residual, weights, free, state)
     return Equations(
         free=free,
         columns=columns,
@@ -169,14 +175,19 @@ def _sparse(stamps, cells, light, n_scales):
     )
 
 
-def _level(columns, residual, valid, free, state):
-    """Return the variance of the weighted residuals at the frequencies of the objects."""
+def _level(columns, residual, weights, free, state):
+    """Return the variance of the weighted residuals of the sky, at the frequencies of the objects."""
     lit = [place for place, key in enumerate(free) if state.model.infos[key].basis is None][:1]
     image = columns.jacobian[lit[0] if lit else 0][np.newaxis]
-    correlation = autocorrelation(residual, valid)
     square = float(np.sum(image**2))
-    if square == 0:
+    valid = weights > 0
+    if square == 0 or not valid.any():
         return 1.0
+    x, y = state.coordinates
+    light = np.abs(state.model(x, y) - state.model.background(x, y)) * weights
+    # Before the fit has converged, residuals on objects are no noise.
+    sky = valid & (light < SKY_SIGMA * mad_std(residual[valid]))
+    correlation = autocorrelation(residual, sky if sky.sum() > LEAST_SKY else valid)
     return max(float(score_covariance(image, correlation)[0, 0] / square), 1e-300)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.stats import mad_std
 
-from astropy_imphot.fitting.background import chosen_modes, smooth_background
+from astropy_imphot.fitting.background import UNLIKELY, chosen_modes, smooth_background
 from astropy_imphot.fitting.equations import equations_at
 from astropy_imphot.fitting.newton import stepped
 from astropy_imphot.fitting.objects import (
@@ -93,7 +93,7 @@ def unmatched_pixels(model, image, weights):
     return unmatched_objects(image.data - background, model(x, y) - background, noise, valid)
 
 
-def with_background(state, image, weights):
+def with_background(state, image, weights, unlikely=UNLIKELY):
     """
     Return the state with the modes of the background that the residuals contain.
 
@@ -105,6 +105,8 @@ def with_background(state, image, weights):
         The MUSE image, of shape (ny, nx).
     weights : array of shape (ny, nx)
         1/standard deviation, 0 where a pixel is masked.
+    unlikely : float
+        As for `~astropy_imphot.fitting.background.chosen_modes` (default: 1e-4).
 
     Returns
     -------
@@ -116,7 +118,9 @@ def with_background(state, image, weights):
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
     residual = state.residual(image, weights) + state.modes_light() * weights
-    numbers = chosen_modes(residual[state.box], weights[state.box], state.model.template.pixel_scale)
+    numbers = chosen_modes(
+        residual[state.box], weights[state.box], state.model.template.pixel_scale, unlikely
+    )
     if np.array_equal(numbers, state.mode_numbers):
         return None
     return replace(state, mode_numbers=numbers, amplitudes=np.zeros(len(numbers)))

@@ -3,12 +3,19 @@
 import numpy as np
 from astropy.stats import mad_std
 
+from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.models.point_source import PointSources, psf_terms
 
 __all__ = ["residual_sources"]
 
 # A peak of the residuals is a source above this many standard deviations.
 SIGNIFICANCE = 6.0
+
+# It is farther than this from known sources, in units of the FWHM.
+SEPARATION = 0.7
+
+# It is also more than this fraction of the light of the model at its place.
+FRACTION = 0.01
 
 # The PSF with which peaks are found is cut off at this radius, in units of its FWHM.
 REACH = 2.0
@@ -66,6 +73,16 @@ def residual_sources(model, residual, weights):
     noise = mad_std(significance[used]) if used.any() else 0
     if noise == 0:
         return PointSources.none()
+    y, x = pixel_coordinates(residual.shape)
+    light = oaconvolve(
+        weights**2 * np.abs(model(x, y) - model.background(x, y)), psf[::-1, ::-1], mode="same"
+    )
+    # What is a small fraction of the light at its place is an error of the PSF.
+    significance = np.where(np.abs(amplitudes) > FRACTION * light, significance, 0)
+    # A source that is known has its own flux and place already.
+    for column, row in zip(*model.source_places(), strict=True):
+        away = np.hypot((x - column) * width, (y - row) * height)
+        significance[away < SEPARATION * values["fwhm"]] = 0
     y, x = _peaks(np.abs(significance), SIGNIFICANCE * noise, max(1, round(0.6 * values["fwhm"] / width)))
     fluxes = amplitudes[y, x] / norms[y, x]
     scale = values["scale"] if values["scale"] > 0 else 1.0

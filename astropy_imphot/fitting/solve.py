@@ -35,6 +35,10 @@ MAX_STEPS = 40
 # Without convergence after so many steps, something that only one of the images has can be the reason.
 STALLED = 7
 
+# Before the first step, residuals on objects have power as well: the background has modes if its power is less
+# likely than this.
+UNLIKELY_AT_START = 1e-20
+
 # The model has up to eleven parameters; a fit needs more pixels.
 LEAST_PIXELS = 12
 
@@ -103,7 +107,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     state = with_objects(state, image, weights)
     stages = extensions(mask, chooses_background, not keep_changed)
     if chooses_background:
-        state = with_background(state, image, weights) or state
+        state = with_background(state, image, weights, UNLIKELY_AT_START) or state
     evaluations, converged, since = int(info.get("nfev", 0)), False, 0
     for _ in range(MAX_STEPS):
         equations = equations_at(state, image, weights)
