@@ -15,6 +15,9 @@ from astropy_imphot.psf.shape import CircularPsf
 
 __all__ = ["RadialPsf", "find_point_sources", "remove_point_sources", "saturated_pixels"]
 
+# The response of the pixels makes a PSF at least so many pixels wide.
+LEAST_FWHM = 1.3
+
 # A peak has at least so many standard deviations of the noise in a pixel.
 PEAK_SIGMA = 8.0
 MOST_PEAKS = 3000
@@ -28,8 +31,16 @@ CONCENTRATION = 0.82
 # The highest pixel of a point source has at most so many times the fraction of its light that the PSF's has.
 SHARPNESS = 1.7
 
-# The significance of a point source.
-LEAST_SIGNIFICANCE = 25.0
+# A peak without wings is an artefact: outside of the first radius it has less than this fraction of the light that
+# the PSF has there, by so many standard deviations.
+WINGS = 0.2
+WINGS_SIGMA = 2.0
+
+# Kinds of places: a peak or a place that the user gives (0), a saturated core, an artefact.
+HOLE, ARTEFACT = 1, 2
+
+# The least significance of the light within the first radius.
+LEAST_SIGNIFICANCE = 10.0
 
 # Two peaks that are closer are one source, arcsec.
 SEPARATION = 0.15
@@ -86,6 +97,9 @@ class RadialPsf:
     ----------
     psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`
         The PSF.
+    pixel : float
+        Size of a pixel of the image, arcsec: with the response of the pixels, no PSF is narrower than 1.3 of them
+        (default: 0).
 
     Examples
     --------
@@ -98,9 +112,14 @@ class RadialPsf:
     """
 
     psf: object
+    pixel: float = 0.0
 
     def __post_init__(self):
         if isinstance(self.psf, CircularPsf):
+            least = LEAST_FWHM * self.pixel
+            if self.psf.values["fwhm"] < least:
+                wider = CircularPsf(self.psf.shape, self.psf.values | {"fwhm": least})
+                object.__setattr__(self, "psf", wider)
             return
         y, x = np.indices(self.psf.data.shape)
         height, width = self.psf.pixel_scale
@@ -179,8 +198,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Returns
     -------
     dict of str to array of shape (n,)
-        x and y (pixels, 0 at the center of the first), flux and flux_err (in the unit of the image) and
-        saturated.
+        x and y (pixels, 0 at the center of the first), flux and flux_err (in the unit of the image), saturated,
+        and artefact: a peak that is too sharp, or has no wings.
 
     Notes
     -----
@@ -209,16 +228,16 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
         away = np.hypot((places[:, 0] - row) * pixel_scale[0], (places[:, 1] - column) * pixel_scale[1])
         places = places[away > REMOVED_RADIUS]
     rows = []
-    for y, x, is_hole in places:
-        row = _measured(data, observed, psf, pixel_scale, y, x, bool(is_hole), noise)
+    for y, x, kind in places:
+        row = (*_measured(data, observed, psf, pixel_scale, y, x, kind == HOLE, noise), kind == ARTEFACT)
         away = [
             np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0])
             for x_0, y_0, *_ in rows
         ]
         if row[2] > 0 and not any(one < SEPARATION for one in away):
             rows.append(row)
-    columns = zip(*rows, strict=True) if rows else 5 * [[]]
-    kinds = {"x": float, "y": float, "flux": float, "flux_err": float, "saturated": bool}
+    columns = zip(*rows, strict=True) if rows else 6 * [[]]
+    kinds = {"x": float, "y": float, "flux": float, "flux_err": float, "saturated": bool, "artefact": bool}
     return {
         key: np.array(column, dtype=kind) for (key, kind), column in zip(kinds.items(), columns, strict=True)
     }
@@ -390,10 +409,13 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
             continue
         light, total, peak = _concentration(np.where(valid, stamp, np.nan), rings)
         error = noise * np.sqrt(rings[0].sum())
-        if not light > LEAST_SIGNIFICANCE * error / 4 or total <= 0:
+        if not light > LEAST_SIGNIFICANCE * error or total <= 0:
             continue
-        if light / total > CONCENTRATION * expected and peak < SHARPNESS * sharpest * light + 3 * noise:
-            kept.append((row, column, 0))
+        if light / total > CONCENTRATION * expected:
+            spread = WINGS_SIGMA * noise * np.sqrt(sum(ring.sum() for ring in rings[1:-1]))
+            wingless = total - light + spread < WINGS * (1 / expected - 1) * light
+            sharp = peak > SHARPNESS * sharpest * light + 3 * noise
+            kept.append((row, column, ARTEFACT if wingless or sharp else 0))
     return np.reshape(kept, (-1, 3)).astype(float)
 
 
@@ -440,7 +462,7 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
         contrast = RIM_CONTRAST * float(psf(rim) / max(psf(rim + RIM_DISTANCE), 1e-12))
         if level > max(RIM_SIGMA * noise, min(contrast, HIGHEST_CONTRAST) * beyond):
             y, x = ndimage.center_of_mass(own)
-            found.append((y + window[0].start, x + window[1].start, 1))
+            found.append((y + window[0].start, x + window[1].start, HOLE))
     return np.reshape(found, (-1, 3))
 
 

@@ -18,7 +18,7 @@ from astropy_imphot.reference.point_sources import (
     remove_point_sources,
     saturated_pixels,
 )
-from astropy_imphot.reference.repair import repair_image
+from astropy_imphot.reference.repair import repair_image, repair_peaks
 
 __all__ = ["NOTHING_VALID", "Prepared", "prepare"]
 
@@ -121,13 +121,18 @@ def prepare(
     data = prepared.data = filled(image.data, observed)
     if psf is None:
         return Prepared(prepared, observed, None, None)
-    profile = RadialPsf(psf)
+    profile = RadialPsf(psf, max(pixel_scale))
     observed &= ~saturated_pixels(data, observed)
     repairs = None
     if repair:
         data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
     added, removed = (_pixels(sky_places(places), image) for places in (point_sources, not_point_sources))
     sources = find_point_sources(data, observed, profile, pixel_scale, added=added, removed=removed)
+    artefacts = sources.pop("artefact")
+    if repair and artefacts.any():
+        where = {key: column[artefacts] for key, column in sources.items()}
+        data, repairs = repair_peaks(data, observed, where, pixel_scale, repairs, image.wcs)
+        sources = {key: column[~artefacts] for key, column in sources.items()}
     data, observed, flux = remove_point_sources(data, observed, sources, profile, pixel_scale)
     prepared.data, prepared.mask = data, ~observed
     return Prepared(prepared, observed, sources | {"flux": flux}, repairs)

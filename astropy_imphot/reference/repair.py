@@ -2,12 +2,12 @@
 
 import numpy as np
 from astropy.stats import mad_std
-from astropy.table import QTable
+from astropy.table import QTable, vstack
 from scipy import ndimage
 
 from astropy_imphot.results.columns import describe
 
-__all__ = ["repair_image"]
+__all__ = ["repair_image", "repair_peaks"]
 
 # The columns of the table of repairs.
 COLUMNS = {
@@ -38,10 +38,14 @@ LARGEST_HOLE = 3
 LARGEST_FILLED = 200
 BRIGHT_SIGMA = 30.0
 
+# The radius of a peak that is repaired, arcsec, at least 2.5 pixels.
+PEAK_RADIUS = 0.12
+
 # The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels. Above so many
 # standard deviations of the noise they are fitted by a polynomial of the second degree.
 REACH, WEIGHT = 2, 1.0
 CURVED_SIGMA = 3.0
+LARGEST_CONDITION = 1e8
 
 
 def repair_image(data, observed, psf, pixel_scale, wcs):
@@ -98,6 +102,44 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
     table = _table({"artefact": artefacts, "hole": holes}, whole - repaired, wcs)
     return repaired, observed, table
+
+
+def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
+    """
+    Repair peaks that are no point sources.
+
+    Parameters
+    ----------
+    data, observed, pixel_scale, wcs
+        As for `repair_image`.
+    peaks : dict of str to array of shape (n,)
+        Their x, y (pixels) and flux.
+    table : `~astropy.table.QTable`
+        What was repaired before.
+
+    Returns
+    -------
+    data : array of shape (ny, nx)
+        The image, with the pixels around the peaks interpolated.
+    table : `~astropy.table.QTable`
+        With a row for each of them as well.
+
+    Examples
+    --------
+    See `~astropy_imphot.make_template`, which uses it.
+    """
+    bad = np.zeros(data.shape, dtype=bool)
+    reach = [max(PEAK_RADIUS, 2.5 * scale) for scale in pixel_scale]
+    for column, row in zip(peaks["x"], peaks["y"], strict=True):
+        box = tuple(
+            slice(max(0, int(place - radius / scale)), int(place + radius / scale) + 2)
+            for place, radius, scale in zip((row, column), reach, pixel_scale, strict=True)
+        )
+        y, x = np.ogrid[box]
+        away = np.hypot((y - row) * pixel_scale[0], (x - column) * pixel_scale[1])
+        bad[box] |= (away < max(reach))[: bad[box].shape[0], : bad[box].shape[1]]
+    filled = _interpolated(data, bad, observed, np.inf)
+    return filled, vstack([table, _table({"artefact": bad}, data - filled, wcs)], metadata_conflicts="silent")
 
 
 def _small_holes(data, observed, sky, noise):
@@ -178,11 +220,22 @@ def _candidates(data, observed, noise, psf, pixel_scale):
 
 
 def _interpolated(data, bad, good, bright):
-    """Return an image with some pixels interpolated from good ones around them; what is bright is curved."""
-    if not bad.any():
-        return data
+    """Return an image with some pixels interpolated from good ones around them, from the outside in."""
     filled, good = np.array(data, dtype=float), good & ~bad
     rows, columns = np.nonzero(bad)
+    while len(rows):
+        values, known = _from_neighbors(filled, good, rows, columns, bright)
+        if not known.any():
+            filled[rows, columns] = np.median(filled[good]) if good.any() else 0.0
+            break
+        filled[rows[known], columns[known]] = values[known]
+        good[rows[known], columns[known]] = True
+        rows, columns = rows[~known], columns[~known]
+    return filled
+
+
+def _from_neighbors(data, good, rows, columns, bright):
+    """Return the values of pixels from good ones around them, and whether there are any; what is bright is curved."""
     steps = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1].reshape(2, -1)
     total, weights = np.zeros(len(rows)), np.zeros(len(rows))
     for up, right in steps.T:
@@ -190,22 +243,21 @@ def _interpolated(data, bad, good, bright):
         total += weight * value
         weights += weight
     known = weights > 0
-    means = np.full(len(rows), np.median(data[good]) if good.any() else 0.0)
-    means[known] = total[known] / weights[known]
-    filled[rows, columns] = means
-    curved = known & (means > bright)
-    rows, columns = rows[curved], columns[curved]
-    found = [_neighbor(data, good, rows + up, columns + right, up, right) for up, right in steps.T]
-    weights, values = (np.array(one).T for one in zip(*found, strict=True))
+    values = np.divide(total, weights, out=np.zeros(len(rows)), where=known)
+    curved = np.flatnonzero(known & (values > bright))
+    if not len(curved):
+        return values, known
+    near_rows, near_columns = rows[curved], columns[curved]
+    found = [_neighbor(data, good, near_rows + up, near_columns + right, up, right) for up, right in steps.T]
+    weights, near = (np.array(one).T for one in zip(*found, strict=True))
     y, x = steps
     terms = np.array([np.ones_like(x), x, y, x**2, x * y, y**2], dtype=float)
     normal = np.einsum("np,ip,jp->nij", weights, terms, terms)
-    right_side = np.einsum("np,ip->ni", weights * values, terms)
-    enough = np.linalg.cond(normal) < 1e8
-    filled[rows[enough], columns[enough]] = np.linalg.solve(
-        normal[enough], right_side[enough][..., np.newaxis]
-    )[:, 0, 0]
-    return filled
+    right_side = np.einsum("np,ip->ni", weights * near, terms)
+    enough = np.linalg.cond(normal) < LARGEST_CONDITION
+    solved = np.linalg.solve(normal[enough], right_side[enough][..., np.newaxis])
+    values[curved[enough]] = solved[:, 0, 0]
+    return values, known
 
 
 def _neighbor(data, good, rows, columns, up, right):
