@@ -18,8 +18,8 @@ __all__ = ["Equations", "equations_at"]
 
 # Expected sizes of effects: variation (fraction) and motion (arcsec) of point sources, and the scatter of the
 # flux ratios of galaxies (fraction).
-VARIATION = 0.05
-MOTION = 0.02
+VARIATION = 0.3
+MOTION = 0.05
 SCATTER = 0.005
 
 # The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
