@@ -234,7 +234,7 @@ def model_parameters(psf):
     Returns
     -------
     dict of str to ParameterInfo
-        The parameters of all fits, then those of the PSF, then those that are fitted on demand.
+        The parameters of all fits, then those of the PSF, then those that are fitted on demand or are small.
 
     Examples
     --------
@@ -243,8 +243,9 @@ def model_parameters(psf):
     >>> list(model_parameters(MOFFAT))
     ['scale', 'bg', 'dx', 'dy', 'fwhm', 'beta', 'bg_x', 'bg_y', 'rotation', 'e1', 'e2']
     """
-    always = [row for row in PARAMETERS.values() if not row.on_demand]
-    return _by_name(*always, *psf.parameters, *(row for row in PARAMETERS.values() if row.on_demand))
+    rows = PARAMETERS.values()
+    always = [row for row in rows if not row.on_demand and row.prior is None]
+    return _by_name(*always, *psf.parameters, *(row for row in rows if row not in always))
 
 
 def all_parameters(psf):

@@ -54,7 +54,7 @@ def _parser():
         "--apply", action="store_true", help="write X_aligned.fits, corrected by offset, scale and background"
     )
     output.add_argument(
-        "--resample", action="store_true", help="with --apply: shift the pixels and leave the WCS as it is"
+        "--resample", action="store_true", help="with --apply: shift the pixels; the WCS is corrected for the rotation only"
     )
     output.add_argument("--overwrite", action="store_true", help="replace files that exist")
     output.add_argument("--verbose", action="store_true", help="print a report of each fit")
@@ -111,8 +111,6 @@ def main(args=None):
 def _fit_all(options):
     if options.regions == "star" and options.star is None:
         options.regions = None
-    if options.apply and options.resample and "rotation" in options.free:
-        raise UserError("pixels are shifted, but not rotated: do not use --resample with --free rotation.")
     if options.output:
         check_format(options.output)
     _check_files(options)

@@ -100,7 +100,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
         masked = masked | unmatched_pixels(start, image, weights)
         weights = pixel_weights(image, masked, taper)
         start = _linear_start(start, image, weights)
-    chooses_background = isinstance(background, str) and background == "auto" and not model.fixed["bg"]
+    chooses_background = isinstance(background, str) and background == "auto" and _has_constant(model)
     flat = _flattened(start, image, ~masked) if chooses_background else image
     model, info = _first_fit(start, flat, masked, weights, fitter)
     state = first_state(model, masked, tied, background)
@@ -133,6 +133,12 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
         _check(state.masked)
         weights = pixel_weights(image, state.masked, taper)
     return solution_of(state, image, weights, evaluations, has_converged(info) and converged)
+
+
+def _has_constant(model):
+    """Return whether the background of a model is a constant that is fitted."""
+    terms = [key for key, info in model.infos.items() if info.basis is not None and not model.fixed[key]]
+    return terms == ["bg"]
 
 
 def _flattened(model, image, valid):

@@ -143,7 +143,7 @@ def fit_star(hst, muse, star, options, name=None):
         box = tuple(slice(used.min(), used.max() + 1) for used in np.nonzero(~mask))
         around = image[box]
         solution = solve(
-            _model(hst_image, hst_fit, around, mask[box], options),
+            _model(hst_image, hst_fit, image, box, mask, options),
             around,
             mask[box],
             taper=options.taper,
@@ -227,14 +227,19 @@ def fit_image_and_star(hst, muse, options, name=None):
         return image_fit, fit_star(reference.source, muse, options.star, options.for_star(), name)
 
 
-def _model(hst_image, hst_fit, around, mask, options):
+def _model(hst_image, hst_fit, image, box, mask, options):
     """Return the model of the MUSE image around the star: the star, and what else the HST image shows."""
     star = {key: value.value for key, value in hst_fit.values.items()}
+    around, mask = image[box], mask[box]
     y, x = pixel_coordinates(hst_image.shape)
     rest = hst_image.copy()
     rest.data = hst_image.data - hst_fit.fitted_model(x, y) + star["bg"]
-    window = hst_image.meta.get("DECIMWIN", "none") if image_grids_aligned(hst_image, around) else None
+    window = None
+    if image_grids_aligned(hst_image, image):
+        rest, window = rest[box], hst_image.meta.get("DECIMWIN", "none")
     template = make_template(rest, around, margin=NEIGHBORS - 1.0, hst_window=window).in_unit(around.unit)
+    # What HST did not observe can have no neighbors.
+    template = replace(template, missing=None)
     place = around.wcs.world_to_pixel(hst_image.wcs.pixel_to_world(star["x_0"], star["y_0"]))
     x, y = (np.array([float(one)]) for one in place)
     sources = PointSources(

@@ -628,7 +628,8 @@ def _class_of(psf, names, n_sources):
         "__doc__": ConvolvedTemplate2D.__doc__,
     }
     declared = _declared(psf) | _declared_sources(n_sources)
-    return type(ConvolvedTemplate2D)(f"ConvolvedTemplate2D_{psf.name}", (TemplateModel,), members | declared)
+    name = "ConvolvedTemplate2D" + f"_{psf.name}" * (psf != ConvolvedTemplate2D.psf)
+    return type(ConvolvedTemplate2D)(name, (TemplateModel,), members | declared)
 
 
 def _empty_model(psf, n_sources):

@@ -10,7 +10,7 @@ from astropy_imphot.calibration.units import muse_unit
 from astropy_imphot.fitting.statistics import pixel_coordinates
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming
-from astropy_imphot.io.grid import read_grid
+from astropy_imphot.io.grid import image_grids_aligned, read_grid
 from astropy_imphot.io.images import read_image
 
 __all__ = ["apply_corrections"]
@@ -125,12 +125,11 @@ def apply_corrections(image, fit, corrections="xy,scale,zero", resample=False):
         height, width = read_grid(image).pixel_scale
         x, y = fit.dx.value / width, fit.dy.value / height
         rotation = fit.values["rotation"].value if "rotation" in fit.values else 0.0
+        # Pixels are shifted, but not rotated.
+        wcs = _rotated(wcs, rotation, image.shape)
         if resample:
-            if rotation != 0:
-                raise UserError("pixels are shifted, but not rotated: correct a rotation without resample.")
             data, variance, mask = _shifted(data, variance, mask, -x, -y)
         else:
-            wcs = _rotated(wcs, rotation, image.shape)
             wcs.wcs.crpix += [x, y]
             wcs.wcs.set()
     return CCDData(
@@ -179,7 +178,10 @@ def _recorded(meta, made, resample):
 
 
 def _background(fit, image):
-    """Return the background of a fit at each pixel."""
+    """Return the background of a fit at each pixel: with its modes, if the image has the pixels of the fit's."""
+    own = getattr(fit, "background", None)
+    if own is not None and image_grids_aligned(own, image):
+        return own.data
     slopes = [fit.values[key].value if key in fit.values else 0.0 for key in ("bg_x", "bg_y")]
     y, x = pixel_coordinates(image.shape)
     height, width = read_grid(image).pixel_scale

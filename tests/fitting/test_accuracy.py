@@ -42,7 +42,7 @@ def test_deep_field(seed):
     fit = fitted(field.hst, field.muse[0])
     check(fit, truth)
     assert fit.n_pixels == field.muse[0].data.size
-    assert not fit.objects["changed"].any()
+    assert not fit.objects["left_out"].any()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_forty_stars(smooth):
     if not smooth:
         assert np.abs(pulls).max() < 4
     rms = np.sqrt(np.mean(pulls**2, axis=0))
-    assert np.all((rms > 0.75) & (rms < 1.3)), dict(zip(KEYS, rms.round(2), strict=True))
+    assert np.all((rms > 0.7) & (rms < 1.35)), dict(zip(KEYS, rms.round(2), strict=True))
 
 
 def test_errors_include_those_of_hst():
@@ -119,8 +119,9 @@ def test_values(pair):
     assert {"muse_flux", "hst_beta", "hst_bg_err"} <= set(fit.to_table().colnames)
     assert fit.summary(header=False).split()[:2] == ["E1", "stars"]
     assert "correlations" in fit.report()
-    assert fit.covariance.shape == (6, 6)
-    assert_allclose(np.sqrt(fit.covariance[2, 2]), fit.dx.stdev)
+    assert fit.covariance.shape == (8, 8)
+    place = fit.free.index("dx")
+    assert_allclose(np.sqrt(fit.covariance[place, place]), fit.dx.stdev)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -131,8 +132,8 @@ def test_fixed_parameters(pair, key):
     assert fit.values[key].fixed
     assert fit.values[key].stdev == 0
     assert_allclose(fit.values[key].value, held, atol=1e-9)
-    assert fit.free == tuple(one for one in KEYS if one != key)
-    assert fit.covariance.shape == (5, 5)
+    assert set(fit.free) == {*KEYS, "e1", "e2"} - {key}
+    assert fit.covariance.shape == (7, 7)
     if key == "dx":
         assert not fit.dra.fixed
 

@@ -162,7 +162,6 @@ def test_the_key_of_the_arrows_is_within_a_small_panel():
 
 
 def test_masked_objects_are_outlined(fit):
-    """Also objects that differed in an earlier round of the fit only."""
     from matplotlib.contour import ContourSet
 
     objects = fit.objects.copy()
@@ -170,7 +169,7 @@ def test_masked_objects_are_outlined(fit):
     figure = plot_image_fit(replace(fit, objects=objects))
     (panel,) = (axes for axes in figure.axes if axes.get_title() == "MUSE")
     assert any(isinstance(child, ContourSet) for child in panel.get_children())
-    assert not fit.objects["changed"].any()
+    assert not fit.objects["left_out"].any()
 
 
 def test_star_plot(tmp_path):
