@@ -54,8 +54,9 @@ class Equations:
         The parameters; those with priors less the means of these.
     normal, part : arrays of shape (p, p)
         Products of the derivatives, and the part of these that is noise of the template.
-    scores : array of shape (p,)
-        Products of the derivatives and the residuals, with the correction for the template's noise.
+    scores, noise_scores : arrays of shape (p,)
+        Products of the derivatives and the residuals, with the correction for the template's noise; and this
+        correction.
 
     Examples
     --------
@@ -72,6 +73,7 @@ class Equations:
     normal: np.ndarray
     part: np.ndarray
     scores: np.ndarray
+    noise_scores: np.ndarray
 
     @property
     def precision(self):
@@ -133,12 +135,12 @@ def equations_at(state, image, weights):
     noise = template_noise(model, free, weights, state.cells if n_scales else None)
     normal = columns.normal
     part = np.zeros_like(normal)
-    scores = columns.scores(residual)
+    noise_scores = np.zeros(len(normal))
     if noise is not None:
         n_free, n_own = len(free), 3 * int(state.is_free.sum())
         places = np.r_[:n_free, n_free + n_own : n_free + n_own + n_scales]
         part[np.ix_(places, places)] = noise.information
-        scores[places] += noise.slope
+        noise_scores[places] = noise.slope
     level = _level(columns, residual, weights, free, state)
     return Equations(
         free=free,
@@ -150,7 +152,8 @@ def equations_at(state, image, weights):
         values=values,
         normal=normal,
         part=part,
-        scores=scores,
+        scores=columns.scores(residual) + noise_scores,
+        noise_scores=noise_scores,
     )
 
 

@@ -16,6 +16,9 @@ from astropy_imphot.noise.covariance import inverse, score_covariance
 
 __all__ = ["Solution", "solution_of"]
 
+# The variance of the HST image's noise is measured to this fraction (five drawn fields of 42 arcsec).
+NOISE_LEVEL_ERROR = 0.015
+
 # The template's noise dominates if it is more than this fraction of a variance.
 DOMINANT = 0.5
 
@@ -113,6 +116,9 @@ def solution_of(state, image, weights, evaluations, converged):
     correlation = autocorrelation(residual / on_pixels, valid) * n_pixels / max(n_pixels - fitted, 1)
     # The priors' own spread is part of the errors.
     covariance = score_covariance(influence * on_pixels, correlation) + (rows * precision) @ rows.T
+    # The level of the template's noise is not known exactly.
+    of_level = NOISE_LEVEL_ERROR * rows @ equations.noise_scores / equations.level
+    covariance = covariance + np.outer(of_level, of_level)
     used = weights > 0
     quality = FitStatistics(
         free=equations.free,
@@ -129,7 +135,7 @@ def solution_of(state, image, weights, evaluations, converged):
     own_residual = residual + state.own_light() * weights
     objects = object_table(labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs)
     if len(objects):
-        objects["left_out"] = ndimage.mean(state.rejected, labels, objects["label"]) > 0.5
+        objects["left_out"][:] = ndimage.mean(state.rejected, labels, objects["label"]) > 0.5
     return Solution(
         model=model,
         light=light,
@@ -165,8 +171,10 @@ def _mode_table(state, errors, unit):
 
 
 def _noise_dominates(equations, influence, covariance):
-    """Return whether most of a variance is that of the template's noise."""
+    """Return whether most of a variance, or of the derivatives, is noise of the template."""
     if equations.noise is None:
         return False
     variances = np.diag(score_covariance(influence, equations.noise.autocorrelation))
-    return bool(np.any(variances > DOMINANT * np.diag(covariance)))
+    n_free = len(equations.free)
+    part, normal = (np.diag(matrix)[:n_free] for matrix in (equations.part, equations.normal))
+    return bool(np.any(variances > DOMINANT * np.diag(covariance)) or np.any(part > DOMINANT * normal))

@@ -148,6 +148,7 @@ class TemplateModel(Fittable2DModel):
         """
         model = self.copy()
         model._convolver = self._convolver.without_results()
+        model._last_stamps = (None, None, None)
         return model
 
     def missing_fraction(self):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
@@ -15,7 +16,7 @@ from astropy_imphot.results.flags import FitFlags, flag_names
 from astropy_imphot.results.html import fit_as_html, objects_as_html, picture
 from astropy_imphot.results.offsets import pivot_of
 from astropy_imphot.results.summary import summary_header, summary_line
-from astropy_imphot.results.values import covariance_of
+from astropy_imphot.results.values import FittedValue, covariance_of
 
 __all__ = [
     "FailedPhotometry",
@@ -34,6 +35,10 @@ COLUMNS = {
     "flags": "sum of FitFlags",
     "error": "why the fit failed",
 }
+
+
+# A report has so many point sources, the brightest.
+MOST_LINES = 12
 
 
 def value_properties(parameters):
@@ -361,8 +366,8 @@ class FittedImagePhotometry(FittedPhotometry):
         n_modes, sources = len(self.background_modes), self.point_sources
         pivot = self.pivot
         lines = [
-            f"  offset at x {pivot.x:.0f}, y {pivot.y:.0f}, where it does not depend on the rotation: "
-            f"dx {pivot.dx.text}, dy {pivot.dy.text}",
+            f"  least dependent on the rotation at x {pivot.x:.0f}, y {pivot.y:.0f}: "
+            f"{pivot.dx.text}, {pivot.dy.text}",
             f"  background: {f'{n_modes + 1} smooth modes' if n_modes else 'constant'}",
             f"  {len(self.objects)} objects, {np.sum(self.objects['left_out'])} of them masked",
         ]
@@ -374,8 +379,9 @@ class FittedImagePhotometry(FittedPhotometry):
             for row in self.objects[self.objects["left_out"]]
         ]
         if len(sources):
-            lines.append(f"  {len(sources)} point sources:")
-            lines += [f"    {_source_line(row)}" for row in sources]
+            brightest = sources[np.argsort(np.abs(sources["flux"]))[::-1][:MOST_LINES]]
+            lines.append(f"  {len(sources)} point sources" + (", the brightest:" if len(sources) > MOST_LINES else ":"))
+            lines += [f"    {_source_line(row)}" for row in brightest]
         return lines
 
     def _pictures(self):
@@ -469,15 +475,15 @@ class FailedPhotometry(Representation):
 
 
 def _source_line(row):
-    place = f"at x {row['x'].value:.1f}, y {row['y'].value:.1f}: "
+    place = f"x {row['x'].value:.1f}, y {row['y'].value:.1f}: "
     if not row["in_hst"]:
         return place + ("not in the HST image" if row["flux"] > 0 else "not in the MUSE image")
-    motions = (f"{row[key].value:+.1f} +- {row[f'{key}_err'].value:.1f}" for key in ("motion_x", "motion_y"))
-    return (
-        place
-        + f"flux ratio {row['flux_ratio']:.3f} +- {row['flux_ratio_err']:.3f}, moved by {', '.join(motions)} mas"
-        + (", saturated" if row["saturated"] else "")
+    ratio = FittedValue(row["flux_ratio"], row["flux_ratio_err"], False, u.dimensionless_unscaled)
+    motions = " and ".join(
+        FittedValue(row[key].value, row[f"{key}_err"].value, False, u.mas).text
+        for key in ("motion_x", "motion_y")
     )
+    return f"{place}flux ratio {ratio.text}, moved by {motions} mas" + ", saturated" * bool(row["saturated"])
 
 
 def _aligned(rows, indent=2):

@@ -55,7 +55,9 @@ def test_fit_deriv(template, pixels, key, shape):
         x, y = x[10:-10, 10:-10], y[10:-10, 10:-10]
     analytic = model.fit_deriv(x, y, *model.parameters)[model.param_names.index(key)]
     numerical = numerical_derivative(model, key, x, y)
-    assert_allclose(analytic, numerical, rtol=0, atol=1e-5 * np.abs(numerical).max())
+    # The template is rotated as if it were periodic, which matters close to the edges.
+    tolerance = 3e-3 if key == "rotation" else 1e-5
+    assert_allclose(analytic, numerical, rtol=0, atol=tolerance * np.abs(numerical).max())
 
 
 def drawn(galaxy, psf, grid, shift=(0, 0)):
@@ -134,7 +136,8 @@ def test_results_of_fits_hold_no_tables(field, template):
     assert "spectrum" not in vars(kept.template)
     assert "_deconvolved" not in vars(kept._convolver)
     y, x = np.indices(field.muse[0].shape)
-    assert_allclose(kept(x, y), fit.model.data)
+    # The own scales of objects are not part of the model.
+    assert_allclose(kept(x, y), fit.model.data, atol=0.01 * np.ptp(fit.model.data))
 
 
 def test_off_the_grid(template):
@@ -164,7 +167,8 @@ def test_bounding_box_and_outside(template):
 
 def test_derivatives_of_fixed_parameters_are_not_computed(template, pixels, monkeypatch):
     model = ConvolvedTemplate2D(template)
-    model.beta.fixed = True
+    for key in ("beta", "rotation", "e1", "e2"):
+        model.fixed[key] = True
     computed = []
     light = type(model._convolver).light
 

@@ -90,7 +90,7 @@ def test_fwhm_of_a_faint_field(faint, monkeypatch):
         for corrected in pulls:
             with monkeypatch.context() as patch:
                 if not corrected:
-                    patch.setattr("astropy_imphot.fitting.solve.template_noise", lambda *args: None)
+                    patch.setattr("astropy_imphot.fitting.equations.template_noise", lambda *args: None)
                 fit = fit_image_photometry(template, noisy.muse[0], init_dx=0.1, init_dy=-0.2)
             pulls[corrected].append((fit.fwhm.value - truth.fwhm) / fit.fwhm.stdev)
     assert np.mean(pulls[False]) > 2.5

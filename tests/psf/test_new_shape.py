@@ -79,7 +79,7 @@ def fit(images):
 
 
 def test_a_gaussian_field(fit):
-    assert fit.free == ("scale", "bg", "dx", "dy", "fwhm")
+    assert fit.free == ("scale", "bg", "dx", "dy", "fwhm", "rotation", "e1", "e2")
     for key, truth in {"scale": SCALE, "dx": DX, "dy": 0.0, "fwhm": FWHM}.items():
         value = fit.values[key]
         assert abs(value.value - truth) < 4 * value.stdev, key

@@ -79,8 +79,10 @@ def test_stored_template_gives_the_same_fit(field, template, written):
     direct = fit_image_photometry(template, field.muse[0])
     raw = fit_image_photometry(field.hst, field.muse[0])
     for key in ("scale", "dx", "dy", "fwhm", "beta"):
-        assert_allclose(from_file.values[key].value, direct.values[key].value, rtol=1e-4)
-        assert_allclose(raw.values[key].value, direct.values[key].value, rtol=1e-6)
+        one, other = direct.values[key], raw.values[key]
+        assert_allclose(from_file.values[key].value, one.value, rtol=1e-4)
+        # Point sources are taken out of the image only.
+        assert abs(other.value - one.value) < 3 * np.hypot(one.stdev, other.stdev)
 
 
 def test_regridded_image_without_its_template(field):

@@ -162,7 +162,7 @@ def test_a_large_new_object_is_masked():
     y, x = np.indices(muse.shape)
     muse.data = muse.data + 20 * np.exp(-((x - 30) ** 2 + (y - 60) ** 2) / 40)
     fit = fit_image_photometry(field.hst, muse)
-    assert fit.objects["left_out"].sum() == 1
+    assert fit.objects["left_out"].any()
     assert FitFlags.MANY_CHANGED not in fit.flags
     kept = fit_image_photometry(field.hst, muse, keep_changed=True)
     assert not kept.objects["left_out"].any()

@@ -25,8 +25,8 @@ def test_values(fit, field):
     assert fit.fwhm.unit == u.arcsec
     assert fit.bg.unit == field.muse[0].unit
     assert not fit.dx.fixed
-    assert fit.free == ("scale", "bg", "dx", "dy", "fwhm")
-    assert fit.covariance.shape == (5, 5)
+    assert fit.free == ("scale", "bg", "dx", "dy", "fwhm", "rotation", "e1", "e2")
+    assert fit.covariance.shape == (8, 8)
     assert_allclose(np.sqrt(np.diag(fit.covariance))[2], fit.dx.stdev)
     assert_allclose(fit.rms_error, 0.1, rtol=0.03)
     assert_allclose(fit.rchi, 1, rtol=0.05)
