@@ -11,7 +11,9 @@ from types import ModuleType, SimpleNamespace
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.modeling import Model
+from astropy.table import Table
 from numpy.testing import assert_allclose
 from regions import CirclePixelRegion, CircleSkyRegion, PixCoord, Regions
 
@@ -195,6 +197,7 @@ HELD = {
     "fix_fwhm": (0.66, 0.011 * u.arcmin),
 }
 HELD_BETA = {"fix_beta": (2.4, 240 * u.percent)}
+SMALL = {"fix_rotation": (0.1, 6 * u.arcmin), "fix_e1": (0.02, 2 * u.percent), "fix_e2": (0.01, 1 * u.percent)}
 TAPER = {"taper": (2.0, 0.002 * u.kpix)}
 HST = {
     "hst_fwhm": (0.09, 90 * u.mas),
@@ -209,7 +212,12 @@ START = {
 HST_PSF = {"hst_psf_scale": (0.03, 30 * u.mas)}
 STAR_AND_PLACE = {"star": (STAR, STARS[2])}
 OPTIONS = HELD | TAPER | HST | {"regions": (REGIONS[0], CIRCLE)}
-MORE_OPTIONS = HELD_BETA | START | HST_PSF
+PLACES = {
+    "point_sources": ([STAR[:2]], CENTER.galactic, Table({"ra": [STAR[0]], "dec": [STAR[1]]}), STARS[3]),
+    "not_point_sources": ([(53.2, -27.7)], SkyCoord(53.2, -27.7, unit="deg").galactic),
+}
+BACKGROUND = {"background": (20 * u.arcsec, 20.0, u.arcmin / 3)}
+MORE_OPTIONS = HELD_BETA | SMALL | START | HST_PSF | PLACES | BACKGROUND
 
 TRUTH = {
     "dx": (0.1, 100 * u.mas),
@@ -244,13 +252,19 @@ ROWS = [
     Row("fit_image_photometry", MORE_OPTIONS, fitted, images, with_psf),
     Row("fit_image_photometry", STAR_AND_PLACE, fitted, images, lambda sky: {"regions": "notstar"}),
     Row("fit_star_photometry", HELD | TAPER | STAR_AND_PLACE, fitted, images),
-    Row("fit_star_photometry", HELD_BETA | {"star": STARS, "regions": REGIONS}, fitted, images),
+    Row("fit_star_photometry", HELD_BETA | SMALL | {"star": STARS, "regions": REGIONS}, fitted, images),
     Row("fit_image_and_star_photometry", OPTIONS | STAR_AND_PLACE, every_fit, images),
     Row("fit_image_and_star_photometry", MORE_OPTIONS | STAR_AND_PLACE, every_fit, images, with_psf),
     Row("FitImagePhotometryMP", OPTIONS, every_fit, batch, in_thread),
     Row("FitImagePhotometryMP", MORE_OPTIONS | STAR_AND_PLACE, every_fit, batch, in_thread_with_psf),
     Row("FitStarPhotometryMP", HELD | TAPER | STAR_AND_PLACE, every_fit, batch, in_thread),
-    Row("FitStarPhotometryMP", HELD_BETA | {"star": STARS, "regions": REGIONS}, every_fit, batch, in_thread),
+    Row(
+        "FitStarPhotometryMP",
+        HELD_BETA | SMALL | {"star": STARS, "regions": REGIONS},
+        every_fit,
+        batch,
+        in_thread,
+    ),
     Row("FitImageAndStarPhotometryMP", OPTIONS | STAR_AND_PLACE, every_fit, batch, in_thread),
     Row("FitImageAndStarPhotometryMP", MORE_OPTIONS | STAR_AND_PLACE, every_fit, batch, in_thread_with_psf),
     Row("fit_field", OPTIONS | STAR_AND_PLACE, table_of, files, without_plots),
@@ -283,13 +297,29 @@ ROWS = [
         any_unit=("flux", "x_0"),
     ),
     Row(
+        "PointSource2D",
+        {
+            "flux": (300.0, 300 * u.ct),
+            "x_0": (20.3, 20.3 * u.pix),
+            "y_0": (19.2, 0.0192 * u.kpix),
+            "fwhm": (0.6, 0.01 * u.arcmin),
+            "beta": (2.4, 240 * u.percent),
+            "e1": (0.1, 10 * u.percent),
+            "e2": (-0.2, -20 * u.percent),
+            "pixel_scale": (0.2, 200 * u.mas),
+        },
+        values_at,
+        any_unit=("flux",),
+    ),
+    Row("HstTemplate.turned", {"angle": (0.1, 6 * u.arcmin)}, pixels, lambda sky: (sky.template,)),
+    Row(
         "ds9regions.regions_mask",
         {"regions": REGIONS},
         as_list,
         lambda sky: (),
         lambda sky: {"image": sky.muse},
     ),
-    Row("make_template", {"margin": HST["margin"]}, pixels, images),
+    Row("make_template", {"margin": HST["margin"]} | PLACES, pixels, images),
     Row("regrid_hst_like_muse", {"margin": HST["margin"]}, pixels, images),
     Row("HstReference.template", {"margin": HST["margin"]}, pixels, reference),
     Row("HstReference.coarse_template", {"margin": HST["margin"]}, pixels, reference),
@@ -424,14 +454,14 @@ NO_UNIT = {
     "free", "function", "fwhm_degree", "header", "hst", "hst_window", "image", "image_1", "image_2",
     "keep_changed", "keys", "kind", "max_stars", "muse", "n_kept", "n_objects", "n_stars", "name",
     "nprocess", "on_error", "options", "outdir", "oversampling", "overwrite", "path", "plots", "prefix",
-    "progress_bar", "psf", "resample", "restart", "seed", "segment", "shape", "source", "template",
+    "progress_bar", "psf", "repair", "resample", "restart", "seed", "segment", "shape", "source", "template",
     "title", "truth", "truths", "unit", "wave_unit", "wcs", "window", "write_psf",
 }
 # fmt: on
 
 # Those whose names mean something else elsewhere: an image, or stars that are given by `Star`.
 NO_UNIT_HERE = {
-    "ConvolvedTemplate2D": {"hst_psf"},
+    "ConvolvedTemplate2D": {"hst_psf", "sources"},
     "FitImageAndStarPhotometryMP": {"hst_psf"},
     "FitImagePhotometryMP": {"hst_psf"},
     "fit_field": {"hst_psf"},
@@ -464,6 +494,7 @@ MORE_PARAMETERS = {
     "HstReference.template": ["margin", "hst_window"],
     "ImphotArgumentParser": [],
     "MoffatStar2D": [],
+    "PointSource2D": ["flux", "x_0", "y_0", "fwhm", "beta", "e1", "e2"],
 }
 
 

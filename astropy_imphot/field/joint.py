@@ -92,11 +92,17 @@ class _Noise:
         self.residual = residual / excess
         self.correlation = autocorrelation(self.residual, self.valid)
         self.parts = score_parts(fit.influence * excess, self.correlation)
+        values, vectors = np.linalg.eigh(fit.prior_covariance)
+        self.prior_parts = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
     def shared_with(self, other):
         """Return the covariance of the parameters of two fits."""
+        # Stars move, and images are rotated, in all filters alike.
+        effects = np.zeros((len(self.parts), len(other.parts)))
+        if self.prior_parts.shape == other.prior_parts.shape:
+            effects = self.prior_parts @ other.prior_parts.T
         if not image_grids_aligned(self.image, other.image):
-            return np.zeros((len(self.parts), len(other.parts)))
+            return effects
         both = cross_correlation(self.residual, other.residual, self.valid & other.valid)
         same = coherence(both, self.correlation, other.correlation, self.valid.shape)
-        return (self.parts * same) @ other.parts.T
+        return (self.parts * same) @ other.parts.T + effects

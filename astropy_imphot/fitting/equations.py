@@ -86,8 +86,19 @@ class Equations:
     @cached_property
     def bread(self):
         """The matrix that turns scores into changes of the parameters."""
+        return self.bread_of(np.arange(len(self.values)))
+
+    def bread_of(self, places):
+        """Return the same for some of the parameters, if the others are held."""
         matrix = self.normal / self.level + np.diag(self.precision)
-        return inverse(matrix - self.part / self.level, matrix)
+        part = self.part / self.level
+        chosen = np.ix_(places, places)
+        return inverse((matrix - part)[chosen], matrix[chosen])
+
+    @property
+    def gradient(self):
+        """The scores, with the priors: 0 at the solution."""
+        return self.scores / self.level - self.precision * self.values
 
 
 def equations_at(state, image, weights):

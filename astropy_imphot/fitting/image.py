@@ -271,6 +271,7 @@ def _result(solution, image, name, options):
         background=as_image(solution.background),
         background_modes=solution.modes,
         influence=solution.influence.astype(np.float32),
+        prior_covariance=solution.prior_covariance,
         objects=solution.objects,
         labels=solution.labels,
         point_sources=source_table(model, solution.source_errors, solution.in_reference, image, years),

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from astropy_imphot.fitting.priors import updated
-from astropy_imphot.noise.covariance import inverse
 
 __all__ = ["stepped"]
 
@@ -46,14 +45,12 @@ def stepped(state, equations, only_sources=False):
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
     bread = equations.bread
-    gradient = equations.scores / equations.level - equations.precision * equations.values
     if only_sources:
-        own = slice(len(equations.free), len(equations.free) + 3 * int(state.is_free.sum()))
-        matrix = equations.normal / equations.level + np.diag(equations.precision)
-        step = np.zeros(len(gradient))
-        step[own] = inverse(matrix[own, own]) @ gradient[own]
+        own = len(equations.free) + np.arange(3 * int(state.is_free.sum()))
+        step = np.zeros(len(equations.values))
+        step[own] = equations.bread_of(own) @ equations.gradient[own]
     else:
-        step = bread @ gradient
+        step = _bounded_step(state.model, equations)
     errors = np.sqrt(np.maximum(np.diag(bread), 0))
     factor = _largest_factor(state.model, equations.free, step)
     step = factor * step
@@ -88,6 +85,33 @@ def stepped(state, equations, only_sources=False):
     )
 
 
+def _bounded_step(model, equations):
+    """Return the Newton step; parameters that would be beyond their bounds are held at these."""
+    step = equations.bread @ equations.gradient
+    limits = np.array([_limits(model, key) for key in equations.free]).reshape(-1, 2).T
+    values = np.array([getattr(model, key).value for key in equations.free])
+    n_free, rest = len(values), np.ones(len(step), dtype=bool)
+    for _ in range(n_free):
+        after = values + step[:n_free]
+        beyond = rest[:n_free] & ((after < limits[0]) | (after > limits[1]))
+        if not beyond.any():
+            break
+        rest[:n_free] &= ~beyond
+        places = np.flatnonzero(rest)
+        step[places] = equations.bread_of(places) @ equations.gradient[places]
+        held = np.flatnonzero(~rest[:n_free])
+        step[held] = np.clip(after[held], *limits[:, held]) - values[held]
+    return step
+
+
+def _limits(model, key):
+    """Return the bounds of a parameter, infinite where it has none."""
+    return [
+        missing if limit is None else limit
+        for limit, missing in zip(model.bounds[key], (-np.inf, np.inf), strict=True)
+    ]
+
+
 def _largest_factor(model, free, step):
     """Return the fraction of a step that changes no parameter by too much."""
     factor = 1.0
@@ -114,9 +138,5 @@ def _moved(model, free, change, small):
         if model.has_prior[key] and abs(total) < model.infos[key].step:
             left[key] = total
             continue
-        low, high = (
-            missing if limit is None else limit
-            for limit, missing in zip(model.bounds[key], (-np.inf, np.inf), strict=True)
-        )
-        setattr(moved, key, float(np.clip(getattr(model, key).value + total, low, high)))
+        setattr(moved, key, float(np.clip(getattr(model, key).value + total, *_limits(model, key))))
     return moved, left

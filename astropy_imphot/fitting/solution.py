@@ -42,6 +42,8 @@ class Solution:
         Errors and goodness of fit.
     influence : array of shape (p, ny, nx)
         The change of each free parameter by a weighted residual of 1.
+    prior_covariance : array of shape (p, p)
+        The part of the covariance that is the spread of effects with priors.
     source_errors : array of shape (n, 3)
         Standard errors of the own parameters of the point sources.
     sizes : dict of str to float
@@ -57,6 +59,7 @@ class Solution:
     weights: np.ndarray
     residual: np.ndarray
     influence: np.ndarray
+    prior_covariance: np.ndarray
     labels: np.ndarray
     objects: QTable
     source_errors: np.ndarray
@@ -115,7 +118,8 @@ def solution_of(state, image, weights, evaluations, converged):
     fitted = len(precision) - np.count_nonzero(precision)
     correlation = autocorrelation(residual / on_pixels, valid) * n_pixels / max(n_pixels - fitted, 1)
     # The priors' own spread is part of the errors.
-    covariance = score_covariance(influence * on_pixels, correlation) + (rows * precision) @ rows.T
+    prior_covariance = (rows * precision) @ rows.T
+    covariance = score_covariance(influence * on_pixels, correlation) + prior_covariance
     # The level of the template's noise is not known exactly.
     of_level = NOISE_LEVEL_ERROR * rows @ equations.noise_scores / equations.level
     covariance = covariance + np.outer(of_level, of_level)
@@ -146,6 +150,7 @@ def solution_of(state, image, weights, evaluations, converged):
         weights=weights,
         residual=residual,
         influence=influence,
+        prior_covariance=prior_covariance,
         labels=labels,
         objects=objects,
         source_errors=source_errors,

@@ -39,6 +39,9 @@ NEIGHBOR_SIGMA = 3.0
 NEIGHBOR_PIXELS = 5
 LEAST_CORE = 50
 
+# In images of larger pixels than this, neighbors cannot be told from the star, arcsec.
+LARGEST_PIXEL = 0.12
+
 # A star on a background has six parameters; a fit needs more pixels.
 LEAST_PIXELS = 12
 
@@ -152,6 +155,8 @@ def fit_hst_star(image, star, options):
     if image.mask is not None:
         mask |= image.mask
     check_pixels(mask)
+    if max(read_grid(image).pixel_scale) > LARGEST_PIXEL:
+        return _fit_one(image, mask, options)
     core = mask | ~star_mask((*star[:2], min(star[2], CORE)), image)
     first = _fit_one(image, core if np.sum(~core) >= LEAST_CORE else mask, options)
     neighbors = _neighbors(image, first, mask)

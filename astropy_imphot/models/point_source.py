@@ -3,9 +3,12 @@
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
+import astropy.units as u
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
 
+from astropy_imphot.io.quantities import to_pair
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import LOG_RADIUS
@@ -47,7 +50,7 @@ def psf_terms(psf, right, up, values, e1=0.0, e2=0.0, keys=(None,)):
     >>> up, right = 0.2 * np.mgrid[-40:41, -40:41]
     >>> terms = psf_terms(MOFFAT, right, up, {"fwhm": 0.7, "beta": 2.5}, e1=0.1, keys=(None, "dx"))
     >>> round(float(terms[None].sum() * 0.04), 2), bool(terms["dx"][40, 42] > 0)
-    (0.99, True)
+    (1.0, True)
     """
     norm = np.sqrt(1 - e1**2 - e2**2)
     square = ((1 - e1) * right**2 - 2 * e2 * right * up + (1 + e1) * up**2) / norm
@@ -77,9 +80,11 @@ class PointSourceModel(Fittable2DModel):
 
     psf = None
 
-    def __init__(self, *args, pixel_scale=(0.2, 0.2), **kwargs):
-        super().__init__(*args, **kwargs)
-        self.pixel_scale = tuple(np.broadcast_to(pixel_scale, 2))
+    def __init__(self, *, pixel_scale=0.2, **kwargs):
+        super().__init__(**kwargs)
+        self.pixel_scale = tuple(
+            float(one) for one in np.broadcast_to(to_value(pixel_scale, u.arcsec, "pixel_scale"), 2)
+        )
 
     def __reduce__(self):
         # The classes for other shapes of the PSF are not in a module, where pickle could find them.
@@ -105,7 +110,11 @@ class PointSourceModel(Fittable2DModel):
         --------
         See `PointSource2D`.
         """
-        return self._terms(x, y, parameters, ("flux",))["flux"] * parameters[0]
+        flux = parameters[0]
+        light = self._terms(x, y, parameters, ("flux",))["flux"]
+        if isinstance(flux, u.Quantity):
+            return u.Quantity(light * flux.value, flux.unit)
+        return light * flux
 
     def fit_deriv(self, x, y, *parameters):
         """
@@ -133,9 +142,11 @@ class PointSourceModel(Fittable2DModel):
     def _terms(self, x, y, parameters, keys):
         """Return the derivatives for a flux of 1."""
         values = {
-            name: float(np.squeeze(one)) for name, one in zip(self.param_names, parameters, strict=True)
+            name: float(np.squeeze(to_value(one, self._unit_of(name, one), name)))
+            for name, one in zip(self.param_names, parameters, strict=True)
         }
         height, width = self.pixel_scale
+        x, y = to_value(x, u.pix, "x"), to_value(y, u.pix, "y")
         right, up = (np.asarray(x) - values["x_0"]) * width, (np.asarray(y) - values["y_0"]) * height
         shape = {name: values[name] for name in self.psf.names}
         names = {"flux": (None, 1.0), "x_0": ("dx", width), "y_0": ("dy", height)}
@@ -144,6 +155,23 @@ class PointSourceModel(Fittable2DModel):
             self.psf, right, up, shape, values["e1"], values["e2"], tuple(name for name, _ in wanted.values())
         )
         return {key: terms[name] * factor * height * width for key, (name, factor) in wanted.items()}
+
+    def _unit_of(self, name, value):
+        """Return the unit of a parameter: that of the flux is any."""
+        if name == "flux":
+            return getattr(value, "unit", u.dimensionless_unscaled)
+        units = {info.name: u.Unit(info.unit) for info in self.psf.parameters} | {"x_0": u.pix, "y_0": u.pix}
+        return units.get(name, u.dimensionless_unscaled)
+
+    @property
+    def input_units(self):
+        """The units of x and y: pixels where the parameters have units."""
+        return None if self.x_0.unit is None else dict.fromkeys(self.inputs, u.pix)
+
+    def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
+        flux = outputs_unit[self.outputs[0]]
+        units = {name: self._unit_of(name, None) for name in self.param_names if name != "flux"}
+        return {"flux": flux} | {name: unit for name, unit in units.items() if unit != u.dimensionless_unscaled}
 
 
 def _declared_source(psf):
@@ -165,17 +193,17 @@ class PointSource2D(PointSourceModel):
 
     Parameters
     ----------
-    flux : float
+    flux : float or `~astropy.units.Quantity`
         The integral of the profile over the plane (default: 1).
-    x_0, y_0 : float
+    x_0, y_0 : float or `~astropy.units.Quantity`
         The position, pixels (default: 0).
-    fwhm : float
+    fwhm : float or `~astropy.units.Quantity`
         Full width at half maximum, arcsec (default: 0.7; bounds 0.1 and 5).
-    beta : float
+    beta : float or `~astropy.units.Quantity`
         Exponent of the Moffat function (default: 2.5; bounds 1.05 and 100).
-    e1, e2 : float
+    e1, e2 : float or `~astropy.units.Quantity`
         Ellipticity, as for `ConvolvedTemplate2D` (default: 0, fixed).
-    pixel_scale : float or (float, float)
+    pixel_scale : float, (float, float) or `~astropy.units.Quantity`
         Height and width of a pixel, arcsec (default: 0.2).
     **kwargs
         For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.

@@ -22,7 +22,7 @@ RECORDED = {
     "xy": {
         "dx": ("IMPHDX", "[arcsec] offset along x, {how}"),
         "dy": ("IMPHDY", "[arcsec] offset along y, {how}"),
-        "rotation": ("IMPHROT", "[deg] rotation, from x towards y, {how}"),
+        "rotation": ("IMPHROT", "[deg] rotation, corrected in the WCS"),
     },
     "scale": {"scale": ("IMPHSCAL", "flux scale, pixels were divided by it")},
     "zero": {

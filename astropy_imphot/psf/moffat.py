@@ -39,7 +39,7 @@ class Moffat(PsfShape):
     >>> round(float(half), 6)
     0.5
     >>> round(float(moffat.profile_derivative(0.35, "log_radius", fwhm=0.7, beta=2.5)), 4)
-    -0.7109
+    -0.7539
     >>> round(float(moffat.enclosed_flux(0.7, fwhm=0.7, beta=2.5)), 3)
     0.709
     """

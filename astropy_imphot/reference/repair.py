@@ -28,6 +28,9 @@ CANDIDATE_SIGMA = 5.0
 RING_FRACTION = 0.2
 RING_RADIUS = 0.35
 
+# The noise is measured in blocks of so many pixels along each axis.
+BLOCK = 96
+
 # Candidates are decided by L.A.Cosmic (van Dokkum 2001, PASP 113, 1420) on tiles, in pixels, with a border.
 TILE, BORDER = 24, 6
 LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
@@ -98,7 +101,7 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     bright = sky + CURVED_SIGMA * noise
     whole = _interpolated(data, filled, observed, bright)
     observed = observed | holes
-    artefacts = _artefacts(whole - sky, observed, noise, psf, pixel_scale)
+    artefacts = _artefacts(whole - sky, observed, _noise_map(whole, observed, noise), psf, pixel_scale)
     repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
     table = _table({"artefact": artefacts, "hole": holes}, whole - repaired, wcs)
     return repaired, observed, table
@@ -175,9 +178,16 @@ def _artefacts(data, observed, noise, psf, pixel_scale):
     windows = [tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places]
     tiles = np.concatenate([padded[window] for window in windows])
     mask = np.concatenate([unobserved[window] for window in windows])
-    variance = np.full(tiles.shape, noise**2, dtype=np.float32)
+    levels = np.array([noise[tuple(place * TILE // BLOCK)] for place in places])
+    variance = np.repeat(levels**2, size)[:, np.newaxis] * np.ones((1, size))
     flagged, _ = detect_cosmics(
-        tiles, inmask=mask, invar=variance, gain=1.0, readnoise=float(noise), satlevel=np.inf, **LIMITS
+        tiles,
+        inmask=mask,
+        invar=variance.astype(np.float32),
+        gain=1.0,
+        readnoise=float(np.median(levels)),
+        satlevel=np.inf,
+        **LIMITS,
     )
     for number, (row, column) in enumerate(places):
         tile = flagged[number * size + BORDER : number * size + BORDER + TILE, BORDER : BORDER + TILE]
@@ -204,12 +214,25 @@ def _is_in_halo(data, labels, label, box, pixel_scale):
     return len(others) > 0 and data[box][labels[box] == label].max() < RING_FRACTION * others.max()
 
 
+def _noise_map(data, observed, noise):
+    """Return the noise in blocks of an image: it differs where exposures overlap, and between detectors."""
+    found = np.full([-(-size // BLOCK) for size in data.shape], noise)
+    for row, column in np.ndindex(*found.shape):
+        block = (slice(row * BLOCK, (row + 1) * BLOCK, 3), slice(column * BLOCK, (column + 1) * BLOCK, 2))
+        values = data[block][observed[block]]
+        if len(values) > BLOCK:
+            # The fainter half is that of the sky.
+            low, middle = np.percentile(values, [16, 50])
+            found[row, column] = max(middle - low, 0.5 * noise)
+    return found
+
+
 def _candidates(data, observed, noise, psf, pixel_scale):
     """Return rows and columns of pixels that are sharper than the PSF in some direction."""
     inner = (slice(1, -1), slice(1, -1))
-    rows, columns = np.nonzero((data[inner] > CANDIDATE_SIGMA * noise) & observed[inner])
+    rows, columns = np.nonzero((data[inner] > CANDIDATE_SIGMA * noise.min()) & observed[inner])
     rows, columns = rows + 1, columns + 1
-    values = data[rows, columns]
+    values, noise = data[rows, columns], noise[rows // BLOCK, columns // BLOCK]
     sharp = np.zeros(len(values), dtype=bool)
     for (up, right), step in zip(((1, 0), (0, 1)), pixel_scale, strict=True):
         ratio = SHARPER * float(psf(0.0) / psf(step))

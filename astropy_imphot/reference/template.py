@@ -19,6 +19,7 @@ from astropy_imphot.io.files import Source, opened
 from astropy_imphot.io.grid import Grid, read_grid
 from astropy_imphot.io.headers import wcs_header
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.psf.fourier import decimation_window, frequencies, window_noise
@@ -194,7 +195,7 @@ class HstTemplate(Representation):
 
         Parameters
         ----------
-        angle : float
+        angle : float or `~astropy.units.Quantity`
             From x towards y, degrees.
 
         Returns
@@ -211,6 +212,7 @@ class HstTemplate(Representation):
         >>> template.turned(0.1).data.shape == template.data.shape
         True
         """
+        angle = to_value(angle, u.deg, "angle")
         center = [
             self.oversample * (margin + (size - 1) / 2)
             for margin, size in zip(self.margin, self.muse_shape, strict=True)

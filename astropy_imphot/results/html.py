@@ -143,8 +143,8 @@ def objects_as_html(objects):
     --------
     >>> from astropy.table import QTable
     >>> from astropy_imphot.results.html import objects_as_html
-    >>> objects_as_html(QTable({"changed": [True, False]}))[:61]
-    '<details><summary>2 objects, of which 1 changed</summary><div'
+    >>> objects_as_html(QTable({"left_out": [True, False]}))[:63]
+    '<details><summary>2 objects, of which 1 are masked</summary><di'
     """
     if objects is None:
         return ""

@@ -308,6 +308,8 @@ class FittedImagePhotometry(FittedPhotometry):
         along y and x; without rows for a constant background.
     influence : array of shape (p, ny, nx)
         The change of each free parameter by a weighted residual of 1.
+    prior_covariance : array of shape (p, p)
+        The part of the covariance that is the spread of effects with priors, such as motions of stars.
     objects : `~astropy.table.QTable`
         The scale and offset of each object, see `~astropy_imphot.fitting.objects.object_table`.
     point_sources : `~astropy.table.QTable`
@@ -349,6 +351,7 @@ class FittedImagePhotometry(FittedPhotometry):
     background: CCDData
     background_modes: QTable
     influence: np.ndarray
+    prior_covariance: np.ndarray
     objects: QTable
     labels: np.ndarray
     point_sources: QTable

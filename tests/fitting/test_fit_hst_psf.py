@@ -9,7 +9,6 @@ from astropy.table import QTable
 
 from astropy_imphot import fit_image_photometry, make_template, regrid_hst_like_muse, write_image
 from astropy_imphot.cli import fit_photometry
-from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.simulation import Truth, simulate_field
 
 galsim = pytest.importorskip("galsim", reason="galsim is not installed")

@@ -47,7 +47,8 @@ def test_apply_then_fit_again(pair, resample, variance):
         inside = np.s_[10:-10, 10:-10]
         assert_allclose(corrected.uncertainty.array[inside], 0.1**2 / fit.scale.value**2, rtol=1e-3)
     if resample:
-        assert corrected.wcs.wcs.compare(muse.wcs.wcs)
+        # The WCS is corrected for the rotation only.
+        assert_allclose(corrected.wcs.wcs.crpix, muse.wcs.wcs.crpix, atol=0.02)
         assert corrected.mask[:, -2:].all()
         assert corrected.mask[:2].all()
         assert not corrected.mask[5:-5, 5:-5].any()
@@ -116,7 +117,7 @@ def test_corrections_are_recorded(pair, tmp_path, resample):
     for key, value in {"IMPHDX": fit.dx, "IMPHDY": fit.dy, "IMPHSCAL": fit.scale, "IMPHBG": fit.bg}.items():
         assert_allclose(header[key], value.value, rtol=1e-12)
     assert header["IMPHVERS"] == __version__
-    assert "IMPHROT" not in header
+    assert abs(header["IMPHROT"]) < 0.1
     how = "by shifting pixels" if resample else "corrected in the WCS"
     assert header.comments["IMPHDX"] == f"[arcsec] offset along x, {how}"
 
@@ -167,8 +168,10 @@ def test_files_of_a_fit(pair, tmp_path):
     _, muse, fit = pair
     write_fit_images(fit, tmp_path / "E1.fits")
     paths = saved_paths(tmp_path / "E1.fits")
-    # Nothing changed, so that there are no regions.
-    names = {path.name for path in paths.values()} - {"E1_changed.reg"}
+    # Nothing is masked and nothing was repaired, so that there are no regions of these.
+    names = {path.name for path in paths.values()} - {"E1_changed.reg", "E1_repaired.reg"}
+    if not len(fit.point_sources):
+        names -= {"E1_sources.reg"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert_allclose(read_image(paths["residual"]).data, fit.residual.data, atol=1e-5)
     assert image_grids_aligned(paths["model"], muse)

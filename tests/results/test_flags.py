@@ -113,7 +113,7 @@ def test_objects_with_residuals(deep, template):
 
 
 def test_template_noise(deep):
-    noisy = with_noise(deep, 1, noise=0, hst_noise=0.02)
+    noisy = with_noise(deep, 1, noise=0, hst_noise=0.006)
     noisy.muse[0].uncertainty = None
     fit = fit_image_photometry(noisy.hst, noisy.muse[0])
     assert FitFlags.TEMPLATE_NOISE in fit.flags
