@@ -80,9 +80,10 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"astropy_imphot\."
-        r"(field\.store|fitting\.(batch\.Batch|solve|statistics)|io\.(grid|representation)"
-        r"|models\.(convolver|positions|convolved_template\.TemplateModel)|psf\.(radial|spectra)"
-        r"|reference\.regrid\.coarse_template|report\.pictures|results\.values)\b.*",
+        r"(field\.store|fitting\.(background|batch\.Batch|columns|equations|solve|state|statistics)"
+        r"|io\.(grid|representation)"
+        r"|models\.(convolver|positions|point_source|convolved_template\.TemplateModel)|psf\.(radial|spectra)"
+        r"|reference\.(regrid\.coarse_template|point_sources)|report\.pictures|results\.values)\b.*",
     ),
 ]
 
