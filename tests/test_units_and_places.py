@@ -207,7 +207,7 @@ HST = {
 START = {
     "init_dx": (0.3, 300 * u.mas),
     "init_dy": (-0.2, -200 * u.mas),
-    "min_scale": (1.02, 102 * u.percent),
+    "min_scale": (0.9, 90 * u.percent),
 }
 HST_PSF = {"hst_psf_scale": (0.03, 30 * u.mas)}
 STAR_AND_PLACE = {"star": (STAR, STARS[2])}

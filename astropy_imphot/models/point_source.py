@@ -7,7 +7,6 @@ import astropy.units as u
 import numpy as np
 from astropy.modeling import Fittable2DModel, Parameter
 
-from astropy_imphot.io.quantities import to_pair
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.psf.moffat import MOFFAT

@@ -12,8 +12,8 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.filling import filled
 from astropy_imphot.masking.places import sky_places
 from astropy_imphot.models.point_source import PointSources
+from astropy_imphot.psf.mean_profile import RadialPsf
 from astropy_imphot.reference.point_sources import (
-    RadialPsf,
     find_point_sources,
     remove_point_sources,
     saturated_pixels,

@@ -61,7 +61,7 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
         The image; finite everywhere.
     observed : bool array of shape (ny, nx)
         True where it was observed.
-    psf : `~astropy_imphot.reference.point_sources.RadialPsf`
+    psf : `~astropy_imphot.psf.mean_profile.RadialPsf`
         Its PSF.
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
@@ -83,7 +83,7 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     >>> import numpy as np
     >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> from astropy_imphot.psf.shape import CircularPsf
-    >>> from astropy_imphot.reference.point_sources import RadialPsf
+    >>> from astropy_imphot.psf.mean_profile import RadialPsf
     >>> from astropy_imphot.reference.repair import repair_image
     >>> from astropy_imphot.simulation import sky_grid
     >>> image = np.random.default_rng(1).normal(0, 1.0, (100, 100))
