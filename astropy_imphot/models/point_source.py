@@ -214,8 +214,8 @@ class PointSource2D(PointSourceModel):
 
     Notes
     -----
-    The profile is sampled at the pixels' centers: it is that of the effective PSF, which includes the response
-    of the pixels. The derivatives are analytic.
+    The profile is sampled at the pixels' centers: it is that of the effective PSF, which includes the
+    response of the pixels. The derivatives are analytic.
 
     Examples
     --------

@@ -178,7 +178,7 @@ def _recorded(meta, made, resample):
 
 
 def _background(fit, image):
-    """Return the background of a fit at each pixel: with its modes, if the image has the pixels of the fit's."""
+    """Return the background of a fit at each pixel, with its modes if the image has the same pixels."""
     own = getattr(fit, "background", None)
     if own is not None and image_grids_aligned(own, image):
         return own.data

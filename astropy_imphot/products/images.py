@@ -80,11 +80,11 @@ def write_fit_images(fit, muse, *, overwrite=False):
 
     Notes
     -----
-    The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency
-    0 in the middle; their WCS is linear, in cycles/arcsec. Masked pixels count as 0. X_changed.reg
-    has a circle with a leading minus around each masked object: as ``regions`` of another fit it excludes
-    them again. X_sources.reg has the point sources with their flux ratios, X_repaired.reg what was repaired in
-    the HST image. Each is written if there are any.
+    The transforms hold the amplitude in DATA and the phase (radian) in PHASE, frequency 0 in the middle;
+    their WCS is linear, in cycles/arcsec. Masked pixels count as 0. X_changed.reg has a circle with a leading
+    minus around each masked object: as ``regions`` of another fit it excludes them again. X_sources.reg has
+    the point sources with their flux ratios, X_repaired.reg what was repaired in the HST image. Each is
+    written if there are any.
 
     Examples
     --------
@@ -156,7 +156,8 @@ def object_regions(objects, labels, wcs):
     Returns
     -------
     str
-        A circle on the sky with a leading minus for each excluded object, empty if there is none; its text is the rms residual in units of that on the sky.
+        A circle on the sky with a leading minus for each excluded object, empty if there is none; its text is
+        the rms residual in units of that on the sky.
 
     Examples
     --------

@@ -78,8 +78,8 @@ def plot_image_fit(fit, *, title=None):
     Returns
     -------
     `~matplotlib.figure.Figure`
-        The figure. Data and model share a stretch; the residual has its own, symmetric
-        one. Masked pixels are gray; objects that do not fit are masked and outlined. Point sources are circled, in red those of one
+        The figure. Data and model share a stretch; the residual has its own, symmetric one. Masked pixels are
+        gray; objects that do not fit are masked and outlined. Point sources are circled, in red those of one
         of the images only. Arrows are the offsets of single objects, less the fitted offset.
 
     Raises

@@ -1,6 +1,4 @@
-"""
-The mean radial profile of a PSF, of a function or an image.
-"""
+"""The mean radial profile of a PSF, of a function or an image."""
 
 from dataclasses import dataclass
 
@@ -24,8 +22,8 @@ class RadialPsf:
     psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`
         The PSF.
     pixel : float
-        Size of a pixel of the image, arcsec: with the response of the pixels, no PSF is narrower than 1.3 of them
-        (default: 0).
+        Size of a pixel of the image, arcsec: with the response of the pixels, no PSF is narrower than 1.3 of
+        them (default: 0).
 
     Examples
     --------

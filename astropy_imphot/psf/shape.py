@@ -18,9 +18,9 @@ class PsfShape:
     """
     The shape of a circular PSF of unit volume: the base class of all shapes.
 
-    A shape is one class in one file. It has ``parameters`` and defines `otf`, `profile` and
-    `enclosed_flux`; `otf_derivative` and `profile_derivative` are by differences unless the shape has formulas. Shapes have no state:
-    they can be compared and pickled.
+    A shape is one class in one file. It has ``parameters`` and defines `otf`, `profile` and `enclosed_flux`;
+    `otf_derivative` and `profile_derivative` are by differences unless the shape has formulas. Shapes have no
+    state: they can be compared and pickled.
 
     Attributes
     ----------

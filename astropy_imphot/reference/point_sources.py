@@ -1,8 +1,8 @@
 """
 Point sources of the reference image: found, measured, and taken out of it.
 
-Stars move, vary and saturate. They have much information on the PSF, and none on the offset and the scale. Hence
-they are not part of the template.
+Stars move, vary and saturate. They have much information on the PSF, and none on the offset and the scale.
+Hence they are not part of the template.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ __all__ = ["find_point_sources", "remove_point_sources", "saturated_pixels"]
 PEAK_SIGMA = 8.0
 MOST_PEAKS = 3000
 
-# The light within the first radius over that within the second, less that of the sky in the last annulus (arcsec), is
-# at least this fraction of that of the PSF for a point source. Galaxies with a half-light radius of 0.12 arcsec
-# have less.
+# The light within the first radius over that within the second, less that of the sky in the last annulus
+# (arcsec), is at least this fraction of that of the PSF for a point source. Galaxies with a half-light radius
+# of 0.12 arcsec have less.
 INNER, OUTER, SKY = 0.2, 0.45, 0.65
 CONCENTRATION = 0.82
 
 # The highest pixel of a point source has at most so many times the fraction of its light that the PSF's has.
 SHARPNESS = 1.7
 
-# A peak without wings is an artefact: outside of the first radius it has less than this fraction of the light that
-# the PSF has there, by so many standard deviations.
+# A peak without wings is an artefact: outside of the first radius it has less than this fraction of the light
+# that the PSF has there, by so many standard deviations.
 WINGS = 0.2
 WINGS_SIGMA = 2.0
 
@@ -51,8 +51,9 @@ FIT_RADIUS = 0.25
 SATURATED_RADIUS = 1.0
 RIM = 0.1
 
-# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the light at a
-# distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies falls less steeply.
+# Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the
+# light at a distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies
+# falls less steeply.
 LARGEST_CORE = 1.2
 RIM_SIGMA = 30.0
 RIM_CONTRAST = 0.3
@@ -73,8 +74,8 @@ COUNTED = 0.6
 NEGLIGIBLE = 0.05
 LARGEST_RADIUS = 15.0
 
-# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this factor. Then the host keeps
-# its light outside of the core, arcsec.
+# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this factor. Then the
+# host keeps its light outside of the core, arcsec.
 HOST_RING = (0.25, 0.6)
 HOST_EXCESS = 1.0
 HOST_CORE = 0.06
@@ -141,13 +142,13 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Returns
     -------
     dict of str to array of shape (n,)
-        x and y (pixels, 0 at the center of the first), flux and flux_err (in the unit of the image), saturated,
-        and artefact: a peak that is too sharp, or has no wings.
+        x and y (pixels, 0 at the center of the first), flux and flux_err (in the unit of the image),
+        saturated, and artefact: a peak that is too sharp, or has no wings.
 
     Notes
     -----
-    Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated stars
-    are holes with a bright rim.
+    Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated
+    stars are holes with a bright rim.
 
     Examples
     --------
@@ -210,8 +211,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     Notes
     -----
     The PSF is subtracted, and then the median of the residuals in rings, within the mismatch of the PSF: it
-    is not known exactly. The core, where the difference would be larger than the noise, is replaced by the level
-    around it.
+    is not known exactly. The core, where the difference would be larger than the noise, is replaced by the
+    level around it.
 
     Examples
     --------

@@ -24,8 +24,8 @@ __all__ = ["NOTHING_VALID", "Prepared", "prepare"]
 
 NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
-# How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE PSF
-# is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
+# How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE
+# PSF is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
 REACHES = (3.0, 15.0)
 
 
@@ -41,8 +41,8 @@ class Prepared:
     observed : bool array of shape (ny, nx)
         True where it was observed or filled.
     sources : dict of str to array of shape (n,), or None
-        x, y (pixels of the image), flux, flux_err and saturated of the sources that were taken out; None if they
-        were not looked for.
+        x, y (pixels of the image), flux, flux_err and saturated of the sources that were taken out; None if
+        they were not looked for.
     repairs : `~astropy.table.QTable` or None
         What was repaired; None if nothing was looked for.
     """

@@ -19,12 +19,13 @@ COLUMNS = {
     "flux": "light that was removed, in the unit of the HST image",
 }
 
-# Light of the sky is not sharper than the PSF. A candidate exceeds the mean of its two neighbors along x or y by this
-# factor times that of the PSF at the center of a star, and by so many standard deviations.
+# Light of the sky is not sharper than the PSF. A candidate exceeds the mean of its two neighbors along x or y
+# by this factor times that of the PSF at the center of a star, and by so many standard deviations.
 SHARPER = 2.2
 CANDIDATE_SIGMA = 5.0
 
-# What is fainter than this fraction of the highest pixel within a radius (arcsec) can be a ring or a spike of a star.
+# What is fainter than this fraction of the highest pixel within a radius (arcsec) can be a ring or a spike of
+# a star.
 RING_FRACTION = 0.2
 RING_RADIUS = 0.35
 
@@ -35,8 +36,9 @@ BLOCK = 96
 TILE, BORDER = 24, 6
 LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
 
-# Holes count as observed up to this diameter, pixels; those in bright light, above so many standard deviations, are cores
-# of saturated stars if they are larger than a pixel. Holes are filled up to so many pixels.
+# Holes count as observed up to this diameter, pixels; those in bright light, above so many standard
+# deviations, are cores of saturated stars if they are larger than a pixel. Holes are filled up to so many
+# pixels.
 LARGEST_HOLE = 3
 LARGEST_FILLED = 200
 BRIGHT_SIGMA = 30.0
@@ -44,8 +46,8 @@ BRIGHT_SIGMA = 30.0
 # The radius of a peak that is repaired, arcsec, at least 2.5 pixels.
 PEAK_RADIUS = 0.12
 
-# The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels. Above so many
-# standard deviations of the noise they are fitted by a polynomial of the second degree.
+# The radius of the neighbors that fill a pixel, and the standard deviation of their weights, pixels. Above so
+# many standard deviations of the noise they are fitted by a polynomial of the second degree.
 REACH, WEIGHT = 2, 1.0
 CURVED_SIGMA = 3.0
 LARGEST_CONDITION = 1e8
@@ -75,8 +77,8 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     observed : bool array of shape (ny, nx)
         True also in holes that were interpolated.
     table : `~astropy.table.QTable`
-        A row for each group of repaired pixels: sky_center, x and y (pixels), n_pixels, kind ("artefact" or "hole"),
-        and flux, the light that was removed.
+        A row for each group of repaired pixels: sky_center, x and y (pixels), n_pixels, kind ("artefact" or
+        "hole"), and flux, the light that was removed.
 
     Examples
     --------
@@ -146,7 +148,7 @@ def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
 
 
 def _small_holes(data, observed, sky, noise):
-    """Return the pixels of holes that are small enough to be observed, and of those that are small enough to be filled."""
+    """Return the pixels of holes that count as observed, and of those that are filled."""
     missing = ~observed
     if observed.all():
         return missing, missing
@@ -258,7 +260,7 @@ def _interpolated(data, bad, good, bright):
 
 
 def _from_neighbors(data, good, rows, columns, bright):
-    """Return the values of pixels from good ones around them, and whether there are any; what is bright is curved."""
+    """Return the values of pixels from good ones around them, and whether there are any."""
     steps = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1].reshape(2, -1)
     total, weights = np.zeros(len(rows)), np.zeros(len(rows))
     for up, right in steps.T:

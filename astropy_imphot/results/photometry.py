@@ -316,8 +316,8 @@ class FittedImagePhotometry(FittedPhotometry):
         The places, fluxes and motions of the point sources, see
         `~astropy_imphot.fitting.source_table.source_table`.
     repairs : `~astropy.table.QTable` or None
-        What was repaired in the HST image, see `~astropy_imphot.reference.repair.repair_image`; None if nothing
-        was looked for.
+        What was repaired in the HST image, see `~astropy_imphot.reference.repair.repair_image`; None if
+        nothing was looked for.
     sizes : dict of str to float
         Typical sizes of effects, which were estimated with the fit: rotation (degrees) and ellipticity,
         variation (fraction) and motion (arcsec) of point sources, scatter of galaxies' flux ratios
@@ -360,7 +360,7 @@ class FittedImagePhotometry(FittedPhotometry):
 
     @property
     def pivot(self):
-        """The place at which the offset does not depend on the rotation: `~astropy_imphot.results.offsets.Pivot`."""
+        """Where the offset does not depend on the rotation: a `~astropy_imphot.results.offsets.Pivot`."""
         covariance = covariance_of(("dx", "dy", "rotation"), self.covariance, self.free)
         grid = self.fitted_model.template.grid
         return pivot_of(self.values, covariance, grid.shape, grid.pixel_scale)
