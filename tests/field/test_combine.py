@@ -82,7 +82,9 @@ def test_correlated_noise_of_overlapping_filters(clean):
 
 def test_polynomial_of_the_fwhm(fits):
     bent = {
-        name: moved(fit, fwhm=0.6 - 0.1 * relative(BANDS[name][0]), beta=2.5, dx=0.1, dy=0.2)
+        name: moved(
+            fit, fwhm=0.6 - 0.1 * relative(BANDS[name][0]), beta=2.5, dx=0.1, dy=0.2, rotation=0, e1=0, e2=0
+        )
         for name, fit in fits.items()
     }
     found = combine(bent, BANDS)
