@@ -29,6 +29,9 @@ from astropy_imphot.io.errors import UserError
 
 __all__ = ["solve"]
 
+# The fitter stops when chi-square changes by less than this fraction: Newton steps follow.
+FIRST_ACCURACY = 1e-3
+
 # The largest number of Newton steps.
 MAX_STEPS = 40
 
@@ -156,7 +159,7 @@ def _first_fit(model, image, masked, weights, fitter):
         start.fixed[key] = True
     if not free_parameters(start):
         return model, {}
-    fitted, info = fit_pixels(start, image, masked, weights, fitter)
+    fitted, info = fit_pixels(start, image, masked, weights, fitter, acc=FIRST_ACCURACY)
     for key in small:
         fitted.fixed[key] = False
     return fitted, info

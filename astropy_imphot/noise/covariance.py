@@ -7,6 +7,9 @@ from astropy_imphot.noise.autocorrelation import MAX_LAG, autocorrelation, padde
 
 __all__ = ["coherence", "inverse", "sandwich_covariance", "score_covariance", "score_parts"]
 
+# Combinations of parameters whose eigenvalue is a smaller part of the largest one are excluded.
+SINGULAR = 1e-15
+
 # At least this fraction of J^T J is information; the rest can be noise of the template.
 LEAST_INFORMATION = 0.05
 
@@ -193,11 +196,12 @@ def inverse(matrix, sizes_of=None):
     sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
     sizes = np.where(sizes > 0, sizes, 1)
     scaled = matrix / np.outer(sizes, sizes)
+    values, vectors = np.linalg.eigh(scaled)
     if sizes_of is not None:
-        values, vectors = np.linalg.eigh(scaled)
-        least = LEAST_INFORMATION * np.linalg.eigvalsh(sizes_of / np.outer(sizes, sizes))
-        scaled = (vectors * np.maximum(values, least)) @ vectors.T
-    return np.linalg.pinv(scaled, hermitian=True) / np.outer(sizes, sizes)
+        values = np.maximum(values, LEAST_INFORMATION * np.linalg.eigvalsh(sizes_of / np.outer(sizes, sizes)))
+    known = values > SINGULAR * np.abs(values).max(initial=0)
+    inverses = np.divide(1, values, out=np.zeros_like(values), where=known)
+    return (vectors * inverses) @ vectors.T / np.outer(sizes, sizes)
 
 
 def _power(correlation, shape):
