@@ -194,10 +194,12 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
 
     Parameters
     ----------
-    data, observed, psf, pixel_scale
+    data, observed
         As for `find_point_sources`.
     sources : dict of str to array of shape (n,)
         From `find_point_sources`.
+    psf, pixel_scale
+        As for `find_point_sources`.
 
     Returns
     -------
