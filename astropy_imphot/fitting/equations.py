@@ -22,8 +22,8 @@ VARIATION = 0.3
 MOTION = 0.05
 SCATTER = 0.005
 
-# The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
-# many pixels.
+# The sky is where the light of objects is below so many standard deviations; its noise is measured on at
+# least so many pixels.
 SKY_SIGMA = 1.0
 LEAST_SKY = 1000
 
