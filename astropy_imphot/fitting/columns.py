@@ -99,7 +99,7 @@ class CosineModes:
         return found
 
     def normal(self, squares):
-        """Return the sums of the products of any two modes, weighted by an image: an array of shape (n, n)."""
+        """Return the sums of the products of any two modes, weighted by an image: of shape (n, n)."""
         up, right = self.along
         across = np.einsum("yx,kx,lx->ykl", squares, right, right, optimize=True)
         both = np.einsum("iy,jy,ykl->ijkl", up, up, across, optimize=True)

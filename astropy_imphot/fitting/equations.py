@@ -23,8 +23,8 @@ MOTION = 0.05
 SCATTER = 0.005
 SHIFT = 0.0005
 
-# The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
-# many pixels.
+# The sky is where the light of objects is below so many standard deviations; its noise is measured on at
+# least so many pixels.
 SKY_SIGMA = 1.0
 LEAST_SKY = 1000
 
@@ -171,7 +171,7 @@ def equations_at(state, image, weights):
 
 
 def _sparse(stamps, cells, images, n_objects):
-    """Return the columns of point sources and of differences of objects, a sparse matrix of a row for each."""
+    """Return columns of point sources and of differences of objects: a sparse matrix with a row for each."""
     n_pixels = cells.size
     data, columns, lengths = [], [], []
     for index, values in stamps:
@@ -223,7 +223,10 @@ def _priors(state, free):
     found.append(("motion", np.concatenate([first + 1, first + 2]), MOTION))
     of_objects = n_free + n_own + np.arange(state.differences.size)
     n_objects = state.differences.shape[1]
-    found += [("scatter", of_objects[:n_objects], SCATTER), ("shift of objects", of_objects[n_objects:], SHIFT)]
+    found += [
+        ("scatter", of_objects[:n_objects], SCATTER),
+        ("shift of objects", of_objects[n_objects:], SHIFT),
+    ]
     return [
         Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
         for name, places, expected in found

@@ -7,8 +7,8 @@ from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combin
 
 __all__ = ["image_flags"]
 
-# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right one.
-# Point sources count if their flux ratio has this significance without it.
+# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right
+# one. Point sources count if their flux ratio has this significance without it.
 FLUX_ERROR = 0.07
 SIGNIFICANCE = 5.0
 

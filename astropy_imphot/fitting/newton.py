@@ -8,8 +8,8 @@ from astropy_imphot.fitting.priors import updated
 
 __all__ = ["stepped"]
 
-# The fit has converged if a step is smaller than this, in standard errors, and the information of priors changes
-# by less than this fraction.
+# The fit has converged if a step is smaller than this, in standard errors, and the information of priors
+# changes by less than this fraction.
 STEADY = 0.05
 STEADY_PRIOR = 0.2
 

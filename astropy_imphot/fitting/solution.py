@@ -36,18 +36,36 @@ class Solution:
         The model, the own scales of objects, and the background.
     background : array of shape (ny, nx)
         The background.
-    modes : dict of (int, int) to (float, float)
-        Amplitudes and errors of the modes of the background, by their numbers of half periods along y and x.
+    modes : `~astropy.table.QTable`
+        The modes of the background: half_periods_y and half_periods_x, amplitude and amplitude_err.
     quality : `~astropy_imphot.fitting.statistics.FitStatistics`
         Errors and goodness of fit.
+    mask : bool array of shape (ny, nx)
+        True where a pixel was not fitted.
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+    residual : array of shape (ny, nx)
+        Weighted residuals.
     influence : array of shape (p, ny, nx)
         The change of each free parameter by a weighted residual of 1.
     prior_covariance : array of shape (p, p)
         The part of the covariance that is the spread of effects with priors.
+    labels : int array of shape (ny, nx)
+        From `~astropy_imphot.fitting.objects.segment_objects`.
+    objects : `~astropy.table.QTable`
+        From `~astropy_imphot.fitting.objects.object_table`.
     source_errors : array of shape (n, 3)
         Standard errors of the own parameters of the point sources.
+    in_reference : bool array of shape (n,)
+        Whether the point sources were found in the HST image.
     sizes : dict of str to float
         Typical sizes of effects, see `~astropy_imphot.fitting.priors`.
+    noise_dominates : bool
+        Whether most of a variance, or of the derivatives, is noise of the template.
+    n_evaluations : int
+        Number of evaluations of the model.
+    converged : bool
+        Whether the fit converged.
     """
 
     model: object

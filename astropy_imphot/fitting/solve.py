@@ -38,8 +38,8 @@ MAX_STEPS = 40
 # Without convergence after so many steps, something that only one of the images has can be the reason.
 STALLED = 7
 
-# Before the first step, residuals on objects have power as well: the background has modes if its power is less
-# likely than this.
+# Before the first step, residuals on objects have power as well: the background has modes if its power is
+# less likely than this.
 UNLIKELY_AT_START = 1e-20
 
 # The model has up to eleven parameters; a fit needs more pixels.

@@ -120,9 +120,7 @@ def _with_objects(model, free, squares, cells, products, radial, slope, informat
         means = [directed.get((key, other), 0) * np.ones(len(totals)) for other in free]
         across.append(totals[:, np.newaxis] * scale**2 * np.transpose(means).reshape(len(totals), -1))
     diagonals = [np.diag(totals * scale * own[0])] + 2 * [np.diag(totals * scale**2 * products.gradient)]
-    blocks = [
-        [diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)
-    ]
+    blocks = [[diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)]
     across = np.concatenate(across)
     information = np.block([[information, across.T], [across, np.block(blocks)]])
     return np.concatenate([slope, totals * scale * own[0], np.zeros(2 * len(totals))]), information

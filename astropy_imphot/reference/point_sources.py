@@ -60,14 +60,15 @@ RIM_CONTRAST = 0.3
 RIM_DISTANCE = 0.3
 HIGHEST_CONTRAST = 20.0
 
-# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. They are brighter than
-# those around them by less than this fraction of what the PSF has: pixels next to the center of a star are equal.
+# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. They are brighter
+# than those around them by less than this fraction of what the PSF has: pixels next to the center of a star
+# are equal.
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
 PLATEAU_CONTRAST = 0.9
 
-# The PSF of the image differs from the given one by up to this fraction at each radius, and that of a single star
-# from the mean by this one.
+# The PSF of the image differs from the given one by up to this fraction at each radius, and that of a single
+# star from the mean by this one.
 MISMATCH = 0.8
 VARIATION = 0.1
 
@@ -77,8 +78,8 @@ RING = 0.03
 BRIGHT = 99.5
 LARGEST_WEIGHT = 3.0
 
-# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more. It is known
-# to this fraction.
+# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more. It is
+# known to this fraction.
 COUNTED = 0.6
 COUNTED_ERROR = 0.5
 
@@ -92,7 +93,8 @@ HOST_RING = (0.25, 0.6)
 HOST_EXCESS = 0.3
 HOST_CORE = 0.06
 
-# The core that is replaced by its surroundings: where the variation of the PSF is above this many standard deviations.
+# The core that is replaced by its surroundings: where the variation of the PSF is above this many standard
+# deviations.
 CORE_SIGMA = 2.0
 
 
@@ -108,8 +110,8 @@ def saturated_pixels(data, observed, psf, pixel_scale):
     Returns
     -------
     bool array of shape (ny, nx)
-        True in groups of adjacent pixels that all have nearly the highest value of the image, and are less bright
-        than the PSF of their surroundings.
+        True in groups of adjacent pixels that all have nearly the highest value of the image, and are less
+        bright than the PSF of their surroundings.
 
     Examples
     --------
@@ -221,10 +223,12 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
 
     Parameters
     ----------
-    data, observed, psf, pixel_scale
+    data, observed
         As for `find_point_sources`.
     sources : dict of str to array of shape (n,)
         From `find_point_sources`.
+    psf, pixel_scale
+        As for `find_point_sources`.
 
     Returns
     -------

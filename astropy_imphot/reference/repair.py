@@ -115,12 +115,16 @@ def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
 
     Parameters
     ----------
-    data, observed, pixel_scale, wcs
+    data, observed
         As for `repair_image`.
     peaks : dict of str to array of shape (n,)
         Their x, y (pixels) and flux.
+    pixel_scale
+        As for `repair_image`.
     table : `~astropy.table.QTable`
         What was repaired before.
+    wcs
+        As for `repair_image`.
 
     Returns
     -------

@@ -383,7 +383,9 @@ class FittedImagePhotometry(FittedPhotometry):
         ]
         if len(sources):
             brightest = sources[np.argsort(np.abs(sources["flux"]))[::-1][:MOST_LINES]]
-            lines.append(f"  {len(sources)} point sources" + (", the brightest:" if len(sources) > MOST_LINES else ":"))
+            lines.append(
+                f"  {len(sources)} point sources" + (", the brightest:" if len(sources) > MOST_LINES else ":")
+            )
             lines += [f"    {_source_line(row)}" for row in brightest]
         return lines
 
