@@ -96,8 +96,14 @@ class FitState:
         return CosineModes(self.masked.shape, self.mode_numbers, self.box).image(self.amplitudes)
 
     def residual(self, image, weights):
-        """Return the weighted residuals of an image."""
-        return np.where(weights > 0, image.data - self.complete().light(), 0) * weights
+        """Return the weighted residuals of an image; changes that are small are linear."""
+        light = self.light()
+        if self.small:
+            columns = self.model.derivatives(*self.coordinates, tuple(self.small))
+            light = light + sum(
+                change * column for change, column in zip(self.small.values(), columns, strict=True)
+            )
+        return np.where(weights > 0, image.data - light, 0) * weights
 
     def complete(self):
         """Return the state whose model has all changes."""
