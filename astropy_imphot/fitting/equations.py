@@ -129,7 +129,7 @@ def equations_at(state, image, weights):
     x, y = state.coordinates
     free = free_parameters(model)
     jacobian = weighted_jacobian(model, free, shape, weights)
-    residual = np.where(weights > 0, image.data - state.light(), 0) * weights
+    residual = np.where(weights > 0, image.data - state.light_without_small(), 0) * weights
     small = np.array([state.small.get(key, 0.0) for key in free])
     residual = residual - np.tensordot(small, jacobian, axes=1)
     local, values = [], []
@@ -200,8 +200,7 @@ def _level(columns, residual, weights, free, state):
     valid = weights > 0
     if square == 0 or not valid.any():
         return 1.0
-    x, y = state.coordinates
-    light = np.abs(state.model(x, y) - state.model.background(x, y)) * weights
+    light = np.abs(state.model_light - state.model.background(*state.coordinates)) * weights
     # Before the fit has converged, residuals on objects are no noise.
     sky = valid & (light < SKY_SIGMA * mad_std(residual[valid]))
     correlation = autocorrelation(residual, sky if sky.sum() > LEAST_SKY else valid)

@@ -7,7 +7,6 @@ from astropy.stats import mad_std
 from astropy.table import QTable
 from scipy import ndimage
 
-from astropy_imphot.fitting.equations import equations_at
 from astropy_imphot.fitting.objects import object_table, segment_objects
 from astropy_imphot.fitting.state import pixel_noise
 from astropy_imphot.fitting.statistics import FitStatistics, weighted_jacobian
@@ -88,7 +87,7 @@ class Solution:
     converged: bool
 
 
-def solution_of(state, image, weights, evaluations, converged):
+def solution_of(state, equations, image, weights, evaluations, converged):
     """
     Return the solution of a fit.
 
@@ -96,6 +95,8 @@ def solution_of(state, image, weights, evaluations, converged):
     ----------
     state : `~astropy_imphot.fitting.state.FitState`
         The state after the last step.
+    equations : `~astropy_imphot.fitting.equations.Equations`
+        Those of the last step, if it was a small fraction of the errors, or those of the state.
     image : `~astropy.nddata.CCDData`
         The MUSE image, of shape (ny, nx).
     weights : array of shape (ny, nx)
@@ -114,9 +115,7 @@ def solution_of(state, image, weights, evaluations, converged):
     --------
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
-    equations = equations_at(state, image, weights)
-    state = state.complete()
-    model, masked, residual = state.model, state.masked, equations.residual
+    model, masked, residual = state.complete().model, state.masked, state.residual(image, weights)
     valid = ~masked
     background = model.background(*state.coordinates) + state.modes_light()
     light = state.light()
@@ -153,7 +152,7 @@ def solution_of(state, image, weights, evaluations, converged):
     errors = np.sqrt(np.maximum(np.diag(bread), 0))
     source_errors = np.zeros((len(model.sources), 3))
     source_errors[state.is_free] = errors[n_free : n_free + n_own].reshape(-1, 3)
-    jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
+    jacobian = weighted_jacobian(state.model, ("scale", "dx", "dy"), image.shape, weights)
     own_residual = residual + state.own_light() * weights
     objects = object_table(labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs)
     if len(objects):

@@ -135,7 +135,9 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
             continue
         _check(state.masked)
         weights = pixel_weights(image, state.masked, taper)
-    return solution_of(state, image, weights, evaluations, has_converged(info) and converged)
+    if not converged:
+        equations = equations_at(state, image, weights)
+    return solution_of(state, equations, image, weights, evaluations, has_converged(info) and converged)
 
 
 def _has_constant(model):

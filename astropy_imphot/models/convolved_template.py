@@ -479,7 +479,11 @@ class TemplateModel(Fittable2DModel):
         """Return the parameters by name, as numbers in the units of the table, and those of the sources."""
         flux, infos = self.template.grid.unit, self.infos
         values = {
-            name: float(np.squeeze(to_value(value, info.unit_for(flux), name)))
+            name: float(
+                np.squeeze(
+                    to_value(value, info.unit_for(flux), name) if isinstance(value, u.Quantity) else value
+                )
+            )
             for (name, info), value in zip(infos.items(), parameters, strict=False)
         }
         return values, np.reshape(
