@@ -264,7 +264,7 @@ def _result(solution, image, name, options):
         },
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
-        flags=image_flags(solution, values),
+        flags=image_flags(solution, values, image),
         options=options,
         fitted_model=model.without_results(),
         data=as_image(image.data),

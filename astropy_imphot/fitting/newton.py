@@ -19,6 +19,9 @@ LARGEST_FRACTION = 0.4
 LARGEST_SHIFT = 0.5
 LARGEST_ELLIPTICITY = 0.1
 
+# New point sources stay within so many FWHM of the places where they were found.
+LARGEST_MOTION = 0.5
+
 
 def stepped(state, equations, only_sources=False):
     """
@@ -59,6 +62,9 @@ def stepped(state, equations, only_sources=False):
     model, small = _moved(state.model, equations.free, step[:n_free], state.small)
     own = model.own.copy()
     own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
+    # The places of sources that only one of the images has are known.
+    new, most = ~state.has_prior, LARGEST_MOTION * model.fwhm.value
+    own[new, 1:] = np.clip(own[new, 1:], -most, most)
     model.own = own
     rest = step[n_free + 3 * n_sources :]
     n_differences = state.differences.size

@@ -144,7 +144,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     quality = FitStatistics(
         free=equations.free,
         covariance=covariance,
-        naive_covariance=inverse(equations.normal)[:n_free, :n_free],
+        naive_covariance=inverse(equations.normal + np.diag(precision))[:n_free, :n_free],
         rms_error=float(np.sqrt(np.mean((residual[used] / weights[used]) ** 2))),
         rchi=float(np.sum(residual**2) / max(n_pixels - n_free, 1)),
         n_pixels=n_pixels,
