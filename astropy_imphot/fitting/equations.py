@@ -21,7 +21,7 @@ __all__ = ["Equations", "equations_at"]
 VARIATION = 0.3
 MOTION = 0.05
 SCATTER = 0.005
-SHIFT = 0.0005
+DISPLACEMENT = 0.0005
 
 # The sky is where the light of objects is below so many standard deviations; its noise is measured on at
 # least so many pixels.
@@ -224,7 +224,7 @@ def _priors(state, free):
     n_objects = state.differences.shape[1]
     found += [
         ("scatter", of_objects[:n_objects], SCATTER),
-        ("shift of objects", of_objects[n_objects:], SHIFT),
+        ("displacement", of_objects[n_objects:], DISPLACEMENT),
     ]
     return [
         Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
