@@ -128,8 +128,10 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
             while extended is None and stages:
                 extended = stages.pop(0)(state, image, weights)
             if extended is None:
-                converged = steady
-                break
+                if steady:
+                    converged = True
+                    break
+                continue
             state = extended
         else:
             continue
