@@ -87,12 +87,28 @@ def test_compact_galaxies_stay():
 @pytest.mark.parametrize("level", [0.0, 300.0])
 def test_nothing_is_found_in_noise(level):
     image = noise(35) + level
-    image[:, 200:] += 3 * noise(36)[:, 200:]
+    # Fewer exposures on the left.
+    image[:, :96] += 5 * noise(36)[:, :96]
     found, observed, table = repaired(image)
     assert len(table) == 0
     assert np.array_equal(found, image)
     assert observed.all()
     assert table.colnames == ["sky_center", "x", "y", "n_pixels", "kind", "flux"]
+
+
+def test_rings_and_spikes_of_stars_stay():
+    import galsim
+
+    rng = np.random.default_rng(48)
+    # HST's pupil, of which a Moffat function knows neither rings nor spikes.
+    optics = galsim.OpticalPSF(lam=775, diam=2.4, obscuration=0.33, nstruts=4, strut_thick=0.02)
+    seen = galsim.Convolve(optics, galsim.Gaussian(fwhm=0.04), galsim.Pixel(0.03))
+    image = galsim.ImageD(SHAPE[1], SHAPE[0], xmin=0, ymin=0)
+    for x, y, flux in zip(*places(rng, 24), 10 ** rng.uniform(2, 6, 24), strict=True):
+        seen.withFlux(flux).drawImage(
+            image, scale=0.03, center=galsim.PositionD(x, y), method="no_pixel", add_to_image=True
+        )
+    assert len(repaired(image.array + noise(49))[2]) == 0
 
 
 def rays(rng, count):
@@ -123,6 +139,34 @@ def test_cosmic_rays_go(pixel):
     assert np.mean(found[light == 0] == sky[light == 0]) > 0.998
     assert np.all(table["kind"] == "artefact")
     assert_allclose(table["flux"].sum(), light.sum(), rtol=0.02)
+
+
+def test_rays_beside_stars():
+    import galsim
+
+    rng = np.random.default_rng(50)
+    x, y = places(rng, 24)
+    fluxes = 10 ** rng.uniform(3, 5.5, 24)
+    stars = drawn(
+        [(*one, galsim.DeltaFunction(flux=flux)) for *one, flux in zip(x, y, fluxes, strict=True)], 0.03
+    )
+    sky = stars + noise(51)
+    image = sky.copy()
+    columns, rows = np.rint(x).astype(int), np.rint(y).astype(int)
+    # What is much fainter than a star beside it can be its ring or spike.
+    image[rows + 9, columns + 2] += 0.5 * stars[rows, columns]
+    found, _, table = repaired(image)
+    assert len(table) >= 22
+    away = np.min(
+        [
+            np.hypot(*(np.indices(SHAPE) - [[[row]], [[column]]]))
+            for row, column in zip(rows, columns, strict=True)
+        ],
+        axis=0,
+    )
+    assert np.array_equal(found[away < 6], sky[away < 6])
+    gone = np.abs(found - stars)[rows + 9, columns + 2] < 5 + 0.1 * stars[rows + 9, columns + 2]
+    assert sum(gone) >= 22
 
 
 def test_rays_on_a_sky_level_and_on_a_galaxy():
@@ -161,12 +205,12 @@ def test_the_table_says_what_was_removed():
     assert not observed[200:202, 300].any()
 
 
-@pytest.mark.parametrize("at", [(0, 0), (0, 6), (5, 12)])
+@pytest.mark.parametrize("at", [(0, 0), (0, 4), (3, 8)])
 def test_small_holes_are_interpolated_within_the_noise(at):
     import galsim
 
-    # The galaxy's center, its slope, and its wings; 20 holes of two pixels in as many images.
-    galaxy = drawn([(50.0, 50.0, galsim.Exponential(half_light_radius=0.4, flux=2e4))], 0.03, (101, 101))
+    # The center of a small galaxy, its slope, and its wings; 20 holes of two pixels in as many images.
+    galaxy = drawn([(50.0, 50.0, galsim.Exponential(half_light_radius=0.15, flux=2.5e3))], 0.03, (101, 101))
     row, column = 50 + at[0], 50 + at[1]
     errors = []
     for seed in range(20):
@@ -177,7 +221,7 @@ def test_small_holes_are_interpolated_within_the_noise(at):
         assert whole.all()
         assert list(table["kind"]) == ["hole"]
         errors += list((found - galaxy)[row, column : column + 2])
-    assert np.sqrt(np.mean(np.square(errors))) < 1.5
+    assert np.sqrt(np.mean(np.square(errors))) < 1
 
 
 def test_scattered_holes_are_observed():
@@ -216,7 +260,8 @@ def test_cores_of_saturated_stars_are_no_holes():
 
 @pytest.mark.parametrize("place", [(200, 150), (0, 0), (419, 419), (0, 200)])
 def test_peaks_are_repaired(place):
-    sky = noise(46) + 10
+    slope = 0.2 * np.broadcast_to(np.arange(SHAPE[1]), SHAPE)
+    sky = noise(46) + slope
     image = sky.copy()
     row, column = place
     image[row, column] += 500
@@ -224,7 +269,7 @@ def test_peaks_are_repaired(place):
     peaks = {"x": np.array([column]), "y": np.array([row]), "flux": np.array([500.0])}
     wcs = sky_grid(SHAPE, 0.03).wcs
     found, more = repair_peaks(image, observed, peaks, (0.03, 0.03), table, wcs)
-    assert abs(found[row, column] - 10) < 4
+    assert abs((found - slope)[row, column]) < 4
     assert list(more["kind"]) == ["artefact"]
     away = 0.03 * np.hypot(*(axis - at for axis, at in zip(np.indices(SHAPE), place, strict=True)))
     assert np.array_equal(found[away > 0.15], sky[away > 0.15])
