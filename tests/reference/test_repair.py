@@ -74,9 +74,9 @@ def test_compact_galaxies_stay():
         (x, y, galsim.Sersic(n=index, half_light_radius=radius, flux=flux).shear(e1=0.3, e2=-0.2))
         for x, y, index, radius, flux in zip(
             *places(rng, 16),
-            16 * [1.0],
-            rng.uniform(0.06, 0.3, 16),
-            10 ** rng.uniform(3, 5, 16),
+            8 * [1.0, 2.5],
+            rng.uniform(0.03, 0.3, 16),
+            10 ** rng.uniform(3, 6, 16),
             strict=True,
         )
     ]
