@@ -287,7 +287,8 @@ def _without_rings(residual, observed, box, light, noise):
     """Return residuals less their median in rings, within the mismatch of the PSF."""
     step = 0.03
     number = (box.radius / step).astype(int)
-    level = np.median(residual[observed & (number >= number.max() - 2)]) if observed.any() else 0.0
+    farthest = np.max(number, where=observed, initial=0)
+    level = np.median(residual[observed & (number >= 0.7 * farthest)]) if observed.any() else 0.0
     order = np.argsort(number, axis=None, kind="stable")
     ends = np.searchsorted(number.ravel()[order], np.arange(number.max() + 2))
     values, valid = residual.ravel(), observed.ravel()
