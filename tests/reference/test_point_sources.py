@@ -91,6 +91,8 @@ def test_fluxes_are_within_their_errors(light):
         for row, column, flux in zip(ROWS, COLUMNS, FLUXES, strict=True):
             number, _ = nearest(found, row, column)
             pulls.append((found["flux"][number] - flux) / found["flux_err"][number])
+    # They are no larger than they have to be.
+    assert np.all(found["flux_err"] < 12 + 0.01 * found["flux"])
     # Errors of bright stars include the mismatch of a PSF, which there is none here.
     assert np.mean(np.abs(pulls) < 2) > 0.9
     assert np.abs(pulls).max() < 4
@@ -145,6 +147,22 @@ def test_a_hot_pixel_is_an_artefact(light):
     assert not any(
         found["artefact"][nearest(found, *place)[0]] for place in zip(ROWS[1:], COLUMNS[1:], strict=True)
     )
+
+
+def test_peaks_without_wings_or_too_sharp_are_artefacts(light):
+    y, x = np.indices(SHAPE)
+    wingless = light + 300 * np.exp(-((y - 180) ** 2 + (x - 330) ** 2) / 4.5) + noise(79)
+    found = found_in(wingless)
+    number, away = nearest(found, 180, 330)
+    assert away < 0.5
+    assert found["artefact"][number]
+    # A star that is hit by a cosmic ray.
+    sharp = light + noise(80)
+    sharp[262, 420] *= 4
+    found = found_in(sharp)
+    number, away = nearest(found, 262, 420)
+    assert away < 0.5
+    assert found["artefact"][number]
 
 
 @pytest.mark.parametrize("radius", [2, 5, 10])
