@@ -17,10 +17,11 @@ from astropy_imphot.noise.reference import TemplateNoise, template_noise
 __all__ = ["Equations", "equations_at"]
 
 # Expected sizes of effects: variation (fraction) and motion (arcsec) of point sources, and the scatter of the
-# flux ratios of galaxies (fraction).
+# flux ratios (fraction) and of the places (arcsec) of galaxies.
 VARIATION = 0.3
 MOTION = 0.05
 SCATTER = 0.005
+SHIFT = 0.0005
 
 # The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
 # many pixels.
@@ -34,7 +35,8 @@ class Equations:
     The estimating equations of a fit of p parameters, at one point.
 
     The parameters are the free ones of the model; ratio, motion_x and motion_y of each free point source;
-    the own scales of objects; and the amplitudes of the background's modes.
+    the own scales of objects, and their shifts along x and along y; and the amplitudes of the background's
+    modes.
 
     Attributes
     ----------
@@ -137,19 +139,19 @@ def equations_at(state, image, weights):
         index, columns = stamps[number]
         local.append((index, columns * flat_weights[index]))
         values += list(model.own[number] - (1, 0, 0))
-    n_scales = len(state.scales)
-    local = _sparse(local, state.cells, model.scale.value * model.template_light(x, y) * weights, n_scales)
+    n_objects = state.differences.shape[1]
+    local = _sparse(local, state.cells, [weights * light for light in state.object_columns()], n_objects)
     modes = CosineModes(shape, state.mode_numbers, state.box)
     columns = Columns(jacobian, local, modes, weights)
     of_table = [getattr(model, key).value + state.small.get(key, 0.0) for key in free]
-    values = np.concatenate([of_table, values, state.scales, state.amplitudes])
-    noise = template_noise(model, free, weights, state.cells if n_scales else None)
+    values = np.concatenate([of_table, values, state.differences.ravel(), state.amplitudes])
+    noise = template_noise(model, free, weights, state.cells if n_objects else None)
     normal = columns.normal
     part = np.zeros_like(normal)
     noise_scores = np.zeros(len(normal))
     if noise is not None:
         n_free, n_own = len(free), 3 * int(state.is_free.sum())
-        places = np.r_[:n_free, n_free + n_own : n_free + n_own + n_scales]
+        places = np.r_[:n_free, n_free + n_own : n_free + n_own + 3 * n_objects]
         part[np.ix_(places, places)] = noise.information
         noise_scores[places] = noise.slope
     level = _level(columns, residual, weights, free, state)
@@ -168,8 +170,8 @@ def equations_at(state, image, weights):
     )
 
 
-def _sparse(stamps, cells, light, n_scales):
-    """Return the columns of point sources and of own scales, a sparse matrix of a row for each."""
+def _sparse(stamps, cells, images, n_objects):
+    """Return the columns of point sources and of differences of objects, a sparse matrix of a row for each."""
     n_pixels = cells.size
     data, columns, lengths = [], [], []
     for index, values in stamps:
@@ -180,9 +182,10 @@ def _sparse(stamps, cells, light, n_scales):
     flat = cells.ravel()
     order = np.argsort(flat, kind="stable")
     order = order[np.searchsorted(flat[order], 1) :]
-    data.append(light.ravel()[order])
-    columns.append(order)
-    lengths += list(np.bincount(flat, minlength=n_scales + 1)[1:])
+    for image in images:
+        data.append(image.ravel()[order])
+        columns.append(order)
+        lengths += list(np.bincount(flat, minlength=n_objects + 1)[1:])
     pointers = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return sparse.csr_array(
         (np.concatenate(data), np.concatenate(columns), pointers), shape=(len(lengths), n_pixels)
@@ -218,7 +221,9 @@ def _priors(state, free):
     first = n_free + 3 * with_prior
     found.append(("variation", first, VARIATION))
     found.append(("motion", np.concatenate([first + 1, first + 2]), MOTION))
-    found.append(("scatter", n_free + n_own + np.arange(len(state.scales)), SCATTER))
+    of_objects = n_free + n_own + np.arange(state.differences.size)
+    n_objects = state.differences.shape[1]
+    found += [("scatter", of_objects[:n_objects], SCATTER), ("shift of objects", of_objects[n_objects:], SHIFT)]
     return [
         Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
         for name, places, expected in found

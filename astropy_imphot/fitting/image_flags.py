@@ -7,6 +7,11 @@ from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combin
 
 __all__ = ["image_flags"]
 
+# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right one.
+# Point sources count if their flux ratio has this significance without it.
+FLUX_ERROR = 0.07
+SIGNIFICANCE = 5.0
+
 # Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
 # means over at least so many pixels.
 OBJECT_EXCESS = 1.5
@@ -46,6 +51,7 @@ def image_flags(solution, values):
         FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS,
         FitFlags.TEMPLATE_NOISE: solution.noise_dominates,
         FitFlags.MANY_CHANGED: bool(np.any((objects["excess"] > MISFIT) & ~objects["left_out"])),
+        FitFlags.HST_PSF: _flux_error(solution) > FLUX_ERROR,
     }
     return combined(raised) | basic_flags(
         values,
@@ -65,3 +71,11 @@ def _object_excess(solution):
     if on_object.sum() < LEAST_PIXELS or (~on_object).sum() < LEAST_PIXELS:
         return 1.0
     return float(squares[on_object].mean() / max(squares[~on_object].mean(), 1e-300))
+
+
+def _flux_error(solution):
+    """Return the median relative error of the HST fluxes of point sources that MUSE has as well."""
+    sources = solution.model.sources
+    errors, own = solution.source_errors[:, 0], solution.model.own[:, 0]
+    used = solution.in_reference & (errors > 0) & (own > SIGNIFICANCE * errors)
+    return float(np.median(sources.flux_err[used] / sources.flux[used])) if used.any() else 0.0

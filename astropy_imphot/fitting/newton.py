@@ -61,7 +61,7 @@ def stepped(state, equations, only_sources=False):
     own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
     model.own = own
     rest = step[n_free + 3 * n_sources :]
-    n_scales = len(state.scales)
+    n_differences = state.differences.size
     values = equations.values + step
     priors = [
         updated(prior, values[prior.places], np.diag(bread)[prior.places]) for prior in equations.priors
@@ -76,8 +76,8 @@ def stepped(state, equations, only_sources=False):
             state,
             model=model,
             small=small,
-            scales=state.scales + rest[:n_scales],
-            amplitudes=state.amplitudes + rest[n_scales:],
+            differences=state.differences + rest[:n_differences].reshape(3, -1),
+            amplitudes=state.amplitudes + rest[n_differences:],
             sizes={prior.name: prior.size for prior in priors},
             precisions={prior.name: prior.precision for prior in priors},
         ),

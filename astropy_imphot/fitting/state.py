@@ -29,9 +29,10 @@ class FitState:
     rejected : bool array of shape (ny, nx)
         The part of the mask that is objects which do not fit.
     cells : int array of shape (ny, nx)
-        For each pixel the number of the object whose own scale it has, 0 for none.
-    scales : array of shape (m,)
-        The own scales of the objects, as fractions of the scale less 1.
+        For each pixel the number of the object whose own scale and place it has, 0 for none.
+    differences : array of shape (3, m)
+        The own scales of the objects, as fractions of the scale less 1, and their own shifts along x and y
+        (arcsec).
     box : (slice, slice)
         The part of the image with pixels that are fitted, in which half periods are counted.
     mode_numbers : int array of shape (k, 2)
@@ -54,7 +55,7 @@ class FitState:
     masked: np.ndarray
     rejected: np.ndarray
     cells: np.ndarray
-    scales: np.ndarray
+    differences: np.ndarray
     box: tuple
     mode_numbers: np.ndarray
     amplitudes: np.ndarray
@@ -71,15 +72,22 @@ class FitState:
         return x, y
 
     def light(self):
-        """Return the image of the model, of the own scales and of the background's modes."""
+        """Return the image of the model, of the differences of objects and of the background's modes."""
         return self.model(*self.coordinates) + self.own_light() + self.modes_light()
 
     def own_light(self):
-        """Return the image of the own scales of objects, without the model."""
-        if not self.scales.any():
+        """Return the image of the own scales and shifts of objects, without the model."""
+        if not self.differences.any():
             return 0.0
-        light = self.model.scale.value * self.model.template_light(*self.coordinates)
-        return light * np.concatenate([[0.0], self.scales])[self.cells]
+        changes = np.pad(self.differences, ((0, 0), (1, 0)))[:, self.cells]
+        return sum(change * light for change, light in zip(changes, self.object_columns(), strict=True))
+
+    def object_columns(self):
+        """Return the derivatives by own scales and shifts, images of which each object has its part."""
+        scale = self.model.scale.value
+        return [
+            scale * self.model.template_light(*self.coordinates, derivative=key) for key in (None, "dx", "dy")
+        ]
 
     def modes_light(self):
         """Return the image of the background's modes."""
@@ -140,7 +148,7 @@ def first_state(model, masked, tied, background):
         masked=masked,
         rejected=nothing > 0,
         cells=nothing,
-        scales=np.zeros(0),
+        differences=np.zeros((3, 0)),
         box=tuple(slice(used.min(), used.max() + 1) for used in np.nonzero(~masked)),
         mode_numbers=numbers,
         amplitudes=np.zeros(len(numbers)),
@@ -198,7 +206,7 @@ def unmodeled_pixels(model):
 
 def with_objects(state, image, weights):
     """
-    Return the state with the objects of its model that have own scales.
+    Return the state with the objects of its model that have own scales and shifts.
 
     Parameters
     ----------
@@ -225,4 +233,4 @@ def with_objects(state, image, weights):
     level = mad_std(state.residual(image, weights)[valid]) ** 2 or 1.0
     labels = segment_objects(light, pixel_noise(weights) * np.sqrt(level), valid)
     cells, count = object_cells(labels, light * weights, level)
-    return replace(state, cells=cells, scales=np.zeros(count))
+    return replace(state, cells=cells, differences=np.zeros((3, count)))

@@ -57,7 +57,7 @@ def sky_places(places, name="places"):
         places = _of_table(places, name)
     elif hasattr(places, "center"):
         places = [places]
-    if not isinstance(places, SkyCoord | int | float) and len(places) and all(map(_is_region, places)):
+    if not isinstance(places, SkyCoord) and len(places) and all(hasattr(one, "center") for one in places):
         centers = [one.center for one in places]
         if not all(isinstance(one, SkyCoord) for one in centers):
             raise UserError(f"{name} has regions in pixels: give regions on the sky.")
@@ -75,11 +75,6 @@ def sky_places(places, name="places"):
             f"{name} has coordinates that are none: give right ascension and declination in degrees."
         )
     return found
-
-
-def _is_region(place):
-    # Text has a method of this name.
-    return hasattr(place, "center") and not isinstance(place, str)
 
 
 def _read(path, name):

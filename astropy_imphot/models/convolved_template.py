@@ -308,14 +308,16 @@ class TemplateModel(Fittable2DModel):
         """
         return self._derivatives(keys, x, y, *self.parameters)
 
-    def template_light(self, x, y):
+    def template_light(self, x, y, derivative=None):
         """
-        Return the light of the template alone, for a scale of 1.
+        Return the light of the template alone, for a scale of 1, or its derivative.
 
         Parameters
         ----------
         x, y : float or arrays of one shape
             MUSE pixel coordinates, 0 at the center of the first pixel.
+        derivative : {"dx", "dy"}, optional
+            A parameter. By default (None) the light itself.
 
         Returns
         -------
@@ -328,7 +330,7 @@ class TemplateModel(Fittable2DModel):
         """
         values, _ = self._plain(self.parameters)
         convolver = self._convolver.turned(values["rotation"])
-        return convolver.light(convolver.places(x, y), self._optics_of(values))
+        return convolver.light(convolver.places(x, y), self._optics_of(values), derivative=derivative)
 
     def background(self, x, y):
         """

@@ -55,8 +55,9 @@ def template_noise(model, free, weights, cells=None):
     weights : array of shape (ny, nx)
         1/standard deviation of the MUSE pixels, 0 where masked.
     cells : int array of shape (ny, nx), optional
-        For each pixel the number of the object whose own scale it has, from 1 on, and 0 for none. The own
-        scales follow the free parameters. By default (None) no object has one.
+        For each pixel the number of the object whose own scale and place it has, from 1 on, and 0 for none.
+        The own scales, and the shifts along x and along y, follow the free parameters. By default (None) no
+        object has own ones.
 
     Returns
     -------
@@ -100,14 +101,33 @@ def template_noise(model, free, weights, cells=None):
             mean = directed.get((one, other), directed.get((other, one), 0))
             information[i, j] += total * scale**2 * mean
     if cells is not None:
-        # The own scale of an object is the scale of its pixels.
-        totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=cells.max() + 1)[1:]
-        own = scale * products.gram[0]
-        slope = np.concatenate([slope, totals * scale * own[0]])
-        across = np.outer(totals, radial @ own)
-        information = np.block([[information, across.T], [across, np.diag(totals * scale * own[0])]])
+        slope, information = _with_objects(model, free, squares, cells, products, radial, slope, information)
     mean = total / max(np.count_nonzero(weights), 1)
     return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
+
+
+def _with_objects(model, free, squares, cells, products, radial, slope, information):
+    """Return slope and information with those of own scales and shifts of objects."""
+    # They are the scale and the offset of some pixels.
+    count, scale = cells.max() + 1, model.scale.value
+    totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=count)[1:]
+    parts = [_mean_levers(model, np.where(cells == number, squares, 0)) for number in range(1, count)]
+    own = scale * products.gram[0]
+    nothing = np.zeros((len(totals), len(totals)))
+    across = [np.outer(totals, radial @ own)]
+    for key in ("dx", "dy"):
+        means = np.zeros((len(totals), len(free)))
+        for row, levers in enumerate(parts):
+            directed = _directed_terms(products, *levers)
+            means[row] = [directed.get((key, other), 0) for other in free]
+        across.append(totals[:, np.newaxis] * scale**2 * means)
+    diagonals = [np.diag(totals * scale * own[0])] + 2 * [np.diag(totals * scale**2 * products.gradient)]
+    blocks = [
+        [diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)
+    ]
+    across = np.concatenate(across)
+    information = np.block([[information, across.T], [across, np.block(blocks)]])
+    return np.concatenate([slope, totals * scale * own[0], np.zeros(2 * len(totals))]), information
 
 
 def _radial_terms(model, key, scale):

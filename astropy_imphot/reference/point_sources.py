@@ -60,64 +60,91 @@ RIM_CONTRAST = 0.3
 RIM_DISTANCE = 0.3
 HIGHEST_CONTRAST = 20.0
 
-# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value.
+# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. They are brighter than
+# those around them by less than this fraction of what the PSF has: pixels next to the center of a star are equal.
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
+PLATEAU_CONTRAST = 0.9
 
-# The PSF of a single star differs from the given one by up to this fraction at each radius.
+# The PSF of the image differs from the given one by up to this fraction at each radius, and that of a single star
+# from the mean by this one.
 MISMATCH = 0.8
+VARIATION = 0.1
 
-# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more.
+# The mismatch is measured in rings of this width, arcsec. A star counts as much as its light exceeds that of
+# galaxies, a percentile of the image, and up to so many times the given PSF.
+RING = 0.03
+BRIGHT = 99.5
+LARGEST_WEIGHT = 3.0
+
+# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more. It is known
+# to this fraction.
 COUNTED = 0.6
+COUNTED_ERROR = 0.5
 
 # The light of a star is removed to where it is below this fraction of the noise in a pixel; arcsec.
 NEGLIGIBLE = 0.05
 LARGEST_RADIUS = 15.0
 
-# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this factor. Then the
+# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction. Then the
 # host keeps its light outside of the core, arcsec.
 HOST_RING = (0.25, 0.6)
-HOST_EXCESS = 1.0
+HOST_EXCESS = 0.3
 HOST_CORE = 0.06
 
-# The core that is replaced by its surroundings: where the mismatch is above this many standard deviations.
+# The core that is replaced by its surroundings: where the variation of the PSF is above this many standard deviations.
 CORE_SIGMA = 2.0
 
 
-def saturated_pixels(data, observed):
+def saturated_pixels(data, observed, psf, pixel_scale):
     """
     Return the pixels that are clipped at the full well.
 
     Parameters
     ----------
-    data : array of shape (ny, nx)
-        The image.
-    observed : bool array of shape (ny, nx)
-        True where it was observed.
+    data, observed, psf, pixel_scale
+        As for `find_point_sources`.
 
     Returns
     -------
     bool array of shape (ny, nx)
-        True in groups of adjacent pixels that all have nearly the highest value of the image.
+        True in groups of adjacent pixels that all have nearly the highest value of the image, and are less bright
+        than the PSF of their surroundings.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from astropy_imphot.psf.moffat import MOFFAT
+    >>> from astropy_imphot.psf.shape import CircularPsf
+    >>> from astropy_imphot.psf.mean_profile import RadialPsf
     >>> from astropy_imphot.reference.point_sources import saturated_pixels
+    >>> psf = RadialPsf(CircularPsf(MOFFAT, {"fwhm": 0.3, "beta": 2.5}))
     >>> y, x = np.mgrid[-20:21, -20:21]
-    >>> star = np.minimum(100 * np.exp(-(x**2 + y**2) / 20), 60)
-    >>> int(saturated_pixels(star, np.ones(star.shape, bool)).sum())
-    37
+    >>> star = 100 * psf(0.03 * np.hypot(x, y)) / psf(0.0)
+    >>> everywhere = np.ones(star.shape, bool)
+    >>> for well in (60, 200):
+    ...     print(saturated_pixels(np.minimum(star, well), everywhere, psf, (0.03, 0.03)).sum())
+    61
+    0
     """
     found = np.zeros(data.shape, dtype=bool)
     highest = np.max(data, where=observed, initial=-np.inf)
     near = observed & (data >= PLATEAU * highest)
     if highest <= 0 or not PLATEAU_PIXELS <= near.sum() < 1e5:
         return found
-    labels, count = ndimage.label(near, np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel())[1:]
-    for label in np.flatnonzero(sizes >= PLATEAU_PIXELS) + 1:
-        found |= labels == label
+    labels, _ = ndimage.label(near, np.ones((3, 3)))
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        box = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in box)
+        own = labels[box] == label
+        rim = ndimage.binary_dilation(own) & ~own & observed[box]
+        if own.sum() < PLATEAU_PIXELS or not rim.any():
+            continue
+        y, x = ndimage.center_of_mass(own)
+        rows, columns = np.indices(own.shape)
+        profile = psf(np.hypot((rows - y) * pixel_scale[0], (columns - x) * pixel_scale[1]))
+        expected = profile[own].mean() / profile[rim].mean()
+        if data[box][own].mean() < PLATEAU_CONTRAST * expected * data[box][rim].mean():
+            found[box] |= own
     return found
 
 
@@ -205,59 +232,71 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         The image without the sources.
     observed : bool array of shape (ny, nx)
         True also where a core was filled.
-    flux : array of shape (n,)
-        The fluxes of the sources: what was removed.
+    sources : dict of str to array of shape (n,)
+        The sources, with the flux that was removed.
 
     Notes
     -----
-    The PSF is subtracted, and then the median of the residuals in rings, within the mismatch of the PSF: it
-    is not known exactly. The core, where the difference would be larger than the noise, is replaced by the
-    level around it.
+    The PSF is subtracted, and then what all stars have in common in rings: the mismatch of the PSF, which is
+    not known exactly. The core, where the rest can be larger than the noise, is replaced by the level around
+    it.
 
     Examples
     --------
     See `make_template`, which uses it.
     """
     data, observed = np.array(data, dtype=float), observed.copy()
-    _, noise = _sky(data, observed)
-    fluxes = np.array(sources["flux"], dtype=float)
+    sky, noise = _sky(data, observed)
+    fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
+    area = np.prod(pixel_scale)
     boxes = [
         _star_box(data.shape, psf, pixel_scale, noise, *one)
         for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)
     ]
-    area = np.prod(pixel_scale)
-    for box, flux in zip(boxes, fluxes, strict=True):
-        data[box.slices] -= flux * area * psf(box.radius)
+    lights = [flux * area * psf(box.radius) for box, flux in zip(boxes, fluxes, strict=True)]
+    for box, light in zip(boxes, lights, strict=True):
+        data[box.slices] -= light
+    bright = max(float(np.percentile(data[::3, ::3][observed[::3, ::3]], BRIGHT)) - sky, noise)
+    rings = [_rings(data, observed, *one, noise) for one in zip(boxes, lights, strict=True)]
+    common = _common_mismatch(rings, bright)
     for number in np.argsort(fluxes)[::-1]:
-        box, flux = boxes[number], fluxes[number]
-        light = flux * area * psf(box.radius)
-        has_host = _has_host(data[box.slices], observed[box.slices], box, light)
-        corrected = data[box.slices]
-        if not has_host:
-            corrected = _without_rings(corrected, observed[box.slices], box, light, noise)
-        counted = observed[box.slices] & (box.radius < COUNTED)
-        fluxes[number] += np.sum(data[box.slices] - corrected, where=counted)
-        core = _core_radius(
-            psf, flux * area, noise, pixel_scale, bool(sources["saturated"][number]), box, observed
-        )
-        if has_host and not sources["saturated"][number]:
+        box, light = boxes[number], lights[number]
+        is_saturated, valid = bool(sources["saturated"][number]), observed[box.slices]
+        own, has_host = _mismatch_of(rings[number], common)
+        corrected = data[box.slices] - own[box.ring] * light
+        counted = np.sum(data[box.slices] - corrected, where=valid & (box.radius < COUNTED))
+        core = _core_radius(psf, fluxes[number] * area, noise, pixel_scale, is_saturated, box, observed)
+        fluxes[number] += counted
+        errors[number] = np.hypot(errors[number], COUNTED_ERROR * counted)
+        if has_host and not is_saturated:
             core = min(core, HOST_CORE)
         inside = box.radius < core
-        if not inside.any():
-            data[box.slices] = corrected
-            continue
-        around = (box.radius >= core) & (box.radius < core + 2 * RIM) & observed[box.slices]
-        level = np.median(corrected[around]) if around.any() else np.median(corrected)
-        corrected = np.where(inside, level, corrected)
+        around = (box.radius >= core) & (box.radius < core + 2 * RIM) & valid
+        if inside.any():
+            level = np.median(corrected[around]) if around.any() else np.median(corrected)
+            corrected = np.where(inside, level, corrected)
         data[box.slices] = corrected
         observed[box.slices] |= inside
-    return data, observed, fluxes
+    return data, observed, sources | {"flux": fluxes, "flux_err": errors}
 
 
 @dataclass(frozen=True, eq=False)
 class _Box:
     slices: tuple
     radius: np.ndarray
+
+    @property
+    def ring(self):
+        return (self.radius / RING).astype(int)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rings:
+    """The light around a star in rings, less that of the PSF; and that of the PSF."""
+
+    residual: np.ndarray
+    light: np.ndarray
+    is_measured: np.ndarray
 
 
 def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
@@ -273,41 +312,54 @@ def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
     return _Box(tuple(slices), np.hypot(axes[0][:, np.newaxis], axes[1]))
 
 
-def _has_host(residual, observed, box, light):
-    """Return whether there is more light around a point source than the mismatch of the PSF allows."""
-    near = (box.radius > HOST_RING[0]) & (box.radius < HOST_RING[1]) & observed & (light > 0)
-    far = (box.radius > box.radius.max() - 0.2) & observed
-    if not near.any():
-        return False
-    level = np.median(residual[far]) if far.any() else 0.0
-    return bool(np.median((residual[near] - level) / light[near]) > HOST_EXCESS)
+def _rings(data, observed, box, light, noise):
+    """Return medians in rings around a star, above the level in the outermost."""
+    number, valid = box.ring, observed[box.slices]
+    count = number.max() + 1
+    rings = np.arange(count)
+    level = np.median(data[box.slices][valid & (number >= count - 3)]) if valid.any() else 0.0
+    used = np.where(valid, number, -1)
+    pixels = np.bincount(number[valid], minlength=count)
+    brightness = ndimage.maximum(light, number, rings)
+    medians = np.nan_to_num(ndimage.median(data[box.slices], used, rings)) - level
+    # Beyond, differences are below the noise.
+    measured = (pixels > 0) & (MISMATCH * brightness * np.sqrt(pixels) > noise)
+    return _Rings(np.where(measured, medians, 0), brightness, measured)
 
 
-def _without_rings(residual, observed, box, light, noise):
-    """Return residuals less their median in rings, within the mismatch of the PSF."""
-    step = 0.03
-    number = (box.radius / step).astype(int)
-    farthest = np.max(number, where=observed, initial=0)
-    level = np.median(residual[observed & (number >= 0.7 * farthest)]) if observed.any() else 0.0
-    order = np.argsort(number, axis=None, kind="stable")
-    ends = np.searchsorted(number.ravel()[order], np.arange(number.max() + 2))
-    values, valid = residual.ravel(), observed.ravel()
-    medians = np.zeros(number.max() + 1)
-    brightness = light.ravel()
-    for ring in range(number.max() + 1):
-        pixels = order[ends[ring] : ends[ring + 1]]
-        pixels = pixels[valid[pixels]]
-        if not len(pixels) or MISMATCH * brightness[pixels].max() * np.sqrt(len(pixels)) < noise:
-            continue
-        medians[ring] = np.median(values[pixels]) - level
-    limit = MISMATCH * light
-    return residual - np.clip(medians[number], -limit, limit)
+def _common_mismatch(rings, bright):
+    """Return what stars have in common: the difference from the PSF in rings, as a fraction of its light."""
+    count = max((len(one.light) for one in rings), default=0)
+    # The given PSF counts as a star as bright as objects.
+    fractions, weights = np.zeros((1 + len(rings), count)), np.zeros((1 + len(rings), count))
+    weights[0] = 1
+    for row, one in enumerate(rings, start=1):
+        places = np.flatnonzero(one.is_measured)
+        fractions[row, places] = one.residual[places] / one.light[places]
+        weights[row, places] = np.minimum(one.light[places] / bright, LARGEST_WEIGHT)
+    order = np.argsort(fractions, axis=0)
+    sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    middle = np.argmax(sums >= 0.5 * sums[-1], axis=0)
+    medians = np.take_along_axis(fractions, np.take_along_axis(order, middle[np.newaxis], axis=0), axis=0)[0]
+    return np.clip(medians, -MISMATCH, MISMATCH)
+
+
+def _mismatch_of(rings, common):
+    """Return the difference from the PSF of one star in rings, and whether it has a host."""
+    common = common[: len(rings.light)]
+    own = np.divide(rings.residual, rings.light, out=np.zeros_like(common), where=rings.is_measured)
+    radii = RING * (np.arange(len(common)) + 0.5)
+    near = rings.is_measured & (radii > HOST_RING[0]) & (radii < HOST_RING[1])
+    has_host = bool(near.any() and np.median((own - common)[near]) > HOST_EXCESS)
+    if has_host:
+        return common, True
+    return np.where(rings.is_measured, np.clip(own, common - VARIATION, common + VARIATION), 0), False
 
 
 def _core_radius(psf, flux, noise, pixel_scale, saturated, box, observed):
-    """Return the radius within which the mismatch of the PSF is larger than the noise."""
+    """Return the radius within which the variation of the PSF is larger than the noise."""
     radii = np.arange(0.0, LARGEST_CORE, 0.01)
-    above = MISMATCH * flux * psf(radii) > CORE_SIGMA * noise
+    above = VARIATION * flux * psf(radii) > CORE_SIGMA * noise
     radius = min(radii[above].max(), 0.35) if above.any() else 0.0
     if saturated:
         hole = ~observed[box.slices] & (box.radius < LARGEST_CORE)

@@ -122,7 +122,7 @@ def prepare(
     if psf is None:
         return Prepared(prepared, observed, None, None)
     profile = RadialPsf(psf, max(pixel_scale))
-    observed &= ~saturated_pixels(data, observed)
+    observed &= ~saturated_pixels(data, observed, profile, pixel_scale)
     repairs = None
     if repair:
         data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
@@ -133,9 +133,9 @@ def prepare(
         where = {key: column[artefacts] for key, column in sources.items()}
         data, repairs = repair_peaks(data, observed, where, pixel_scale, repairs, image.wcs)
         sources = {key: column[~artefacts] for key, column in sources.items()}
-    data, observed, flux = remove_point_sources(data, observed, sources, profile, pixel_scale)
+    data, observed, sources = remove_point_sources(data, observed, sources, profile, pixel_scale)
     prepared.data, prepared.mask = data, ~observed
-    return Prepared(prepared, observed, sources | {"flux": flux}, repairs)
+    return Prepared(prepared, observed, sources, repairs)
 
 
 def _pixels(places, image):

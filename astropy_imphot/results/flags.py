@@ -46,6 +46,7 @@ class FitFlags(_Flags):
      64 TEMPLATE_NOISE: the HST image's noise dominates the errors
     128 FEW_PIXELS: few pixels were fitted
     256 MANY_CHANGED: objects that changed cover too many pixels: some were not masked
+    512 HST_PSF: point sources do not have the given HST PSF: give another one, such as from build_hst_psf
     """
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
@@ -57,6 +58,7 @@ class FitFlags(_Flags):
     TEMPLATE_NOISE = 64, "the HST image's noise dominates the errors"
     FEW_PIXELS = 128, "few pixels were fitted"
     MANY_CHANGED = 256, "objects that changed cover too many pixels: some were not masked"
+    HST_PSF = 512, "point sources do not have the given HST PSF: give another one, such as from build_hst_psf"
 
 
 class ExposureFlags(_Flags):

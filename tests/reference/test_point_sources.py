@@ -33,6 +33,9 @@ COLUMNS = np.array([80.7, 300.2, 170.5, 420.0, 95.1, 290.6])
 FLUXES = np.array([300.0, 1e3, 3e3, 1e4, 1e5, 1e6])
 
 
+EVERYWHERE = np.ones(SHAPE, dtype=bool)
+
+
 def drawn(profiles, shape=SHAPE):
     """Draw profiles at (row, column), with the PSF; None is a star of flux 1."""
     import galsim
@@ -190,15 +193,17 @@ def test_holes_of_the_sky_and_of_galaxies_are_no_stars():
 
 def test_clipped_pixels(light):
     clipped = np.minimum(light + noise(70), 5000.0)
-    pixels = saturated_pixels(clipped, np.ones(SHAPE, dtype=bool))
+    pixels = saturated_pixels(clipped, EVERYWHERE, PROFILE, PIXEL)
     assert np.array_equal(pixels, clipped >= 0.985 * 5000)
     assert 10 < pixels.sum() < 400
     # A star that is not clipped has one highest pixel.
-    assert not saturated_pixels(light + noise(70), np.ones(SHAPE, dtype=bool)).any()
-    assert not saturated_pixels(np.full(SHAPE, -1.0), np.ones(SHAPE, dtype=bool)).any()
+    assert not saturated_pixels(light + noise(70), EVERYWHERE, PROFILE, PIXEL).any()
+    assert not saturated_pixels(np.full(SHAPE, -1.0), EVERYWHERE, PROFILE, PIXEL).any()
     # What was not observed is not the highest value.
     observed = ~(clipped >= 4000)
-    assert not (saturated_pixels(np.where(observed, clipped, 1e9), observed) & ~observed).any()
+    assert not (
+        saturated_pixels(np.where(observed, clipped, 1e9), observed, PROFILE, PIXEL) & ~observed
+    ).any()
 
 
 def test_added_and_removed_sources(light):
@@ -226,13 +231,12 @@ def test_light_is_taken_out(light):
     kept = image.copy()
     observed = np.ones(SHAPE, dtype=bool)
     sources = found_in(image)
-    left, whole, fluxes = remove_point_sources(image, observed, sources, PROFILE, PIXEL)
+    left, whole, removed = remove_point_sources(image, observed, sources, PROFILE, PIXEL)
     assert np.array_equal(image, kept)
     assert whole.all()
     for row, column, flux in zip(ROWS, COLUMNS, FLUXES, strict=True):
         number, _ = nearest(sources, row, column)
-        # The noise of the sky within 0.6 arcsec is 35.
-        assert abs(fluxes[number] - flux) < 4 * 35 + 0.01 * flux
+        assert abs(removed["flux"][number] - flux) < 4 * removed["flux_err"][number]
         y, x = np.indices(SHAPE)
         away = 0.03 * np.hypot(y - row, x - column)
         for near in (away < 0.5, (away > 0.5) & (away < 2)):
@@ -241,15 +245,20 @@ def test_light_is_taken_out(light):
     assert abs(np.sum(left)) < 0.01 * light.sum()
 
 
-def test_scatter_of_the_light_that_is_taken_out():
-    image = drawn([(*one, 1e4, None) for one in zip(ROWS, COLUMNS, strict=True)])
-    fluxes = []
+@pytest.mark.parametrize("flux", [500.0, 1e4])
+def test_errors_of_the_light_that_is_taken_out(flux):
+    image = drawn([(*one, flux, None) for one in zip(ROWS, COLUMNS, strict=True)])
+    pulls, errors = [], []
     for seed in range(10):
-        noisy, observed = image + noise([77, seed]), np.ones(SHAPE, dtype=bool)
-        fluxes.append(remove_point_sources(noisy, observed, found_in(noisy), PROFILE, PIXEL)[2])
-    # Medians of rings of 1257 pixels, and the level that is taken off each, have 44 and less.
-    assert np.std(np.concatenate(fluxes)) < 100
-    assert abs(np.mean(fluxes) - 1e4) < 50
+        noisy = image + noise([77, seed])
+        removed = remove_point_sources(noisy, EVERYWHERE, found_in(noisy), PROFILE, PIXEL)[2]
+        pulls += list((removed["flux"] - flux) / removed["flux_err"])
+        errors += list(removed["flux_err"])
+    assert len(pulls) > 55
+    assert abs(np.mean(pulls)) < 0.5
+    # Errors of bright stars include the mismatch of a PSF, which there is none here.
+    assert 0.4 < np.std(pulls) < 1.25
+    assert np.mean(errors) < 12 + 0.006 * flux
 
 
 def test_a_star_near_the_edge_of_what_was_observed():
@@ -257,8 +266,8 @@ def test_a_star_near_the_edge_of_what_was_observed():
     observed = np.abs(y - 250) + np.abs(x - 250) < 40
     image = np.where(observed, drawn([(250.0, 250.0, 1e4, None)]) + noise(78), 0)
     sources = found_in(image, observed)
-    left, whole, fluxes = remove_point_sources(image, observed, sources, PROFILE, PIXEL)
-    assert abs(fluxes[0] / 1e4 - 1) < 0.03
+    left, whole, removed = remove_point_sources(image, observed, sources, PROFILE, PIXEL)
+    assert abs(removed["flux"][0] / 1e4 - 1) < 0.03
     assert np.abs(left[observed]).max() < 6
     assert np.array_equal(whole, observed)
 
@@ -272,11 +281,11 @@ def test_light_of_a_star_of_another_width_is_taken_out():
     star.drawImage(image, scale=0.03, center=galsim.PositionD(260.2, 250.4), method="no_pixel")
     image = image.array + noise(73)
     sources = found_in(image)
-    left, _, fluxes = remove_point_sources(image, np.ones(SHAPE, dtype=bool), sources, PROFILE, PIXEL)
+    left, _, removed = remove_point_sources(image, np.ones(SHAPE, dtype=bool), sources, PROFILE, PIXEL)
     y, x = np.indices(SHAPE)
     near = 0.03 * np.hypot(y - 250.4, x - 260.2) < 1
     assert abs(left[near].sum()) < 0.02 * 3e4
-    assert abs(fluxes[0] / 3e4 - 1) < 0.04
+    assert abs(removed["flux"][0] / 3e4 - 1) < 0.04
 
 
 def test_a_saturated_core_is_filled(light):
@@ -291,18 +300,19 @@ def test_a_saturated_core_is_filled(light):
     assert np.abs(left[near]).max() < 0.001 * light.max()
 
 
-def test_a_galaxy_around_a_star_keeps_its_light():
+def test_a_galaxy_around_a_star_keeps_its_light(light):
     import galsim
 
     galaxy = drawn([(250.0, 250.0, 3e5, galsim.Exponential(half_light_radius=0.6))])
-    image = galaxy + drawn([(250.0, 250.0, 3e4, None)]) + noise(75)
+    image = galaxy + drawn([(250.0, 250.0, 3e4, None)]) + light + noise(75)
     sources = found_in(image, added=[(250.0, 250.0)])
-    left, _, fluxes = remove_point_sources(image, np.ones(SHAPE, dtype=bool), sources, PROFILE, PIXEL)
+    left, _, removed = remove_point_sources(image, EVERYWHERE, sources, PROFILE, PIXEL)
     y, x = np.indices(SHAPE)
     ring = 0.03 * np.hypot(y - 250, x - 250)
     ring = (ring > 0.25) & (ring < 1)
     assert_allclose(left[ring].sum(), galaxy[ring].sum(), rtol=0.03)
-    assert abs(fluxes[0] / 3e4 - 1) < 0.2
+    number, _ = nearest(sources, 250.0, 250.0)
+    assert abs(removed["flux"][number] / 3e4 - 1) < 0.2
 
 
 def ccd(data):
