@@ -206,6 +206,13 @@ def test_clipped_pixels(light):
     ).any()
 
 
+def test_equal_pixels_at_the_center_of_a_star_are_not_clipped():
+    # Its center is a corner of four pixels.
+    star = drawn([(250.5, 250.5, 1e5, None)])
+    assert np.ptp(star[250:252, 250:252]) < 1e-3 * star.max()
+    assert not saturated_pixels(star + noise(81), EVERYWHERE, PROFILE, PIXEL).any()
+
+
 def test_added_and_removed_sources(light):
     import galsim
 
@@ -263,7 +270,7 @@ def test_errors_of_the_light_that_is_taken_out(flux):
 
 def test_a_star_near_the_edge_of_what_was_observed():
     y, x = np.indices(SHAPE)
-    observed = np.abs(y - 250) + np.abs(x - 250) < 40
+    observed = np.abs(y - 250) + np.abs(x - 250) < 28
     image = np.where(observed, drawn([(250.0, 250.0, 1e4, None)]) + noise(78), 0)
     sources = found_in(image, observed)
     left, whole, removed = remove_point_sources(image, observed, sources, PROFILE, PIXEL)
@@ -286,6 +293,8 @@ def test_light_of_a_star_of_another_width_is_taken_out():
     near = 0.03 * np.hypot(y - 250.4, x - 260.2) < 1
     assert abs(left[near].sum()) < 0.02 * 3e4
     assert abs(removed["flux"][0] / 3e4 - 1) < 0.04
+    # The error includes that of the difference.
+    assert removed["flux_err"][0] > 1.1 * sources["flux_err"][0]
 
 
 def test_a_saturated_core_is_filled(light):
@@ -303,14 +312,14 @@ def test_a_saturated_core_is_filled(light):
 def test_a_galaxy_around_a_star_keeps_its_light(light):
     import galsim
 
-    galaxy = drawn([(250.0, 250.0, 3e5, galsim.Exponential(half_light_radius=0.6))])
+    galaxy = drawn([(250.0, 250.0, 6e4, galsim.Exponential(half_light_radius=0.6))])
     image = galaxy + drawn([(250.0, 250.0, 3e4, None)]) + light + noise(75)
     sources = found_in(image, added=[(250.0, 250.0)])
     left, _, removed = remove_point_sources(image, EVERYWHERE, sources, PROFILE, PIXEL)
     y, x = np.indices(SHAPE)
     ring = 0.03 * np.hypot(y - 250, x - 250)
     ring = (ring > 0.25) & (ring < 1)
-    assert_allclose(left[ring].sum(), galaxy[ring].sum(), rtol=0.03)
+    assert_allclose(left[ring].sum(), galaxy[ring].sum(), rtol=0.02)
     number, _ = nearest(sources, 250.0, 250.0)
     assert abs(removed["flux"][number] / 3e4 - 1) < 0.2
 
