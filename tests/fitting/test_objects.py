@@ -20,7 +20,7 @@ GRID = sky_grid(SHAPE)
 
 # Rows and columns of Gaussian objects, and their fluxes; the width is 2 pixels.
 PLACES = np.array([[20.0, 25.0], [30.4, 80.0], [70.0, 40.7], [75.0, 95.0]])
-FLUXES = np.array([300.0, 100.0, 200.0, 60.0])
+FLUXES = np.array([300.0, 60.0, 200.0, 100.0])
 WIDTH = 2.0
 
 
@@ -70,9 +70,9 @@ def test_noise_of_each_pixel():
     labels = segment_objects(blobs(), level, EVERYWHERE)
     assert labels.max() == 2
     # Masked pixels belong to no object, whatever their noise is.
-    valid = np.arange(SHAPE[1]) * np.ones(SHAPE) < 60
+    valid = np.arange(SHAPE[1]) * np.ones(SHAPE) < 80
     labels = segment_objects(blobs(), np.where(valid, NOISE, np.inf), valid)
-    assert labels.max() == 2
+    assert labels.max() == 3
     assert not labels[~valid].any()
 
 
@@ -97,10 +97,10 @@ def test_faint_objects_have_no_own_scale(labels):
     for level, expected in ((1.0, 4), (1e9, 0)):
         assert object_cells(labels, blobs() / NOISE, level)[1] == expected
     light = blobs() / NOISE
-    limit = np.sum(light**2, where=labels == label_of(labels, 3)) * 0.3**2
+    limit = np.sum(light**2, where=labels == label_of(labels, 1)) * 0.3**2
     cells, count = object_cells(labels, light, 1.5 * limit)
     assert count == 3
-    row, column = PLACES[3].astype(int)
+    row, column = PLACES[1].astype(int)
     assert cells[row, column] == 0
     assert set(np.unique(cells)) == {0, 1, 2, 3}
     assert object_cells(np.zeros(SHAPE, dtype=int), light, 1.0)[1] == 0
@@ -134,6 +134,11 @@ def test_what_is_not_significant_or_too_much_is_kept():
     both = blobs()
     extra = blobs([80.0], [(50.0, 60.0)])
     assert not unmatched_objects(both + extra, both, 30 * NOISE, EVERYWHERE).any()
+    # Five pixels of four standard deviations: with the pixels around them, they are not significant.
+    spot = np.zeros(SHAPE)
+    spot[50, 58:63] = 4 * NOISE
+    assert segment_objects(spot, NOISE, EVERYWHERE).any()
+    assert not unmatched_objects(spot, 0 * spot, NOISE, EVERYWHERE).any()
     # A model of nothing: most of the field would be masked.
     broad = blobs(3e4 * FLUXES)
     assert not unmatched_objects(broad, 0 * broad, NOISE, EVERYWHERE).any()
@@ -155,17 +160,17 @@ WHITE = np.pad([[1.0]], 6)
 
 def test_table_of_objects(labels):
     truth = {"scale": [0.0, 0.1, 0.0, -0.1], "dx": [0.0, 0.0, 0.02, 0.0], "dy": [0.01, 0.0, -0.02, 0.0]}
-    changed = 1.1 * blobs(
+    changed = 2 * blobs(
         FLUXES * (1 + np.array(truth["scale"])),
         PLACES + np.transpose([truth["dy"], truth["dx"]]) / 0.2,
     )
-    # Derivatives at a scale of 1.1: that by the scale is the light for a scale of 1.
-    derivatives = jacobian() * np.array([1, 1.1, 1.1])[:, np.newaxis, np.newaxis]
+    # Derivatives at a scale of 2: that by the scale is the light for a scale of 1.
+    derivatives = jacobian() * np.array([1, 2, 2])[:, np.newaxis, np.newaxis]
     order = [label_of(labels, number) - 1 for number in range(4)]
     pulls = []
     for seed in range(30):
-        residual = (changed - 1.1 * blobs() + noise(144, seed)) / NOISE
-        table = object_table(labels, derivatives, residual, np.ones(5), 1.1, WHITE, GRID.wcs)
+        residual = (changed - 2 * blobs() + noise(144, seed)) / NOISE
+        table = object_table(labels, derivatives, residual, np.ones(5), 2.0, WHITE, GRID.wcs)
         rows = table[order]
         for key, values in truth.items():
             values = values * (rows["dx"].unit if key != "scale" else 1)
@@ -215,7 +220,10 @@ def test_misfits_are_the_worst_first(labels):
     assert misfitting_objects(labels, np.array([9.0, 5.0, 1.0, 8.0, 2.9]), EVERYWHERE) == [3, 1]
     assert misfitting_objects(labels, np.ones(5), EVERYWHERE) == []
     # The worst ones that cover two fifths of the pixels at most.
-    worst = object_pixels(labels, 3).sum()
+    sizes = [object_pixels(labels, label).sum() for label in range(1, 5)]
+    large, small = int(np.argmax(sizes)) + 1, int(np.argmin(sizes)) + 1
+    excess = np.ones(5)
+    excess[large], excess[small] = 8, 5
     few = np.zeros(SHAPE, dtype=bool)
-    few.flat[: int(worst / 0.4) + 10] = True
-    assert misfitting_objects(labels, np.array([1.0, 5.0, 1.0, 8.0, 1.0]), few) == [3]
+    few.flat[: int(max(sizes) / 0.4) + 10] = True
+    assert misfitting_objects(labels, excess, few) == [large]

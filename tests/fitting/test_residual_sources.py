@@ -6,7 +6,7 @@ import pytest
 from astropy_imphot import ConvolvedTemplate2D, PointSource2D
 from astropy_imphot.fitting.residual_sources import residual_sources
 
-VALUES = {"scale": 0.9, "dx": 0.3, "dy": -0.24, "rotation": 1.5, "fwhm": 0.62, "beta": 2.7}
+VALUES = {"scale": 0.6, "dx": 0.3, "dy": -0.24, "rotation": 1.5, "fwhm": 0.62, "beta": 2.7}
 NOISE = 0.1
 
 # Rows and columns, and fluxes, of three sources that only one image has.
