@@ -20,9 +20,10 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-from accuracy import HST_PSF, KEYS, draw_scenes
+from accuracy import KEYS
 from scipy import fft
 from scipy.optimize import least_squares
+from skies import HST_PSF, deep_field
 from tqdm import tqdm
 
 from astropy_imphot import __version__, fit_image_photometry, make_template
@@ -101,7 +102,7 @@ def classic_fit(hst, muse, hst_psf):
 
 def measure(seed):
     """Return tuples (noise, method, parameter, error, quoted error) of one field."""
-    quiet, rows = draw_scenes({"field"}, seed)["field"], []
+    quiet, rows = deep_field(seed), []
     truth = quiet.truth[0]
     for position, (name, noise) in enumerate(NOISES.items()):
         field = with_noise(quiet, [*seed, position], **noise)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from astropy_imphot.fitting.objects import object_pixels
 from numpy.testing import assert_allclose
 
 from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
+from astropy_imphot.fitting.objects import object_pixels
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has no unit")
 

@@ -197,7 +197,11 @@ HELD = {
     "fix_fwhm": (0.66, 0.011 * u.arcmin),
 }
 HELD_BETA = {"fix_beta": (2.4, 240 * u.percent)}
-SMALL = {"fix_rotation": (0.1, 6 * u.arcmin), "fix_e1": (0.02, 2 * u.percent), "fix_e2": (0.01, 1 * u.percent)}
+SMALL = {
+    "fix_rotation": (0.1, 6 * u.arcmin),
+    "fix_e1": (0.02, 2 * u.percent),
+    "fix_e2": (0.01, 1 * u.percent),
+}
 TAPER = {"taper": (2.0, 0.002 * u.kpix)}
 HST = {
     "hst_fwhm": (0.09, 90 * u.mas),

@@ -94,7 +94,8 @@ def add_fit_options(parser, *, fix_beta):
         metavar="NAME,...",
         type=lambda names: () if names == "none" else tuple(name.strip() for name in names.split(",")),
         default=(),
-        help="parameters that are fitted without a prior; otherwise bg_x and bg_y are 0, and the others small: "
+        help="parameters that are fitted without a prior; otherwise bg_x and bg_y are 0, and the others "
+        "small: "
         + "; ".join(
             f"{info.name} ({_described(info)})" for info in infos if info.on_demand or info.prior is not None
         ),

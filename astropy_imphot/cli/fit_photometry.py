@@ -54,7 +54,9 @@ def _parser():
         "--apply", action="store_true", help="write X_aligned.fits, corrected by offset, scale and background"
     )
     output.add_argument(
-        "--resample", action="store_true", help="with --apply: shift the pixels; the WCS is corrected for the rotation only"
+        "--resample",
+        action="store_true",
+        help="with --apply: shift the pixels; the WCS is corrected for the rotation only",
     )
     output.add_argument("--overwrite", action="store_true", help="replace files that exist")
     output.add_argument("--verbose", action="store_true", help="print a report of each fit")

@@ -99,7 +99,7 @@ class CosineModes:
         return found
 
     def normal(self, squares):
-        """Return the sums of the products of any two modes, weighted by an image: an array of shape (n, n)."""
+        """Return the sums of the products of any two modes, weighted by an image: of shape (n, n)."""
         up, right = self.along
         across = np.einsum("yx,kx,lx->ykl", squares, right, right, optimize=True)
         both = np.einsum("iy,jy,ykl->ijkl", up, up, across, optimize=True)
@@ -149,6 +149,8 @@ class Columns:
         """The products of all derivatives, a matrix."""
         first = self.jacobian.reshape(len(self.jacobian), -1)
         across = self.local @ first.T
+        if not len(self.modes):
+            return np.block([[first @ first.T, across.T], [across, (self.local @ self.local.T).toarray()]])
         along = self.modes.products(self.weights * self.jacobian)
         rows = self.local * self.weights.ravel()
         both = self.modes.products_with_rows(sparse.csr_array(rows))

@@ -21,10 +21,10 @@ __all__ = ["Equations", "equations_at"]
 VARIATION = 0.3
 MOTION = 0.05
 SCATTER = 0.005
-SHIFT = 0.0005
+DISPLACEMENT = 0.0005
 
-# The sky is where the light of objects is below so many standard deviations; its noise is measured on at least so
-# many pixels.
+# The sky is where the light of objects is below so many standard deviations; its noise is measured on at
+# least so many pixels.
 SKY_SIGMA = 1.0
 LEAST_SKY = 1000
 
@@ -129,7 +129,7 @@ def equations_at(state, image, weights):
     x, y = state.coordinates
     free = free_parameters(model)
     jacobian = weighted_jacobian(model, free, shape, weights)
-    residual = np.where(weights > 0, image.data - state.light(), 0) * weights
+    residual = np.where(weights > 0, image.data - state.light_without_small(), 0) * weights
     small = np.array([state.small.get(key, 0.0) for key in free])
     residual = residual - np.tensordot(small, jacobian, axes=1)
     local, values = [], []
@@ -171,7 +171,7 @@ def equations_at(state, image, weights):
 
 
 def _sparse(stamps, cells, images, n_objects):
-    """Return the columns of point sources and of differences of objects, a sparse matrix of a row for each."""
+    """Return columns of point sources and of differences of objects: a sparse matrix with a row for each."""
     n_pixels = cells.size
     data, columns, lengths = [], [], []
     for index, values in stamps:
@@ -200,8 +200,7 @@ def _level(columns, residual, weights, free, state):
     valid = weights > 0
     if square == 0 or not valid.any():
         return 1.0
-    x, y = state.coordinates
-    light = np.abs(state.model(x, y) - state.model.background(x, y)) * weights
+    light = np.abs(state.model_light - state.model.background(*state.coordinates)) * weights
     # Before the fit has converged, residuals on objects are no noise.
     sky = valid & (light < SKY_SIGMA * mad_std(residual[valid]))
     correlation = autocorrelation(residual, sky if sky.sum() > LEAST_SKY else valid)
@@ -223,7 +222,10 @@ def _priors(state, free):
     found.append(("motion", np.concatenate([first + 1, first + 2]), MOTION))
     of_objects = n_free + n_own + np.arange(state.differences.size)
     n_objects = state.differences.shape[1]
-    found += [("scatter", of_objects[:n_objects], SCATTER), ("shift of objects", of_objects[n_objects:], SHIFT)]
+    found += [
+        ("scatter", of_objects[:n_objects], SCATTER),
+        ("displacement", of_objects[n_objects:], DISPLACEMENT),
+    ]
     return [
         Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
         for name, places, expected in found

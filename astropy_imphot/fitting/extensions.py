@@ -51,15 +51,20 @@ def extensions(mask, chooses_background, finds_sources):
 
     def released(state, image, weights):
         masked = mask | unmodeled_pixels(state.model)
-        found = _with_residual_sources(replace(state, masked=masked), image, pixel_weights(image, masked))
-        return (
-            found
-            if found is not None or np.array_equal(masked, state.masked)
-            else replace(state, masked=masked)
-        )
+        if np.array_equal(masked, state.masked):
+            return sources(state, image, weights)
+        freed = replace(state, masked=masked)
+        return _with_residual_sources(freed, image, pixel_weights(image, masked)) or freed
 
-    stages = [with_background] if chooses_background else []
-    return stages + [released, _with_residual_sources, _with_residual_sources] * finds_sources
+    def sources(state, image, weights):
+        found = _with_residual_sources(state, image, weights)
+        if found is None:
+            # The same residuals contain none later.
+            stages.clear()
+        return found
+
+    stages = [with_background] * chooses_background + [released, sources, sources] * finds_sources
+    return stages
 
 
 def unmatched_pixels(model, image, weights):

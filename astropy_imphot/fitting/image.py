@@ -52,9 +52,10 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         Fit only the detected objects and their surroundings (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
         Not 0 where a pixel is masked. By default (None) there is no such mask.
-    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta, fix_rotation, fix_e1, fix_e2 : float or \
+`~astropy.units.Quantity`, optional
         Values at which parameters are held (bg in 1e-20 erg/s/cm2/Angstrom; dx, dy and
-        fwhm in arcsec). By default (None) all are fitted.
+        fwhm in arcsec; rotation in degrees). By default (None) all are fitted.
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape of the MUSE PSF (default: a Moffat function). Parameters of another shape are held by
         ``fix_`` and their names.
@@ -145,10 +146,12 @@ def fit_image(hst, muse, options, name=None):
 
     Parameters
     ----------
-    hst, muse, name
+    hst, muse
         As for `fit_image_photometry`.
     options : ImageFitOptions
         Its keywords.
+    name
+        As for `fit_image_photometry`.
 
     Returns
     -------
@@ -261,7 +264,7 @@ def _result(solution, image, name, options):
         },
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
-        flags=image_flags(solution, values),
+        flags=image_flags(solution, values, image),
         options=options,
         fitted_model=model.without_results(),
         data=as_image(image.data),

@@ -7,10 +7,12 @@ from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combin
 
 __all__ = ["image_flags"]
 
-# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right one.
-# Point sources count if their flux ratio has this significance without it.
+# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right
+# one. Point sources count if their flux ratio has this significance without it; so does light of MUSE at a
+# repaired artefact, or a point source that only MUSE has within this radius, arcsec.
 FLUX_ERROR = 0.07
 SIGNIFICANCE = 5.0
+REPAIRED_RADIUS = 0.5
 
 # Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
 # means over at least so many pixels.
@@ -21,7 +23,7 @@ LEAST_PIXELS = 50
 LEAST_OBJECTS = 4
 
 
-def image_flags(solution, values):
+def image_flags(solution, values, image):
     """
     Return the flags of an image fit.
 
@@ -31,6 +33,8 @@ def image_flags(solution, values):
         The fit.
     values : dict of str to `FittedValue`
         Its parameters.
+    image : `~astropy.nddata.CCDData`
+        The MUSE image.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def image_flags(solution, values):
         FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS,
         FitFlags.TEMPLATE_NOISE: solution.noise_dominates,
         FitFlags.MANY_CHANGED: bool(np.any((objects["excess"] > MISFIT) & ~objects["left_out"])),
-        FitFlags.HST_PSF: _flux_error(solution) > FLUX_ERROR,
+        FitFlags.HST_PSF: _flux_error(solution) > FLUX_ERROR or _repaired_star(solution, image),
     }
     return combined(raised) | basic_flags(
         values,
@@ -79,3 +83,21 @@ def _flux_error(solution):
     errors, own = solution.source_errors[:, 0], solution.model.own[:, 0]
     used = solution.in_reference & (errors > 0) & (own > SIGNIFICANCE * errors)
     return float(np.median(sources.flux_err[used] / sources.flux[used])) if used.any() else 0.0
+
+
+def _repaired_star(solution, image):
+    """Return whether MUSE has light where an artefact of the HST image was repaired."""
+    model = solution.model
+    repairs = model.template.repairs
+    if repairs is None or "artefact" not in repairs["kind"]:
+        return False
+    height, width = model.template.pixel_scale
+    x, y = image.wcs.world_to_pixel(repairs["sky_center"][repairs["kind"] == "artefact"])
+    x, y = x + model.dx.value / width, y + model.dy.value / height
+    new = ~solution.in_reference & (model.sources.flux * model.own[:, 0] > 0)
+    columns, rows = (places[new] for places in model.source_places())
+    away = np.hypot((x[:, np.newaxis] - columns) * width, (y[:, np.newaxis] - rows) * height)
+    pixels = [np.round(places).astype(int) for places in (y, x)]
+    inside = np.all([(one >= 0) & (one < size) for one, size in zip(pixels, image.shape, strict=True)], axis=0)
+    light = (image.data - solution.light)[tuple(one[inside] for one in pixels)]
+    return bool(np.any(away < REPAIRED_RADIUS) or np.any(light > SIGNIFICANCE * solution.quality.rms_error))

@@ -8,8 +8,8 @@ from astropy_imphot.fitting.priors import updated
 
 __all__ = ["stepped"]
 
-# The fit has converged if a step is smaller than this, in standard errors, and the information of priors changes
-# by less than this fraction.
+# The fit has converged if a step is smaller than this, in standard errors, and the information of priors
+# changes by less than this fraction.
 STEADY = 0.05
 STEADY_PRIOR = 0.2
 
@@ -18,6 +18,9 @@ STEADY_PRIOR = 0.2
 LARGEST_FRACTION = 0.4
 LARGEST_SHIFT = 0.5
 LARGEST_ELLIPTICITY = 0.1
+
+# New point sources stay within so many FWHM of the places where they were found.
+LARGEST_MOTION = 0.5
 
 
 def stepped(state, equations, only_sources=False):
@@ -59,6 +62,9 @@ def stepped(state, equations, only_sources=False):
     model, small = _moved(state.model, equations.free, step[:n_free], state.small)
     own = model.own.copy()
     own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
+    # The places of sources that only one of the images has are known.
+    new, most = ~state.has_prior, LARGEST_MOTION * model.fwhm.value
+    own[new, 1:] = np.clip(own[new, 1:], -most, most)
     model.own = own
     rest = step[n_free + 3 * n_sources :]
     n_differences = state.differences.size

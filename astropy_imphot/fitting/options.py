@@ -313,7 +313,7 @@ free, background, repair, point_sources, not_point_sources, keep_changed
 
     @property
     def preparation(self):
-        """What is done with the HST image at its own pixels: keywords of `make_template`."""
+        """What is done with the HST image at its own pixels: keywords of `~astropy_imphot.make_template`."""
         return {
             "psf": moffat_of_hst(self.hst_fwhm, self.hst_beta) if self.hst_psf is None else self.hst_psf,
             "repair": self.repair,

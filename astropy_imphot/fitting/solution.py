@@ -7,7 +7,6 @@ from astropy.stats import mad_std
 from astropy.table import QTable
 from scipy import ndimage
 
-from astropy_imphot.fitting.equations import equations_at
 from astropy_imphot.fitting.objects import object_table, segment_objects
 from astropy_imphot.fitting.state import pixel_noise
 from astropy_imphot.fitting.statistics import FitStatistics, weighted_jacobian
@@ -36,18 +35,36 @@ class Solution:
         The model, the own scales of objects, and the background.
     background : array of shape (ny, nx)
         The background.
-    modes : dict of (int, int) to (float, float)
-        Amplitudes and errors of the modes of the background, by their numbers of half periods along y and x.
+    modes : `~astropy.table.QTable`
+        The modes of the background: half_periods_y and half_periods_x, amplitude and amplitude_err.
     quality : `~astropy_imphot.fitting.statistics.FitStatistics`
         Errors and goodness of fit.
+    mask : bool array of shape (ny, nx)
+        True where a pixel was not fitted.
+    weights : array of shape (ny, nx)
+        1/standard deviation, 0 where a pixel is masked.
+    residual : array of shape (ny, nx)
+        Weighted residuals.
     influence : array of shape (p, ny, nx)
         The change of each free parameter by a weighted residual of 1.
     prior_covariance : array of shape (p, p)
         The part of the covariance that is the spread of effects with priors.
+    labels : int array of shape (ny, nx)
+        From `~astropy_imphot.fitting.objects.segment_objects`.
+    objects : `~astropy.table.QTable`
+        From `~astropy_imphot.fitting.objects.object_table`.
     source_errors : array of shape (n, 3)
         Standard errors of the own parameters of the point sources.
+    in_reference : bool array of shape (n,)
+        Whether the point sources were found in the HST image.
     sizes : dict of str to float
         Typical sizes of effects, see `~astropy_imphot.fitting.priors`.
+    noise_dominates : bool
+        Whether most of a variance, or of the derivatives, is noise of the template.
+    n_evaluations : int
+        Number of evaluations of the model.
+    converged : bool
+        Whether the fit converged.
     """
 
     model: object
@@ -70,7 +87,7 @@ class Solution:
     converged: bool
 
 
-def solution_of(state, image, weights, evaluations, converged):
+def solution_of(state, equations, image, weights, evaluations, converged):
     """
     Return the solution of a fit.
 
@@ -78,6 +95,8 @@ def solution_of(state, image, weights, evaluations, converged):
     ----------
     state : `~astropy_imphot.fitting.state.FitState`
         The state after the last step.
+    equations : `~astropy_imphot.fitting.equations.Equations`
+        Those of the last step, if it was a small fraction of the errors, or those of the state.
     image : `~astropy.nddata.CCDData`
         The MUSE image, of shape (ny, nx).
     weights : array of shape (ny, nx)
@@ -96,9 +115,7 @@ def solution_of(state, image, weights, evaluations, converged):
     --------
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
-    equations = equations_at(state, image, weights)
-    state = state.complete()
-    model, masked, residual = state.model, state.masked, equations.residual
+    model, masked, residual = state.complete().model, state.masked, state.residual(image, weights)
     valid = ~masked
     background = model.background(*state.coordinates) + state.modes_light()
     light = state.light()
@@ -127,7 +144,7 @@ def solution_of(state, image, weights, evaluations, converged):
     quality = FitStatistics(
         free=equations.free,
         covariance=covariance,
-        naive_covariance=inverse(equations.normal)[:n_free, :n_free],
+        naive_covariance=inverse(equations.normal + np.diag(precision))[:n_free, :n_free],
         rms_error=float(np.sqrt(np.mean((residual[used] / weights[used]) ** 2))),
         rchi=float(np.sum(residual**2) / max(n_pixels - n_free, 1)),
         n_pixels=n_pixels,
@@ -135,7 +152,7 @@ def solution_of(state, image, weights, evaluations, converged):
     errors = np.sqrt(np.maximum(np.diag(bread), 0))
     source_errors = np.zeros((len(model.sources), 3))
     source_errors[state.is_free] = errors[n_free : n_free + n_own].reshape(-1, 3)
-    jacobian = weighted_jacobian(model, ("scale", "dx", "dy"), image.shape, weights)
+    jacobian = weighted_jacobian(state.model, ("scale", "dx", "dy"), image.shape, weights)
     own_residual = residual + state.own_light() * weights
     objects = object_table(labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs)
     if len(objects):

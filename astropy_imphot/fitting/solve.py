@@ -29,14 +29,17 @@ from astropy_imphot.io.errors import UserError
 
 __all__ = ["solve"]
 
+# The fitter stops when chi-square changes by less than this fraction: Newton steps follow.
+FIRST_ACCURACY = 1e-3
+
 # The largest number of Newton steps.
 MAX_STEPS = 40
 
 # Without convergence after so many steps, something that only one of the images has can be the reason.
 STALLED = 7
 
-# Before the first step, residuals on objects have power as well: the background has modes if its power is less
-# likely than this.
+# Before the first step, residuals on objects have power as well: the background has modes if its power is
+# less likely than this.
 UNLIKELY_AT_START = 1e-20
 
 # The model has up to eleven parameters; a fit needs more pixels.
@@ -132,7 +135,9 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
             continue
         _check(state.masked)
         weights = pixel_weights(image, state.masked, taper)
-    return solution_of(state, image, weights, evaluations, has_converged(info) and converged)
+    if not converged:
+        equations = equations_at(state, image, weights)
+    return solution_of(state, equations, image, weights, evaluations, has_converged(info) and converged)
 
 
 def _has_constant(model):
@@ -156,7 +161,7 @@ def _first_fit(model, image, masked, weights, fitter):
         start.fixed[key] = True
     if not free_parameters(start):
         return model, {}
-    fitted, info = fit_pixels(start, image, masked, weights, fitter)
+    fitted, info = fit_pixels(start, image, masked, weights, fitter, acc=FIRST_ACCURACY)
     for key in small:
         fitted.fixed[key] = False
     return fitted, info

@@ -76,7 +76,7 @@ def source_table(model, errors, in_reference, image, years):
 
     Parameters
     ----------
-    model : `ConvolvedTemplate2D`
+    model : `~astropy_imphot.ConvolvedTemplate2D`
         The model at the solution, with n point sources.
     errors : array of shape (n, 3)
         Standard errors of their ratio, motion_x and motion_y.

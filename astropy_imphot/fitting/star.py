@@ -65,9 +65,13 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
         Fit only the detected objects and their surroundings in the MUSE image (default: False).
     extramask : bool array of shape (ny, nx), str, path, HDU or HDUList, optional
         Not 0 where a pixel of the MUSE image is masked. By default (None) there is no such mask.
-    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta : float or `~astropy.units.Quantity`, optional
+    fix_scale, fix_bg, fix_dx, fix_dy, fix_fwhm, fix_beta, fix_rotation, fix_e1, fix_e2 : float or \
+`~astropy.units.Quantity`, optional
         Values at which parameters are held, as for `fit_image_photometry`. By default
-        (None) all are fitted.
+        (None) all are fitted, but for the rotation, which is 0.
+    psf : `~astropy_imphot.psf.shape.PsfShape`
+        The shape of the MUSE PSF (default: a Moffat function). Parameters of another shape are held by
+        ``fix_`` and their names.
     taper : float or `~astropy.units.Quantity`
         Reduce the weights of pixels that are closer than this to a masked one, pixels of either
         image (default: 0, none).
@@ -90,8 +94,9 @@ def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
 
     Notes
     -----
-    `MoffatStar2D` is fitted to both images at their own pixels. In both it is the
-    effective PSF, the response of the pixels included. The errors include those of both fits, for
+    In the HST image the star is fitted by `MoffatStar2D`, at that image's pixels. In the MUSE image it is a
+    point source of `ConvolvedTemplate2D`, whose template are its neighbors in the HST image. In both it is
+    the effective PSF, the response of the pixels included. The errors include those of both fits, for
     correlated noise, see `~astropy_imphot.noise.covariance.sandwich_covariance`.
 
     Examples
@@ -114,12 +119,14 @@ def fit_star(hst, muse, star, options, name=None):
 
     Parameters
     ----------
-    hst, muse, name
+    hst, muse
         As for `fit_star_photometry`.
     star : (float, float, float)
         As from `~astropy_imphot.masking.stars.star_circle`.
     options : StarFitOptions
         Its keywords.
+    name
+        As for `fit_star_photometry`.
 
     Returns
     -------
@@ -206,10 +213,12 @@ def fit_image_and_star(hst, muse, options, name=None):
 
     Parameters
     ----------
-    hst, muse, name
+    hst, muse
         As for `fit_image_and_star_photometry`.
     options : ImageFitOptions
         Its keywords, with the star.
+    name
+        As for `fit_image_and_star_photometry`.
 
     Returns
     -------

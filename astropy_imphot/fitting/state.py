@@ -1,6 +1,7 @@
 """The parameters of a fit between two steps."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from astropy.stats import mad_std
@@ -65,15 +66,26 @@ class FitState:
     sizes: dict = field(default_factory=dict)
     precisions: dict = field(default_factory=dict)
 
-    @property
+    @cached_property
     def coordinates(self):
         """The x and y of all pixels."""
         y, x = pixel_coordinates(self.masked.shape)
         return x, y
 
+    @cached_property
+    def model_light(self):
+        """The image of the model, without the changes that are small."""
+        return self.model(*self.coordinates)
+
     def light(self):
         """Return the image of the model, of the differences of objects and of the background's modes."""
-        return self.model(*self.coordinates) + self.own_light() + self.modes_light()
+        columns = self.model.derivatives(*self.coordinates, tuple(self.small))
+        changes = (change * column for change, column in zip(self.small.values(), columns, strict=True))
+        return self.light_without_small() + sum(changes)
+
+    def light_without_small(self):
+        """Return the same without the changes that are small."""
+        return self.model_light + self.own_light() + self.modes_light()
 
     def own_light(self):
         """Return the image of the own scales and shifts of objects, without the model."""
@@ -97,7 +109,7 @@ class FitState:
 
     def residual(self, image, weights):
         """Return the weighted residuals of an image."""
-        return np.where(weights > 0, image.data - self.complete().light(), 0) * weights
+        return np.where(weights > 0, image.data - self.light(), 0) * weights
 
     def complete(self):
         """Return the state whose model has all changes."""

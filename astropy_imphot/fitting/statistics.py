@@ -115,7 +115,7 @@ def pixel_weights(image, mask, taper=0):
     return taper_weights(mask, taper) / noise
 
 
-def fit_pixels(model, image, mask, weights, fitter=None):
+def fit_pixels(model, image, mask, weights, fitter=None, **keywords):
     """
     Fit a model to the unmasked pixels of an image.
 
@@ -131,6 +131,8 @@ def fit_pixels(model, image, mask, weights, fitter=None):
         1/standard deviation.
     fitter : `~astropy.modeling.fitting.Fitter`, optional
         By default (None) a `~astropy.modeling.fitting.TRFLSQFitter`.
+    **keywords
+        For the call of the default fitter.
 
     Returns
     -------
@@ -152,10 +154,11 @@ def fit_pixels(model, image, mask, weights, fitter=None):
     >>> round(float(fitted.x_0.value), 3)
     20.3
     """
-    fitter = TRFLSQFitter() if fitter is None else fitter
+    fitter, keywords = (TRFLSQFitter(), keywords) if fitter is None else (fitter, {})
     pixels = np.nonzero(~mask)
     y, x = (axis.astype(float) for axis in pixels)
-    fitted = fitter(model, x, y, image.data[pixels].astype(float), weights=weights[pixels].astype(np.float32))
+    data, weights = image.data[pixels].astype(float), weights[pixels].astype(np.float32)
+    fitted = fitter(model, x, y, data, weights=weights, **keywords)
     return fitted, fitter.fit_info
 
 

@@ -479,7 +479,11 @@ class TemplateModel(Fittable2DModel):
         """Return the parameters by name, as numbers in the units of the table, and those of the sources."""
         flux, infos = self.template.grid.unit, self.infos
         values = {
-            name: float(np.squeeze(to_value(value, info.unit_for(flux), name)))
+            name: float(
+                np.squeeze(
+                    to_value(value, info.unit_for(flux), name) if isinstance(value, u.Quantity) else value
+                )
+            )
             for (name, info), value in zip(infos.items(), parameters, strict=False)
         }
         return values, np.reshape(
@@ -505,6 +509,9 @@ class ConvolvedTemplate2D(TemplateModel):
     ----------
     template : `HstTemplate`
         The HST image in and around the MUSE field, from `make_template`.
+    sources : `~astropy_imphot.models.point_source.PointSources`, optional
+        The point sources, as many as the class has: this one has none, and ``with_sources`` returns a model
+        that has them. By default (None) there are none.
     scale : float or `~astropy.units.Quantity`
         Flux scale, MUSE/HST (default: 1).
     bg : float or `~astropy.units.Quantity`
@@ -522,11 +529,12 @@ class ConvolvedTemplate2D(TemplateModel):
         Gradient of the background along the pixel axes, per arcsec (default: 0, fixed).
     rotation : float or `~astropy.units.Quantity`
         Angle by which the HST image has to be rotated about the center of the MUSE image
-        to match MUSE, from the x axis towards the y axis, degrees (default: 0, fixed).
+        to match MUSE, from the x axis towards the y axis, degrees (default: 0).
     e1, e2 : float or `~astropy.units.Quantity`
         Ellipticity of the PSF, :math:`(a^2-b^2)/(a^2+b^2)` times the cosine and the sine of
         twice the angle of its major axis from the x axis towards the y axis (the distortion of Bernstein &
-        Jarvis 2002, AJ 123, 583); fwhm is then the geometric mean of both axes' (default: 0, fixed).
+        Jarvis 2002, AJ 123, 583); fwhm is then the geometric mean of both axes' (default: 0; bounds
+        -0.7 and 0.7).
     hst_fwhm, hst_beta : float or `~astropy.units.Quantity`
         The Moffat PSF of the HST image, pixel response included (default: 0.085 arcsec
         and 1.6, as in the classic imphot, from fits to stars in 30 mas images of the UDF).
@@ -563,8 +571,9 @@ class ConvolvedTemplate2D(TemplateModel):
     Parameters can be quantities, of any unit of the kind that is given above; x and y are then pixels, and
     the values have the template's unit.
 
-    Parameters that are fixed by default are freed as usual, by ``model.rotation.fixed = False``. The
-    ``bounding_box`` is the extent of the template.
+    Parameters that are fixed by default are freed as usual, by ``model.bg_x.fixed = False``. Rotation and
+    ellipticity are fitted, without a prior by astropy's fitters, and with a prior of 0 by
+    `fit_image_photometry`. The ``bounding_box`` is the extent of the template.
 
     Examples
     --------

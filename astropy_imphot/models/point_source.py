@@ -170,7 +170,9 @@ class PointSourceModel(Fittable2DModel):
     def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
         flux = outputs_unit[self.outputs[0]]
         units = {name: self._unit_of(name, None) for name in self.param_names if name != "flux"}
-        return {"flux": flux} | {name: unit for name, unit in units.items() if unit != u.dimensionless_unscaled}
+        return {"flux": flux} | {
+            name: unit for name, unit in units.items() if unit != u.dimensionless_unscaled
+        }
 
 
 def _declared_source(psf):

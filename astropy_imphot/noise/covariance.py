@@ -7,6 +7,12 @@ from astropy_imphot.noise.autocorrelation import MAX_LAG, autocorrelation, padde
 
 __all__ = ["coherence", "inverse", "sandwich_covariance", "score_covariance", "score_parts"]
 
+# Combinations of parameters whose eigenvalue is a smaller part of the largest one are excluded.
+SINGULAR = 1e-15
+
+# A matrix with a diagonal of 1 has no such combinations if its eigenvalues are above this.
+SURELY_POSITIVE = 1e-9
+
 # At least this fraction of J^T J is information; the rest can be noise of the template.
 LEAST_INFORMATION = 0.05
 
@@ -193,11 +199,25 @@ def inverse(matrix, sizes_of=None):
     sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
     sizes = np.where(sizes > 0, sizes, 1)
     scaled = matrix / np.outer(sizes, sizes)
-    if sizes_of is not None:
+    least = np.zeros_like(scaled) if sizes_of is None else LEAST_INFORMATION * sizes_of / np.outer(sizes, sizes)
+    return _inverse_of_scaled(scaled, least) / np.outer(sizes, sizes)
+
+
+def _inverse_of_scaled(scaled, least):
+    """Return the pseudo-inverse of a matrix whose eigenvalues are at least those of another one."""
+    # Importing scipy.linalg takes long.
+    from scipy.linalg import cho_factor, cho_solve
+
+    identity = np.eye(len(scaled))
+    try:
+        # A matrix that exceeds another one by a positive matrix has larger eigenvalues.
+        cho_factor(scaled - least - SURELY_POSITIVE * identity)
+    except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(scaled)
-        least = LEAST_INFORMATION * np.linalg.eigvalsh(sizes_of / np.outer(sizes, sizes))
-        scaled = (vectors * np.maximum(values, least)) @ vectors.T
-    return np.linalg.pinv(scaled, hermitian=True) / np.outer(sizes, sizes)
+        values = np.maximum(values, np.linalg.eigvalsh(least))
+        known = values > SINGULAR * np.abs(values).max(initial=0)
+        return (vectors * np.divide(1, values, out=np.zeros_like(values), where=known)) @ vectors.T
+    return cho_solve(cho_factor(scaled), identity)
 
 
 def _power(correlation, shape):

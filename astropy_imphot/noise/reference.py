@@ -111,20 +111,16 @@ def _with_objects(model, free, squares, cells, products, radial, slope, informat
     # They are the scale and the offset of some pixels.
     count, scale = cells.max() + 1, model.scale.value
     totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=count)[1:]
-    parts = [_mean_levers(model, np.where(cells == number, squares, 0)) for number in range(1, count)]
     own = scale * products.gram[0]
     nothing = np.zeros((len(totals), len(totals)))
     across = [np.outer(totals, radial @ own)]
+    levers = (np.bincount(cells.ravel(), weights=(squares * one).ravel(), minlength=count) for one in _levers(model))
+    directed = _directed_terms(products, *(sums[1:] / np.maximum(totals, 1e-300) for sums in levers))
     for key in ("dx", "dy"):
-        means = np.zeros((len(totals), len(free)))
-        for row, levers in enumerate(parts):
-            directed = _directed_terms(products, *levers)
-            means[row] = [directed.get((key, other), 0) for other in free]
-        across.append(totals[:, np.newaxis] * scale**2 * means)
+        means = [directed.get((key, other), 0) * np.ones(len(totals)) for other in free]
+        across.append(totals[:, np.newaxis] * scale**2 * np.transpose(means).reshape(len(totals), -1))
     diagonals = [np.diag(totals * scale * own[0])] + 2 * [np.diag(totals * scale**2 * products.gradient)]
-    blocks = [
-        [diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)
-    ]
+    blocks = [[diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)]
     across = np.concatenate(across)
     information = np.block([[information, across.T], [across, np.block(blocks)]])
     return np.concatenate([slope, totals * scale * own[0], np.zeros(2 * len(totals))]), information
@@ -158,10 +154,14 @@ def _directed_terms(products, right, up, square):
 
 
 def _mean_levers(model, squares):
-    """Return the weighted mean position and squared distance from the center of the pixels, arcsec."""
-    height, width = model.template.pixel_scale
-    ny, nx = squares.shape
+    """Return the weighted means of `_levers`."""
+    total = max(squares.sum(), 1e-300)
+    return [np.sum(squares * lever) / total for lever in _levers(model)]
+
+
+def _levers(model):
+    """Return x, y and the squared distance of the pixels from the center, arcsec."""
+    (ny, nx), (height, width) = model.template.muse_shape, model.template.pixel_scale
     up = (np.arange(ny)[:, np.newaxis] - (ny - 1) / 2) * height
     right = (np.arange(nx) - (nx - 1) / 2) * width
-    total = max(squares.sum(), 1e-300)
-    return [np.sum(squares * lever) / total for lever in (right, up, right**2 + up**2)]
+    return right, up, right**2 + up**2

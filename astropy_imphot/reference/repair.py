@@ -103,9 +103,9 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     bright = sky + CURVED_SIGMA * noise
     whole = _interpolated(data, filled, observed, bright)
     observed = observed | holes
-    artefacts = _artefacts(whole - sky, observed, _noise_map(whole, observed, noise), psf, pixel_scale)
+    artefacts = _artefacts(whole, sky, observed, _noise_map(whole, observed, noise), psf, pixel_scale)
     repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
-    table = _table({"artefact": artefacts, "hole": holes}, whole - repaired, wcs)
+    table = _table({"artefact": artefacts, "hole": holes}, whole, repaired, wcs)
     return repaired, observed, table
 
 
@@ -115,12 +115,16 @@ def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
 
     Parameters
     ----------
-    data, observed, pixel_scale, wcs
+    data, observed
         As for `repair_image`.
     peaks : dict of str to array of shape (n,)
         Their x, y (pixels) and flux.
+    pixel_scale
+        As for `repair_image`.
     table : `~astropy.table.QTable`
         What was repaired before.
+    wcs
+        As for `repair_image`.
 
     Returns
     -------
@@ -144,7 +148,7 @@ def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
         away = np.hypot((y - row) * pixel_scale[0], (x - column) * pixel_scale[1])
         bad[box] |= (away < max(reach))[: bad[box].shape[0], : bad[box].shape[1]]
     filled = _interpolated(data, bad, observed, np.inf)
-    return filled, vstack([table, _table({"artefact": bad}, data - filled, wcs)], metadata_conflicts="silent")
+    return filled, vstack([table, _table({"artefact": bad}, data, filled, wcs)], metadata_conflicts="silent")
 
 
 def _small_holes(data, observed, sky, noise):
@@ -165,9 +169,9 @@ def _small_holes(data, observed, sky, noise):
     return is_small[labels], ((sizes <= LARGEST_FILLED) & (numbers > 0))[labels]
 
 
-def _artefacts(data, observed, noise, psf, pixel_scale):
-    """Return the pixels of cosmic rays and hot pixels, for an image less its sky."""
-    candidates = _candidates(data, observed, noise, psf, pixel_scale)
+def _artefacts(data, sky, observed, noise, psf, pixel_scale):
+    """Return the pixels of cosmic rays and hot pixels."""
+    candidates = _candidates(data, sky, observed, noise, psf, pixel_scale)
     found = np.zeros(data.shape, dtype=bool)
     if not len(candidates[0]):
         return found
@@ -175,7 +179,7 @@ def _artefacts(data, observed, noise, psf, pixel_scale):
 
     places = np.unique(np.array(candidates) // TILE, axis=1).T
     size = TILE + 2 * BORDER
-    padded = np.pad(data, ((BORDER, size), (BORDER, size)), mode="reflect").astype(np.float32)
+    padded = np.pad((data - sky).astype(np.float32), ((BORDER, size), (BORDER, size)), mode="reflect")
     unobserved = np.pad(~observed, ((BORDER, size), (BORDER, size)))
     windows = [tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places]
     tiles = np.concatenate([padded[window] for window in windows])
@@ -201,19 +205,20 @@ def _artefacts(data, observed, noise, psf, pixel_scale):
     labels, _ = ndimage.label(found, np.ones((3, 3)))
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         own = labels[box] == label
-        if not (own & near[box]).any() or _is_in_halo(data, labels, label, box, pixel_scale):
+        if not (own & near[box]).any() or _is_in_halo(data, sky, labels, label, box, pixel_scale):
             found[box] &= ~own
     return found
 
 
-def _is_in_halo(data, labels, label, box, pixel_scale):
+def _is_in_halo(data, sky, labels, label, box, pixel_scale):
     """Return whether a group of pixels is faint compared to what is around it."""
     window = tuple(
         slice(max(0, one.start - round(RING_RADIUS / scale)), one.stop + round(RING_RADIUS / scale))
         for one, scale in zip(box, pixel_scale, strict=True)
     )
     others = data[window][labels[window] == 0]
-    return len(others) > 0 and data[box][labels[box] == label].max() < RING_FRACTION * others.max()
+    highest = data[box][labels[box] == label].max() - sky
+    return len(others) > 0 and highest < RING_FRACTION * (others.max() - sky)
 
 
 def _noise_map(data, observed, noise):
@@ -224,21 +229,21 @@ def _noise_map(data, observed, noise):
         values = data[block][observed[block]]
         if len(values) > BLOCK:
             # The fainter half is that of the sky.
-            low, middle = np.percentile(values, [16, 50])
+            low, middle = np.sort(values)[[int(0.16 * len(values)), len(values) // 2]]
             found[row, column] = max(middle - low, 0.5 * noise)
     return found
 
 
-def _candidates(data, observed, noise, psf, pixel_scale):
+def _candidates(data, sky, observed, noise, psf, pixel_scale):
     """Return rows and columns of pixels that are sharper than the PSF in some direction."""
     inner = (slice(1, -1), slice(1, -1))
-    rows, columns = np.nonzero((data[inner] > CANDIDATE_SIGMA * noise.min()) & observed[inner])
+    rows, columns = np.nonzero((data[inner] > sky + CANDIDATE_SIGMA * noise.min()) & observed[inner])
     rows, columns = rows + 1, columns + 1
-    values, noise = data[rows, columns], noise[rows // BLOCK, columns // BLOCK]
+    values, noise = data[rows, columns] - sky, noise[rows // BLOCK, columns // BLOCK]
     sharp = np.zeros(len(values), dtype=bool)
     for (up, right), step in zip(((1, 0), (0, 1)), pixel_scale, strict=True):
         ratio = SHARPER * float(psf(0.0) / psf(step))
-        mean = 0.5 * (data[rows + up, columns + right] + data[rows - up, columns - right])
+        mean = 0.5 * (data[rows + up, columns + right] + data[rows - up, columns - right]) - sky
         error = noise * np.sqrt(1 + 0.5 * ratio**2)
         sharp |= values - ratio * np.maximum(mean, 0) > CANDIDATE_SIGMA * error
     return rows[sharp], columns[sharp]
@@ -246,6 +251,8 @@ def _candidates(data, observed, noise, psf, pixel_scale):
 
 def _interpolated(data, bad, good, bright):
     """Return an image with some pixels interpolated from good ones around them, from the outside in."""
+    if not bad.any():
+        return data
     filled, good = np.array(data, dtype=float), good & ~bad
     rows, columns = np.nonzero(bad)
     while len(rows):
@@ -291,13 +298,13 @@ def _neighbor(data, good, rows, columns, up, right):
     return np.exp(-(up**2 + right**2) / (2 * WEIGHT**2)) * good[y, x], data[y, x]
 
 
-def _table(kinds, removed, wcs):
+def _table(kinds, data, repaired, wcs):
     """Return the table of groups of repaired pixels."""
     parts = {key: [] for key in ("x", "y", "n_pixels", "kind", "flux")}
     for kind, pixels in kinds.items():
-        rows, columns = np.nonzero(pixels)
-        if not len(rows):
+        if not pixels.any():
             continue
+        rows, columns = np.nonzero(pixels)
         labels, count = ndimage.label(pixels, np.ones((3, 3)))
         groups = labels[rows, columns] - 1
         sizes = np.bincount(groups, minlength=count)
@@ -305,7 +312,8 @@ def _table(kinds, removed, wcs):
         parts["y"] += list(np.bincount(groups, weights=rows) / sizes)
         parts["n_pixels"] += list(sizes)
         parts["kind"] += count * [kind]
-        light = removed[rows, columns] if kind == "artefact" else np.zeros(len(rows))
+        removed = data[rows, columns] - repaired[rows, columns]
+        light = removed if kind == "artefact" else np.zeros(len(rows))
         parts["flux"] += list(np.bincount(groups, weights=light))
     kinds = {"x": float, "y": float, "n_pixels": int, "kind": "U8", "flux": float}
     table = QTable({key: np.array(column, dtype=kinds[key]) for key, column in parts.items()})

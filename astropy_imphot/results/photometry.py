@@ -321,7 +321,7 @@ class FittedImagePhotometry(FittedPhotometry):
     sizes : dict of str to float
         Typical sizes of effects, which were estimated with the fit: rotation (degrees) and ellipticity,
         variation (fraction) and motion (arcsec) of point sources, scatter of galaxies' flux ratios
-        (fraction).
+        (fraction), and displacement, the scatter of their places (arcsec).
     labels : int array of shape (ny, nx)
         The objects' pixels: their labels, 0 on the sky.
 
@@ -375,7 +375,10 @@ class FittedImagePhotometry(FittedPhotometry):
             f"  {len(self.objects)} objects, {np.sum(self.objects['left_out'])} of them masked",
         ]
         if "scatter" in self.sizes:
-            lines.append(f"  their flux ratios scatter by {100 * self.sizes['scatter']:.1f} %")
+            lines.append(
+                f"  their flux ratios scatter by {100 * self.sizes['scatter']:.1f} %, "
+                f"their places by {1e3 * self.sizes['displacement']:.1f} mas"
+            )
         lines += [
             f"    at x {row['x'].value:.1f}, y {row['y'].value:.1f}: masked, its rms residual is "
             f"{row['excess']:.1f} times that of the sky"
@@ -383,7 +386,9 @@ class FittedImagePhotometry(FittedPhotometry):
         ]
         if len(sources):
             brightest = sources[np.argsort(np.abs(sources["flux"]))[::-1][:MOST_LINES]]
-            lines.append(f"  {len(sources)} point sources" + (", the brightest:" if len(sources) > MOST_LINES else ":"))
+            lines.append(
+                f"  {len(sources)} point sources" + (", the brightest:" if len(sources) > MOST_LINES else ":")
+            )
             lines += [f"    {_source_line(row)}" for row in brightest]
         return lines
 

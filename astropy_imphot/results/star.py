@@ -44,9 +44,10 @@ class StarFit(Representation):
     Attributes
     ----------
     values : dict of str to `FittedValue`
-        Of `MoffatStar2D`: flux, x_0, y_0, fwhm (pixels), beta and bg.
-    fitted_model : `MoffatStar2D`
-        The model at the solution, in the coordinates of the whole image.
+        Of the star: flux, x_0, y_0, fwhm (pixels), beta and bg.
+    fitted_model : `~astropy.modeling.Model`
+        The model at the solution, in the coordinates of the whole image: `MoffatStar2D` for HST, and for MUSE
+        a point source like `PointSource2D` on a constant.
     data, model : `~astropy.nddata.CCDData`
         The image around the star and the model, masked where pixels were not fitted.
     weights : array of the same shape

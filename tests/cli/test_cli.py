@@ -174,8 +174,8 @@ def test_every_option_of_the_fit_is_passed_on(folder, monkeypatch, capsys):
     words = (
         "--regions none --segment --extramask m.fits --taper 3 --keep_changed --fix_scale 1 --fix_bg 2 "
         "--fix_dx 3 --fix_dy 4 --fix_fwhm 5 --fix_beta 6 --min_scale 7 --init_dx 8 --init_dy 9 --hst_fwhm 10 "
-        "--hst_beta 11 --hst_window none --margin 12 --free rotation,e1 --hst_psf psf.fits --hst_psf_scale 13 "
-        "--background constant --keep_artefacts --point_sources s.reg"
+        "--hst_beta 11 --hst_window none --margin 12 --free rotation,e1 --hst_psf psf.fits "
+        "--hst_psf_scale 13 --background constant --keep_artefacts --point_sources s.reg"
     )
     assert fit_photometry.main(["hst.fits", "E1.fits", *words.split()]) == 1
     assert passed == {

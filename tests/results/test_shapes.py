@@ -100,7 +100,9 @@ def test_attributes(gaussian, double):
     assert double.ratio.value == 2
     assert {"ratio", "fwhm"} <= set(dir(double))
     assert "beta" not in dir(gaussian)
-    with pytest.raises(AttributeError, match="no beta: its values are scale, bg, dx, dy, fwhm, rotation, e1, e2, dra"):
+    with pytest.raises(
+        AttributeError, match="no beta: its values are scale, bg, dx, dy, fwhm, rotation, e1, e2, dra"
+    ):
         _ = gaussian.beta
     assert not hasattr(gaussian, "ratio")
     assert pickle.loads(pickle.dumps(gaussian)).fwhm == gaussian.fwhm
