@@ -57,7 +57,7 @@ def sky_places(places, name="places"):
         places = _of_table(places, name)
     elif hasattr(places, "center"):
         places = [places]
-    if not isinstance(places, SkyCoord) and len(places) and all(hasattr(one, "center") for one in places):
+    if np.iterable(places) and len(places) and all(hasattr(one, "center") for one in places):
         centers = [one.center for one in places]
         if not all(isinstance(one, SkyCoord) for one in centers):
             raise UserError(f"{name} has regions in pixels: give regions on the sky.")

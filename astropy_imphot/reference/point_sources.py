@@ -321,7 +321,11 @@ def _rings(data, observed, box, light, noise):
     number, valid = box.ring, observed[box.slices]
     count = number.max() + 1
     rings = np.arange(count)
-    level = np.median(data[box.slices][valid & (number >= count - 3)]) if valid.any() else 0.0
+    level = (
+        np.median(data[box.slices][valid & (number >= 0.7 * np.max(number, where=valid, initial=0))])
+        if valid.any()
+        else 0.0
+    )
     used = np.where(valid, number, -1)
     pixels = np.bincount(number[valid], minlength=count)
     brightness = ndimage.maximum(light, number, rings)
