@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import chdtrc
+from scipy.special import fdtrc
 
 from astropy_imphot.fitting.columns import mode_numbers
 
@@ -17,8 +17,10 @@ BLOCK = 32
 # Modes up to this multiple of their number measure the power of the noise at low frequencies.
 FLOOR_REACH = 1.6
 
-# The median of a chi-square of one degree of freedom.
+# The median of a chi-square of one degree of freedom, and the efficiency of a median of them: the ratio of the
+# variances of their mean and of the mean that their median gives.
 MEDIAN_CHI2 = 0.4549
+EFFICIENCY = 0.37
 
 # Power of modes that is less likely than this is no chance.
 UNLIKELY = 1e-4
@@ -101,7 +103,7 @@ def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
     most = 0
     for shell in range(1, int(shells[tested].max()) + 1):
         inside = tested & (shells == shell)
-        if chdtrc(inside.sum(), powers[inside].sum() / floor) < unlikely:
+        if fdtrc(inside.sum(), EFFICIENCY * np.sum(~tested), powers[inside].mean() / floor) < unlikely:
             most = shell
     inside = tested & (shells <= most)
     inside[0, 0] = False

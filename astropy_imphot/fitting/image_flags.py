@@ -98,6 +98,8 @@ def _repaired_star(solution, image):
     columns, rows = (places[new] for places in model.source_places())
     away = np.hypot((x[:, np.newaxis] - columns) * width, (y[:, np.newaxis] - rows) * height)
     pixels = [np.round(places).astype(int) for places in (y, x)]
-    inside = np.all([(one >= 0) & (one < size) for one, size in zip(pixels, image.shape, strict=True)], axis=0)
+    inside = np.all(
+        [(one >= 0) & (one < size) for one, size in zip(pixels, image.shape, strict=True)], axis=0
+    )
     light = (image.data - solution.light)[tuple(one[inside] for one in pixels)]
     return bool(np.any(away < REPAIRED_RADIUS) or np.any(light > SIGNIFICANCE * solution.quality.rms_error))

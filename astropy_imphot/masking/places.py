@@ -55,9 +55,9 @@ def sky_places(places, name="places"):
         places = _read(Path(places), name)
     if isinstance(places, Table):
         places = _of_table(places, name)
-    elif hasattr(places, "center"):
+    elif _is_region(places):
         places = [places]
-    if np.iterable(places) and len(places) and all(hasattr(one, "center") for one in places):
+    if np.iterable(places) and len(places) and all(_is_region(one) for one in places):
         centers = [one.center for one in places]
         if not all(isinstance(one, SkyCoord) for one in centers):
             raise UserError(f"{name} has regions in pixels: give regions on the sky.")
@@ -77,6 +77,11 @@ def sky_places(places, name="places"):
     return found
 
 
+def _is_region(place):
+    # Text has a method of this name.
+    return hasattr(place, "center") and not isinstance(place, str)
+
+
 def _read(path, name):
     from regions import Regions
 
@@ -94,6 +99,13 @@ def _of_table(table, name):
     lower = {column.lower(): column for column in table.colnames}
     for ra, dec in COLUMNS:
         if ra in lower and dec in lower:
-            values = (u.Quantity(table[lower[key]], table[lower[key]].unit or u.deg) for key in (ra, dec))
-            return SkyCoord(*values)
+            columns = [table[lower[key]] for key in (ra, dec)]
+            if any(np.any(getattr(column, "mask", False)) for column in columns):
+                raise UserError(f"{name} has masked coordinates: leave these rows out.")
+            try:
+                return SkyCoord(*(u.Quantity(column, column.unit or u.deg) for column in columns))
+            except (TypeError, ValueError) as error:
+                raise UserError(
+                    f"{name} has coordinates that are none: give right ascension and declination in degrees."
+                ) from error
     raise UserError(f"{name} has no columns of coordinates: name them ra and dec, in degrees.")

@@ -199,7 +199,9 @@ def inverse(matrix, sizes_of=None):
     sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
     sizes = np.where(sizes > 0, sizes, 1)
     scaled = matrix / np.outer(sizes, sizes)
-    least = np.zeros_like(scaled) if sizes_of is None else LEAST_INFORMATION * sizes_of / np.outer(sizes, sizes)
+    least = (
+        np.zeros_like(scaled) if sizes_of is None else LEAST_INFORMATION * sizes_of / np.outer(sizes, sizes)
+    )
     return _inverse_of_scaled(scaled, least) / np.outer(sizes, sizes)
 
 

@@ -114,7 +114,9 @@ def _with_objects(model, free, squares, cells, products, radial, slope, informat
     own = scale * products.gram[0]
     nothing = np.zeros((len(totals), len(totals)))
     across = [np.outer(totals, radial @ own)]
-    levers = (np.bincount(cells.ravel(), weights=(squares * one).ravel(), minlength=count) for one in _levers(model))
+    levers = (
+        np.bincount(cells.ravel(), weights=(squares * one).ravel(), minlength=count) for one in _levers(model)
+    )
     directed = _directed_terms(products, *(sums[1:] / np.maximum(totals, 1e-300) for sums in levers))
     for key in ("dx", "dy"):
         means = [directed.get((key, other), 0) * np.ones(len(totals)) for other in free]

@@ -5,13 +5,11 @@ Stars move, vary and saturate. They have much information on the PSF, and none o
 Hence they are not part of the template.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from astropy.stats import mad_std
 from scipy import ndimage
 
-__all__ = ["find_point_sources", "remove_point_sources", "saturated_pixels"]
+__all__ = ["find_point_sources", "saturated_pixels", "sky_level"]
 
 # A peak has at least so many standard deviations of the noise in a pixel.
 PEAK_SIGMA = 8.0
@@ -29,7 +27,7 @@ SHARPNESS = 1.7
 # A peak without wings is an artefact: outside of the first radius it has less than this fraction of the light
 # that the PSF has there, by so many standard deviations.
 WINGS = 0.2
-WINGS_SIGMA = 2.0
+WINGS_SIGMA = 3.0
 
 # Kinds of places: a peak or a place that the user gives (0), a saturated core, an artefact.
 HOLE, ARTEFACT = 1, 2
@@ -66,36 +64,6 @@ HIGHEST_CONTRAST = 20.0
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
 PLATEAU_CONTRAST = 0.9
-
-# The PSF of the image differs from the given one by up to this fraction at each radius, and that of a single
-# star from the mean by this one.
-MISMATCH = 0.8
-VARIATION = 0.1
-
-# The mismatch is measured in rings of this width, arcsec. A star counts as much as its light exceeds that of
-# galaxies, a percentile of the image, and up to so many times the given PSF.
-RING = 0.03
-BRIGHT = 99.5
-LARGEST_WEIGHT = 3.0
-
-# The difference from the PSF counts to the flux up to this radius, arcsec; beyond, neighbors have more. It is
-# known to this fraction.
-COUNTED = 0.6
-COUNTED_ERROR = 0.5
-
-# The light of a star is removed to where it is below this fraction of the noise in a pixel; arcsec.
-NEGLIGIBLE = 0.05
-LARGEST_RADIUS = 15.0
-
-# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction. Then the
-# host keeps its light outside of the core, arcsec.
-HOST_RING = (0.25, 0.6)
-HOST_EXCESS = 0.3
-HOST_CORE = 0.06
-
-# The core that is replaced by its surroundings: where the variation of the PSF is above this many standard
-# deviations.
-CORE_SIGMA = 2.0
 
 
 def saturated_pixels(data, observed, psf, pixel_scale):
@@ -193,7 +161,7 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     >>> found["x"].round(1).tolist(), found["y"].round(1).tolist()
     ([199.3], [182.7])
     """
-    sky, noise = _sky(data, observed)
+    sky, noise = sky_level(data, observed)
     given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
     holes = _holes(data, observed, psf, sky, noise, pixel_scale)
     peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
@@ -217,166 +185,28 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     }
 
 
-def remove_point_sources(data, observed, sources, psf, pixel_scale):
+def sky_level(data, observed):
     """
-    Remove point sources from an image, and fill their saturated cores.
+    Return the level and the noise of the sky.
 
     Parameters
     ----------
     data, observed
         As for `find_point_sources`.
-    sources : dict of str to array of shape (n,)
-        From `find_point_sources`.
-    psf, pixel_scale
-        As for `find_point_sources`.
 
     Returns
     -------
-    data : array of shape (ny, nx)
-        The image without the sources.
-    observed : bool array of shape (ny, nx)
-        True also where a core was filled.
-    sources : dict of str to array of shape (n,)
-        The sources, with the flux that was removed.
-
-    Notes
-    -----
-    The PSF is subtracted, and then what all stars have in common in rings: the mismatch of the PSF, which is
-    not known exactly. The core, where the rest can be larger than the noise, is replaced by the level around
-    it.
+    level, noise : float
+        The median of a sample of the pixels, and their standard deviation; 0 and 1 if none was observed.
 
     Examples
     --------
-    See `make_template`, which uses it.
+    >>> import numpy as np
+    >>> from astropy_imphot.reference.point_sources import sky_level
+    >>> image = np.random.default_rng(1).normal(3, 0.1, (200, 200))
+    >>> [round(one, 1) for one in sky_level(image, np.ones(image.shape, bool))]
+    [3.0, 0.1]
     """
-    data, observed = np.array(data, dtype=float), observed.copy()
-    sky, noise = _sky(data, observed)
-    fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
-    area = np.prod(pixel_scale)
-    boxes = [
-        _star_box(data.shape, psf, pixel_scale, noise, *one)
-        for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)
-    ]
-    lights = [flux * area * psf(box.radius) for box, flux in zip(boxes, fluxes, strict=True)]
-    for box, light in zip(boxes, lights, strict=True):
-        data[box.slices] -= light
-    bright = max(float(np.percentile(data[::3, ::3][observed[::3, ::3]], BRIGHT)) - sky, noise)
-    rings = [_rings(data, observed, *one, noise) for one in zip(boxes, lights, strict=True)]
-    common = _common_mismatch(rings, bright)
-    for number in np.argsort(fluxes)[::-1]:
-        box, light = boxes[number], lights[number]
-        is_saturated, valid = bool(sources["saturated"][number]), observed[box.slices]
-        own, has_host = _mismatch_of(rings[number], common)
-        corrected = data[box.slices] - own[box.ring] * light
-        counted = np.sum(data[box.slices] - corrected, where=valid & (box.radius < COUNTED))
-        core = _core_radius(psf, fluxes[number] * area, noise, pixel_scale, is_saturated, box, observed)
-        fluxes[number] += counted
-        errors[number] = np.hypot(errors[number], COUNTED_ERROR * counted)
-        if has_host and not is_saturated:
-            core = min(core, HOST_CORE)
-        inside = box.radius < core
-        around = (box.radius >= core) & (box.radius < core + 2 * RIM) & valid
-        if inside.any():
-            level = np.median(corrected[around]) if around.any() else np.median(corrected)
-            corrected = np.where(inside, level, corrected)
-        data[box.slices] = corrected
-        observed[box.slices] |= inside
-    return data, observed, sources | {"flux": fluxes, "flux_err": errors}
-
-
-@dataclass(frozen=True, eq=False)
-class _Box:
-    slices: tuple
-    radius: np.ndarray
-
-    @property
-    def ring(self):
-        return (self.radius / RING).astype(int)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rings:
-    """The light around a star in rings, less that of the PSF; and that of the PSF."""
-
-    residual: np.ndarray
-    light: np.ndarray
-    is_measured: np.ndarray
-
-
-def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
-    """Return the part of an image with the light of a star, and distances from it."""
-    radii = np.linspace(0.3, LARGEST_RADIUS, 100)
-    bright = flux * np.prod(pixel_scale) * psf(radii) > NEGLIGIBLE * noise
-    reach = radii[bright].max() if bright.any() else 0.3
-    slices, axes = [], []
-    for place, size, scale in zip((y, x), shape, pixel_scale, strict=True):
-        start, stop = max(0, int(place - reach / scale)), min(size, int(place + reach / scale) + 2)
-        slices.append(slice(start, stop))
-        axes.append((np.arange(start, stop) - place) * scale)
-    return _Box(tuple(slices), np.hypot(axes[0][:, np.newaxis], axes[1]))
-
-
-def _rings(data, observed, box, light, noise):
-    """Return medians in rings around a star, above the level in the outermost."""
-    number, valid = box.ring, observed[box.slices]
-    count = number.max() + 1
-    rings = np.arange(count)
-    level = (
-        np.median(data[box.slices][valid & (number >= 0.7 * np.max(number, where=valid, initial=0))])
-        if valid.any()
-        else 0.0
-    )
-    used = np.where(valid, number, -1)
-    pixels = np.bincount(number[valid], minlength=count)
-    brightness = ndimage.maximum(light, number, rings)
-    medians = np.nan_to_num(ndimage.median(data[box.slices], used, rings)) - level
-    # Beyond, differences are below the noise.
-    measured = (pixels > 0) & (MISMATCH * brightness * np.sqrt(pixels) > noise)
-    return _Rings(np.where(measured, medians, 0), brightness, measured)
-
-
-def _common_mismatch(rings, bright):
-    """Return what stars have in common: the difference from the PSF in rings, as a fraction of its light."""
-    count = max((len(one.light) for one in rings), default=0)
-    # The given PSF counts as a star as bright as objects.
-    fractions, weights = np.zeros((1 + len(rings), count)), np.zeros((1 + len(rings), count))
-    weights[0] = 1
-    for row, one in enumerate(rings, start=1):
-        places = np.flatnonzero(one.is_measured)
-        fractions[row, places] = one.residual[places] / one.light[places]
-        weights[row, places] = np.minimum(one.light[places] / bright, LARGEST_WEIGHT)
-    order = np.argsort(fractions, axis=0)
-    sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
-    middle = np.argmax(sums >= 0.5 * sums[-1], axis=0)
-    medians = np.take_along_axis(fractions, np.take_along_axis(order, middle[np.newaxis], axis=0), axis=0)[0]
-    return np.clip(medians, -MISMATCH, MISMATCH)
-
-
-def _mismatch_of(rings, common):
-    """Return the difference from the PSF of one star in rings, and whether it has a host."""
-    common = common[: len(rings.light)]
-    own = np.divide(rings.residual, rings.light, out=np.zeros_like(common), where=rings.is_measured)
-    radii = RING * (np.arange(len(common)) + 0.5)
-    near = rings.is_measured & (radii > HOST_RING[0]) & (radii < HOST_RING[1])
-    has_host = bool(near.any() and np.median((own - common)[near]) > HOST_EXCESS)
-    if has_host:
-        return common, True
-    return np.where(rings.is_measured, np.clip(own, common - VARIATION, common + VARIATION), 0), False
-
-
-def _core_radius(psf, flux, noise, pixel_scale, saturated, box, observed):
-    """Return the radius within which the variation of the PSF is larger than the noise."""
-    radii = np.arange(0.0, LARGEST_CORE, 0.01)
-    above = VARIATION * flux * psf(radii) > CORE_SIGMA * noise
-    radius = min(radii[above].max(), 0.35) if above.any() else 0.0
-    if saturated:
-        hole = ~observed[box.slices] & (box.radius < LARGEST_CORE)
-        radius = max(radius, box.radius[hole].max() + 0.5 * min(pixel_scale)) if hole.any() else radius
-    return radius
-
-
-def _sky(data, observed):
-    """Return the level and the noise of the sky."""
     sample = data[::5, ::7][observed[::5, ::7]]
     if not len(sample):
         return 0.0, 1.0
@@ -404,11 +234,17 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     rings += [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings.append((radius >= OUTER) & (radius < SKY))
     expected, sharpest = _expected(psf, radius, rings, pixel_scale)
-    inside = np.array([observed[rows + y, columns + x] for y, x in zip(up[rings[0]], right[rings[0]], strict=True)])
+    inside = np.array(
+        [observed[rows + y, columns + x] for y, x in zip(up[rings[0]], right[rings[0]], strict=True)]
+    )
     rows, columns = (places[inside.all(axis=0)] for places in (rows, columns))
-    light, total, peak = _concentration(data, observed, rows, columns, [(up[ring], right[ring]) for ring in rings])
+    light, total, peak = _concentration(
+        data, observed, rows, columns, [(up[ring], right[ring]) for ring in rings]
+    )
     n_inner, n_outer = rings[0].sum(), sum(ring.sum() for ring in rings[1:-1])
-    kept = (light > LEAST_SIGNIFICANCE * noise * np.sqrt(n_inner)) & (light > CONCENTRATION * expected * total)
+    kept = (light > LEAST_SIGNIFICANCE * noise * np.sqrt(n_inner)) & (
+        light > CONCENTRATION * expected * total
+    )
     kept &= total > 0
     spread = WINGS_SIGMA * noise * np.sqrt(n_outer)
     wingless = total - light + spread < WINGS * (1 / expected - 1) * light
@@ -425,7 +261,9 @@ def _concentration(data, observed, rows, columns, rings):
         values, valid = data[places], observed[places]
         # Medians of arrays with NaN take ten times as long.
         medians.append(
-            np.median(values, axis=1) if valid.all() else np.nanmedian(np.where(valid, values, np.nan), axis=1)
+            np.median(values, axis=1)
+            if valid.all()
+            else np.nanmedian(np.where(valid, values, np.nan), axis=1)
         )
         sums.append(values.sum(axis=1))
     level = medians[-1]
@@ -441,7 +279,10 @@ def _expected(psf, radius, rings, pixel_scale):
     """Return the concentration of the PSF, and the largest fraction of its light in one pixel."""
     stamp = psf(radius) * np.prod(pixel_scale)
     center = (np.array([size // 2]) for size in stamp.shape)
-    steps = [tuple(one - size // 2 for one, size in zip(np.nonzero(ring), stamp.shape, strict=True)) for ring in rings]
+    steps = [
+        tuple(one - size // 2 for one, size in zip(np.nonzero(ring), stamp.shape, strict=True))
+        for ring in rings
+    ]
     light, total, peak = _concentration(stamp, np.ones(stamp.shape, dtype=bool), *center, steps)
     return float(light[0] / total[0]), float(peak[0] / light[0])
 
@@ -490,7 +331,7 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
         slice(max(0, round(place - SKY / scale)), round(place + SKY / scale) + 1)
         for place, scale in zip((y, x), pixel_scale, strict=True)
     )
-    level = np.percentile(data[around][observed[around]], 20) if not is_hole else _sky(data, observed)[0]
+    level = np.percentile(data[around][observed[around]], 20) if not is_hole else sky_level(data, observed)[0]
     moved = x, y
     area = np.prod(pixel_scale)
     for _ in range(6):

@@ -13,11 +13,8 @@ from astropy_imphot.io.filling import filled
 from astropy_imphot.masking.places import sky_places
 from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.psf.mean_profile import RadialPsf
-from astropy_imphot.reference.point_sources import (
-    find_point_sources,
-    remove_point_sources,
-    saturated_pixels,
-)
+from astropy_imphot.reference.point_sources import find_point_sources, saturated_pixels
+from astropy_imphot.reference.removal import remove_point_sources
 from astropy_imphot.reference.repair import repair_image, repair_peaks
 
 __all__ = ["NOTHING_VALID", "Prepared", "prepare"]

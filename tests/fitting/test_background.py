@@ -23,8 +23,7 @@ def modes(image, weights=None, **options):
 
 
 def test_white_noise_has_no_modes():
-    # By chance, a few of a hundred have: the power of the noise is measured on a hundred modes only.
-    assert sum(len(modes(noise(111, seed))) > 0 for seed in range(40)) <= 4
+    assert not any(len(modes(noise(111, seed))) for seed in range(40))
 
 
 @pytest.mark.parametrize("level", [-3.0, 100.0])
@@ -36,7 +35,7 @@ def test_a_constant_is_no_mode(level):
 def test_correlated_noise_has_no_modes():
     # Resampled pixels: the power at low frequencies is larger than that of independent pixels.
     smoothed = [ndimage.gaussian_filter(noise(113, seed), 1.0, mode="wrap") for seed in range(20)]
-    assert sum(len(modes(image / image.std())) > 0 for image in smoothed) <= 3
+    assert sum(len(modes(image / image.std())) > 0 for image in smoothed) <= 1
 
 
 def test_stronger_and_shorter_ripples_have_more_modes():

@@ -4,7 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 from numpy.testing import assert_allclose
 from regions import (
     CirclePixelRegion,
@@ -91,6 +91,13 @@ PIXELS = [CirclePixelRegion(PixCoord(3.0, 4.0), 2.0)]
         (["10.5 -20"], "give "),
         (7, "give a SkyCoord"),
         ([(10.0, 95.0)], "coordinates that are none"),
+        (Table({"ra": [1.0], "dec": [95.0]}), "coordinates that are none"),
+        (Table({"ra": ["10:00:00"], "dec": ["-20:00:00"]}), "coordinates that are none"),
+        (Table({"ra": [1.0] * u.m, "dec": [2.0] * u.m}), "coordinates that are none"),
+        (
+            Table({"ra": MaskedColumn([1.0, 2.0], mask=[False, True]), "dec": [1.0, 2.0]}),
+            "masked coordinates",
+        ),
         ([(np.nan, 20.0)], "coordinates that are none"),
         (Table({"ra": [1.0, np.nan], "dec": [2.0, 3.0]}), "coordinates that are none"),
     ],

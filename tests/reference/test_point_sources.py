@@ -14,10 +14,10 @@ from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import CircularPsf
 from astropy_imphot.reference.point_sources import (
     find_point_sources,
-    remove_point_sources,
     saturated_pixels,
 )
 from astropy_imphot.reference.preparation import prepare
+from astropy_imphot.reference.removal import remove_point_sources
 from astropy_imphot.simulation import sky_grid
 
 pytest.importorskip("galsim", reason="GalSim draws the stars")
