@@ -100,7 +100,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         errors[number] = np.hypot(errors[number], COUNTED_ERROR * counted)
         if has_host:
             # The PSF was fitted to light of the host, too.
-            level = np.median(corrected[valid & (box.radius > HOST_RING[1])]) if valid.any() else 0.0
+            beyond = valid & (box.radius > HOST_RING[1])
+            level = np.median(corrected[beyond]) if beyond.any() else sky
             of_host = np.sum(corrected - level, where=valid & (box.radius < FIT_RADIUS))
             errors[number] = np.hypot(errors[number], HOST_ERROR * of_host)
         if has_host and not is_saturated:
