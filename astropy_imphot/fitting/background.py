@@ -17,8 +17,8 @@ BLOCK = 32
 # Modes up to this multiple of their number measure the power of the noise at low frequencies.
 FLOOR_REACH = 1.6
 
-# The median of a chi-square of one degree of freedom, and the efficiency of a median of them: the ratio of the
-# variances of their mean and of the mean that their median gives.
+# The median of a chi-square of one degree of freedom; and the efficiency of the mean which the median of many
+# gives: the ratio of the variances of their mean and of it.
 MEDIAN_CHI2 = 0.4549
 EFFICIENCY = 0.37
 
