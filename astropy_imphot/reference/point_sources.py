@@ -58,12 +58,13 @@ RIM_CONTRAST = 0.3
 RIM_DISTANCE = 0.3
 HIGHEST_CONTRAST = 20.0
 
-# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. They are brighter
-# than those around them by less than this fraction of what the PSF has: pixels next to the center of a star
-# are equal.
+# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. The PSF varies more
+# within them, or they are brighter than those around them by less than this fraction of what the PSF has: the
+# pixels at the center of a star can be equal.
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
-PLATEAU_CONTRAST = 0.9
+FLATNESS = 0.9
+PLATEAU_CONTRAST = 0.6
 
 
 def saturated_pixels(data, observed, psf, pixel_scale):
@@ -112,8 +113,10 @@ def saturated_pixels(data, observed, psf, pixel_scale):
         y, x = ndimage.center_of_mass(own)
         rows, columns = np.indices(own.shape)
         profile = psf(np.hypot((rows - y) * pixel_scale[0], (columns - x) * pixel_scale[1]))
+        is_flat = profile[own].min() > FLATNESS * profile[own].max()
         expected = profile[own].mean() / profile[rim].mean()
-        if data[box][own].mean() < PLATEAU_CONTRAST * expected * data[box][rim].mean():
+        is_bright = data[box][own].mean() > PLATEAU_CONTRAST * expected * data[box][rim].mean()
+        if not (is_flat and is_bright):
             found[box] |= own
     return found
 

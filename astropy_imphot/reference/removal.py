@@ -97,7 +97,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         counted = np.sum(data[box.slices] - corrected, where=valid & (box.radius < COUNTED))
         core = _core_radius(psf, fluxes[number] * area, noise, pixel_scale, is_saturated, box, observed)
         fluxes[number] += counted
-        errors[number] = np.hypot(errors[number], COUNTED_ERROR * counted)
+        moved = np.sum(np.abs(own[box.ring] * light), where=valid & (box.radius < COUNTED))
+        errors[number] = np.hypot(errors[number], COUNTED_ERROR * moved)
         if has_host:
             # The PSF was fitted to light of the host, too.
             beyond = valid & (box.radius > HOST_RING[1])

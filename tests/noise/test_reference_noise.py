@@ -67,6 +67,29 @@ def test_moments_of_convolved_noise():
     assert_allclose(correlation, expected_correlation, atol=0.05 * expected_correlation.max())
 
 
+def test_scales_and_shifts_of_objects_are_those_of_their_pixels():
+    muse = sky_grid((60, 80))
+    model = ConvolvedTemplate2D(make_template(noise_image(1, (600, 800)), muse), scale=0.8, fwhm=0.6)
+    cells = np.ones(muse.shape, dtype=int)
+    cells[:, 30:] = 2
+    whole = template_noise(model, FREE, np.full(muse.shape, 7.0))
+    both = template_noise(model, FREE, np.full(muse.shape, 7.0), cells)
+    assert both.information.shape == (len(FREE) + 6,) * 2
+    assert_allclose(both.information, both.information.T)
+    # Those of the scale, of dx and of dy are the sums over the objects; an own scale is a fraction.
+    for first, key, unit in ((8, "scale", 0.8), (10, "dx", 1.0), (12, "dy", 1.0)):
+        place = FREE.index(key)
+        sums = both.information[first : first + 2].sum(axis=0)
+        assert_allclose(sums[: len(FREE)], unit * whole.information[place], atol=1e-6 * np.abs(sums).max())
+        assert_allclose(sums[first : first + 2].sum(), unit**2 * whole.information[place, place])
+        assert_allclose(both.slope[first : first + 2].sum(), unit * whole.slope[place], atol=1e-9)
+        # Each object is a fit of its own pixels.
+        one = template_noise(model, FREE, np.where(cells == 1, 7.0, 0))
+        assert_allclose(
+            both.information[first, : len(FREE)], unit * one.information[place], atol=1e-6 * sums.max()
+        )
+
+
 def test_no_variance_no_correction():
     template = make_template(noise_image(1, (500, 500)), sky_grid((30, 30)))
     model = ConvolvedTemplate2D(replace(template, variance=None))

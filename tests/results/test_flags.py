@@ -10,7 +10,7 @@ from astropy.nddata import CCDData
 from astropy_imphot import fit_image_photometry, fit_star_photometry, make_template
 from astropy_imphot.fitting.objects import misfitting_objects, object_pixels
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
-from astropy_imphot.simulation import CENTER, Truth, simulate_field, with_noise
+from astropy_imphot.simulation import CENTER, Star, Truth, simulate_field, with_noise
 
 GOOD = Truth(dx=0.31, dy=-0.1, scale=0.95, bg=1.0)
 WRONG = {
@@ -118,6 +118,27 @@ def test_template_noise(deep):
     fit = fit_image_photometry(noisy.hst, noisy.muse[0])
     assert FitFlags.TEMPLATE_NOISE in fit.flags
     check_written(fit)
+
+
+@pytest.fixture(scope="module")
+def stars():
+    """A field with two stars, whose HST PSF is neither the default one nor that of WIDE."""
+    where = [Star(21.0, x=4.0, y=-5.0), Star(21.5, x=-6.0, y=-6.0)]
+    scene = {"size": 20.0, "n_objects": 30, "n_stars": 0, "magnitudes": (22.0, 25.5), "hst_pixel": 0.05}
+    return simulate_field(2, stars=where, hst_psf=(0.12, 3.0), hst_margin=4.0, **scene)
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "beta", "raised"),
+    [(0.12, 3.0, False), (0.085, 1.6, True), (0.2, 3.0, True), (0.3, 3.0, True)],
+    ids=["right", "default", "wide", "stars are artefacts"],
+)
+def test_hst_psf(stars, fwhm, beta, raised):
+    fit = fit_image_photometry(stars.hst, stars.muse[0], hst_fwhm=fwhm, hst_beta=beta)
+    assert (FitFlags.HST_PSF in fit.flags) == raised
+    if not raised:
+        check_written(fit)
+        assert abs(fit.scale.value - 1) < 4 * fit.scale.stdev
 
 
 def test_not_converged(deep, template):
