@@ -58,8 +58,8 @@ RIM_CONTRAST = 0.3
 RIM_DISTANCE = 0.3
 HIGHEST_CONTRAST = 20.0
 
-# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. The PSF varies more
-# within them, or they are brighter than those around them by less than this fraction of what the PSF has:
+# Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. The PSF varies
+# more within them, or they are brighter than those around them by less than this fraction of what the PSF has:
 # pixels at the center of a star can be equal.
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
