@@ -59,8 +59,8 @@ RIM_DISTANCE = 0.3
 HIGHEST_CONTRAST = 20.0
 
 # Pixels at the full well: so many of them, adjacent, at this fraction of the highest value. The PSF varies
-# more within them, or they are brighter than those around them by less than this fraction of the contrast of the
-# PSF: pixels at the center of a star can be equal.
+# more within them, or their contrast to those around them is less than this fraction of that of the PSF: the
+# pixels at the center of a star can be equal.
 PLATEAU_PIXELS = 4
 PLATEAU = 0.985
 FLATNESS = 0.9
