@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from astropy_imphot import make_template
+from astropy_imphot import fit_image_photometry, make_template
 from astropy_imphot.conftest import pytest_runtest_call, pytest_runtest_setup  # noqa: F401
 from astropy_imphot.simulation import Truth, simulate_field
 
@@ -39,3 +39,9 @@ def hdfs(real_data):
     return os.path.join(real_data, "obj", "HST-HDFS.fits"), os.path.join(
         real_data, "obj", "IMAGE-HDFS-1.34.fits"
     )
+
+
+@pytest.fixture(scope="session")
+def hdfs_fit(hdfs):
+    """The fit of the Hubble Deep Field South with a beta of 2.8, which takes some seconds."""
+    return fit_image_photometry(*hdfs, fix_beta=2.8)

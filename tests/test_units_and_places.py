@@ -211,7 +211,7 @@ HST = {
 START = {
     "init_dx": (0.3, 300 * u.mas),
     "init_dy": (-0.2, -200 * u.mas),
-    "min_scale": (0.9, 90 * u.percent),
+    "min_scale": (0.5, 50 * u.percent),
 }
 HST_PSF = {"hst_psf_scale": (0.03, 30 * u.mas)}
 STAR_AND_PLACE = {"star": (STAR, STARS[2])}
@@ -510,7 +510,8 @@ def test_forms_that_mean_the_same(sky, row):
     wanted = row.call(sky, 0)
     for number in range(1, max(map(len, row.forms.values()))):
         for one, other in zip(row.call(sky, number), wanted, strict=True):
-            assert_allclose(one, other, rtol=1e-5, atol=1e-8)
+            # Fits end within a few percent of their errors of the solution.
+            assert_allclose(one, other, rtol=2e-3, atol=1e-8)
 
 
 def spoiled(form, wrong):

@@ -1,11 +1,10 @@
 """One boolean mask, True where a pixel is masked, from stars, segments, regions and mask images."""
 
-import warnings
-
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import NDData
+from scipy import ndimage
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming, opened
@@ -150,13 +149,11 @@ def taper_weights(mask, taper):
     >>> taper_weights(np.array([[True, False, False, False]]), 2).round(2)
     array([[0. , 0.5, 1. , 1. ]])
     """
-    from scipy.ndimage import distance_transform_edt
-
     if not taper >= 0:
         raise UserError(f"taper is {taper}: give 0 or more pixels.")
     if taper == 0 or not mask.any():
         return np.where(mask, 0.0, 1.0)
-    distance = np.minimum(distance_transform_edt(~mask) / taper, 1)
+    distance = np.minimum(ndimage.distance_transform_edt(~mask) / taper, 1)
     return 0.5 - 0.5 * np.cos(np.pi * distance)
 
 
@@ -187,14 +184,11 @@ def detected_objects(image, threshold, n_pixels):
     >>> int(detected_objects(image, 0.5, 5).max())
     2
     """
-    # Importing photutils.segmentation takes long, and not every fit needs it.
-    from photutils.segmentation import detect_sources
-    from photutils.utils.exceptions import NoDetectionsWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)
-        found = detect_sources(image, threshold, n_pixels)
-    return np.zeros(image.shape, dtype=int) if found is None else found.data
+    # photutils warns if there is no object, and warnings cannot be ignored in one of several threads.
+    labels, count = ndimage.label(image > threshold, np.ones((3, 3)))
+    is_object = np.bincount(labels.ravel(), minlength=count + 1) >= n_pixels
+    is_object[0] = False
+    return (np.cumsum(is_object) * is_object)[labels]
 
 
 def _extra_mask(extramask, shape):
@@ -218,11 +212,10 @@ def _extra_mask(extramask, shape):
 def _objects(image, mask):
     """Return the pixels of detected objects and their surroundings."""
     from astropy.stats import sigma_clipped_stats
-    from scipy.ndimage import binary_dilation
 
     _, median, noise = sigma_clipped_stats(image.data, mask=mask)
     light = np.where(mask, 0, image.data - median)
     labels = detected_objects(light, SEGMENT_SIGMA * noise, SEGMENT_PIXELS)
     if not labels.any():
         raise UserError("no object was detected in the MUSE image: do not use segment (--segment).")
-    return binary_dilation(labels > 0, iterations=SEGMENT_WIDENING)
+    return ndimage.binary_dilation(labels > 0, iterations=SEGMENT_WIDENING)

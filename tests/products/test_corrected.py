@@ -56,9 +56,8 @@ def test_apply_then_fit_again(pair, resample, variance):
 
 @pytest.mark.parametrize("resample", [False, True])
 @pytest.mark.filterwarnings("ignore:.* has no unit")
-def test_hdfs(hdfs, resample):
-    fit = fit_image_photometry(*hdfs, fix_beta=2.8)
-    corrected = apply_corrections(hdfs[1], fit, resample=resample)
+def test_hdfs(hdfs, hdfs_fit, resample):
+    corrected = apply_corrections(hdfs[1], hdfs_fit, resample=resample)
     check_nothing_left(fit_image_photometry(hdfs[0], corrected, fix_beta=2.8))
 
 
