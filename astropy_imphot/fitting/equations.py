@@ -9,7 +9,7 @@ from scipy import sparse
 
 from astropy_imphot.fitting.columns import Columns, CosineModes
 from astropy_imphot.fitting.priors import Prior
-from astropy_imphot.fitting.statistics import free_parameters, weighted_jacobian
+from astropy_imphot.fitting.statistics import free_parameters, pixel_coordinates, weighted_jacobian
 from astropy_imphot.noise.autocorrelation import autocorrelation
 from astropy_imphot.noise.covariance import inverse, score_covariance
 from astropy_imphot.noise.reference import TemplateNoise, template_noise
@@ -59,6 +59,8 @@ class Equations:
     scores, noise_scores : arrays of shape (p,)
         Products of the derivatives and the residuals, with the correction for the template's noise; and this
         correction.
+    fluctuation : array of shape (p, p)
+        The covariance of the scores by the product of the template's noise with itself.
 
     Examples
     --------
@@ -76,13 +78,14 @@ class Equations:
     part: np.ndarray
     scores: np.ndarray
     noise_scores: np.ndarray
+    fluctuation: np.ndarray
 
     @property
     def precision(self):
         """The precisions of the priors, 0 for parameters that have none: an array of shape (p,)."""
         found = np.zeros(len(self.values))
         for prior in self.priors:
-            found[prior.places] = prior.precision
+            found[prior.places] = prior.precision / prior.unit**2
         return found
 
     @cached_property
@@ -147,13 +150,16 @@ def equations_at(state, image, weights):
     values = np.concatenate([of_table, values, state.differences.ravel(), state.amplitudes])
     noise = template_noise(model, free, weights, state.cells if n_objects else None)
     normal = columns.normal
-    part = np.zeros_like(normal)
+    part, fluctuation = np.zeros((2, *normal.shape))
     noise_scores = np.zeros(len(normal))
     if noise is not None:
         n_free, n_own = len(free), 3 * int(state.is_free.sum())
         places = np.r_[:n_free, n_free + n_own : n_free + n_own + 3 * n_objects]
-        part[np.ix_(places, places)] = noise.information
+        part[np.ix_(places, places)] = _noise_part(
+            model, free, columns, normal[np.ix_(places, places)], noise.information
+        )
         noise_scores[places] = noise.slope
+        fluctuation[np.ix_(places, places)] = noise.fluctuation
     level = _level(columns, residual, weights, free, state)
     return Equations(
         free=free,
@@ -167,7 +173,23 @@ def equations_at(state, image, weights):
         part=part,
         scores=columns.scores(residual) + noise_scores,
         noise_scores=noise_scores,
+        fluctuation=fluctuation,
     )
+
+
+def _noise_part(model, free, columns, normal, information):
+    """Return the part of the information of template and objects that is noise: no more than all of it."""
+    n_free, n_objects = len(free), len(normal) - len(free)
+    if len(model.sources):
+        y, x = pixel_coordinates(columns.weights.shape)
+        images = model.derivatives(x, y, free, of_template=True)
+        flat = np.array([(image * columns.weights).ravel() for image in images])
+        across = columns.local[columns.local.shape[0] - n_objects :] @ flat.T
+        normal = np.block([[flat @ flat.T, across.T], [across, normal[n_free:, n_free:]]])
+    sizes = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    scaled = np.outer(sizes, sizes)
+    values, vectors = np.linalg.eigh((normal - information) / scaled)
+    return information if values[0] >= 0 else normal - (vectors * np.maximum(values, 0)) @ vectors.T * scaled
 
 
 def _sparse(stamps, cells, images, n_objects):
@@ -226,8 +248,20 @@ def _priors(state, free):
         ("scatter", of_objects[:n_objects], SCATTER),
         ("displacement", of_objects[n_objects:], DISPLACEMENT),
     ]
+    # Variations are those of the flux, which is known, and not of its ratio to a scale that is not: or a scale
+    # without limit would make them all small.
+    units = {
+        "variation": abs(state.first_scale / state.model.scale.value) if state.model.scale.value else 1.0
+    }
     return [
-        Prior(name, np.asarray(places), expected, state.sizes.get(name), state.precisions.get(name))
+        Prior(
+            name,
+            np.asarray(places),
+            expected,
+            state.sizes.get(name),
+            state.precisions.get(name),
+            units.get(name, 1.0),
+        )
         for name, places, expected in found
         if len(places)
     ]

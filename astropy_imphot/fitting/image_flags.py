@@ -14,6 +14,10 @@ FLUX_ERROR = 0.07
 SIGNIFICANCE = 5.0
 REPAIRED_RADIUS = 0.5
 
+# At least so many point sources, or a single one with this significance.
+LEAST_SOURCES = 3
+SURE = 30.0
+
 # Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
 # means over at least so many pixels.
 OBJECT_EXCESS = 1.5
@@ -78,11 +82,17 @@ def _object_excess(solution):
 
 
 def _flux_error(solution):
-    """Return the median relative error of the HST fluxes of point sources that MUSE has as well."""
+    """Return the relative error of the HST fluxes of most light of point sources that MUSE has as well."""
     sources = solution.model.sources
     errors, own = solution.source_errors[:, 0], solution.model.own[:, 0]
     used = solution.in_reference & (errors > 0) & (own > SIGNIFICANCE * errors)
-    return float(np.median(sources.flux_err[used] / sources.flux[used])) if used.any() else 0.0
+    # A faint one can be a galaxy.
+    if used.sum() < LEAST_SOURCES and not np.any(own[used] > SURE * errors[used]):
+        return 0.0
+    fluxes, relative = sources.flux[used], sources.flux_err[used] / sources.flux[used]
+    order = np.argsort(relative)
+    sums = np.cumsum(fluxes[order])
+    return float(relative[order][np.searchsorted(sums, 0.5 * sums[-1])])
 
 
 def _repaired_star(solution, image):

@@ -61,7 +61,12 @@ def stepped(state, equations, only_sources=False):
     steady = factor == 1 and bool(np.all(np.abs(step[:n_free]) <= STEADY * errors[:n_free]))
     model, small = _moved(state.model, equations.free, step[:n_free], state.small)
     own = model.own.copy()
-    own[state.is_free] += step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
+    change = step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
+    own[state.is_free] += change
+    # The flux is the product of two parameters, of which one can be known much better than both: it is linear.
+    before, after = state.model.scale.value, model.scale.value
+    if after != 0:
+        own[state.is_free, 0] += (before / after - 1) * change[:, 0]
     # The places of sources that only one of the images has are known.
     new, most = ~state.has_prior, LARGEST_MOTION * model.fwhm.value
     own[new, 1:] = np.clip(own[new, 1:], -most, most)
@@ -74,7 +79,10 @@ def stepped(state, equations, only_sources=False):
     ]
     # A prior matters as much as it changes the information on its effects.
     steady &= all(
-        np.all(np.abs(prior.precision - old.precision) * np.diag(bread)[prior.places] < STEADY_PRIOR)
+        np.all(
+            np.abs(prior.precision - old.precision) * np.diag(bread)[prior.places]
+            < STEADY_PRIOR * prior.unit**2
+        )
         for prior, old in zip(priors, equations.priors, strict=True)
     )
     return (

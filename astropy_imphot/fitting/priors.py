@@ -36,6 +36,8 @@ class Prior:
         Their size. By default (None) the expected one.
     precision : array of shape (n,), optional
         1/variance of the prior of each of them. By default (None) 1/size\ :sup:`2`.
+    unit : float
+        Their unit: they are the parameters, divided by this (default: 1).
 
     Examples
     --------
@@ -50,6 +52,7 @@ class Prior:
     expected: float
     size: float | None = None
     precision: np.ndarray | None = None
+    unit: float = 1.0
 
     def __post_init__(self):
         if self.size is None:
@@ -67,7 +70,7 @@ def updated(prior, values, covariance):
     prior : Prior
         Of the last round of the fit.
     values : array of shape (n,)
-        The effects.
+        The parameters.
     covariance : array of shape (n,)
         Their variances, prior included.
 
@@ -90,8 +93,11 @@ def updated(prior, values, covariance):
     """
     if not np.isfinite(prior.expected):
         return prior
+    values, covariance = values / prior.unit, covariance / prior.unit**2
     known = np.clip(1 - prior.precision * covariance, 0, 1)
     tail = (FREEDOM + 1) / (FREEDOM + (values**2 + covariance) / prior.size**2)
-    squares = EXPECTED_COUNT * prior.expected**2 + np.sum(tail * values**2)
-    size = float(np.sqrt(squares / (EXPECTED_COUNT + np.sum(known))))
+    # Effects that are hardly known are Gaussian, and have no weight: the noise of the template can move them.
+    tail = 1 + known * (tail - 1)
+    squares = EXPECTED_COUNT * prior.expected**2 + np.sum(known * tail * values**2)
+    size = float(np.sqrt(squares / (EXPECTED_COUNT + np.sum(known**2))))
     return replace(prior, size=size, precision=tail / size**2)

@@ -137,6 +137,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     # The priors' own spread is part of the errors.
     prior_covariance = (rows * precision) @ rows.T
     covariance = score_covariance(influence * on_pixels, correlation) + prior_covariance
+    covariance = covariance + rows @ equations.fluctuation @ rows.T / equations.level**2
     # The level of the template's noise is not known exactly.
     of_level = NOISE_LEVEL_ERROR * rows @ equations.noise_scores / equations.level
     covariance = covariance + np.outer(of_level, of_level)

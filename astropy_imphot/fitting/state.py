@@ -44,6 +44,8 @@ class FitState:
         Whether each point source has own parameters.
     has_prior : bool array of shape (n,)
         Whether these have a prior: not for sources that one of the images has only.
+    first_scale : float
+        The scale after the fit of an astropy fitter.
     sizes, precisions : dict of str to float, and to array
         The priors, see `~astropy_imphot.fitting.priors.Prior`.
 
@@ -62,6 +64,7 @@ class FitState:
     amplitudes: np.ndarray
     is_free: np.ndarray
     has_prior: np.ndarray
+    first_scale: float = 1.0
     small: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     precisions: dict = field(default_factory=dict)
@@ -166,6 +169,7 @@ def first_state(model, masked, tied, background):
         amplitudes=np.zeros(len(numbers)),
         is_free=~np.broadcast_to(tied, n_sources),
         has_prior=np.ones(n_sources, dtype=bool),
+        first_scale=model.scale.value or 1.0,
     )
 
 

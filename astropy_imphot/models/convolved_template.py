@@ -281,7 +281,7 @@ class TemplateModel(Fittable2DModel):
         nothing = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y)), dtype=np.float32)
         return [derivatives.get(name, nothing) for name in self.param_names]
 
-    def derivatives(self, x, y, keys):
+    def derivatives(self, x, y, keys, of_template=False):
         """
         Return the derivatives with respect to some of the parameters.
 
@@ -291,6 +291,8 @@ class TemplateModel(Fittable2DModel):
             MUSE pixel coordinates, 0 at the center of the first pixel.
         keys : sequence of str
             Names of p parameters.
+        of_template : bool
+            Whether the point sources are left out; the keys are then none of theirs (default: False).
 
         Returns
         -------
@@ -306,6 +308,9 @@ class TemplateModel(Fittable2DModel):
         >>> model.derivatives([10.0, 12.0], [20.0, 20.0], ["bg"])
         [array([1., 1.])]
         """
+        if of_template:
+            values, _ = self._plain(self.parameters)
+            return self._global_derivatives(keys, *np.broadcast_arrays(x, y), values)
         return self._derivatives(keys, x, y, *self.parameters)
 
     def template_light(self, x, y, derivative=None):

@@ -73,6 +73,8 @@ class NoiseProducts:
         Mean square of its derivative with respect to dx, and to dy.
     stretch : float
         Mean square of its derivative with respect to the logarithm of the PSF's size.
+    products : NoiseProducts or None
+        The same of the products of the noise and its derivatives: with the squares of the powers.
     frequencies, power : arrays of shape (n,)
         Its power spectrum: the contribution of each radial frequency (cycles/arcsec) to the
         variance.
@@ -86,6 +88,7 @@ class NoiseProducts:
     frequencies: np.ndarray
     power: np.ndarray
     pixel_scale: tuple
+    products: object = None
 
     def autocorrelation(self, max_lag):
         """Return the mean products of values up to max_lag pixels apart along each axis."""
@@ -326,25 +329,31 @@ class TemplateConvolver(Representation):
         values = dict(optics.psf)
         derivatives = [self.psf.otf_derivative(nodes, name, **values) for name in values]
         terms = np.array([self.psf.otf(nodes, **values), *derivatives])
-        squares = self._noise_weights * terms[0] ** 2
-        return NoiseProducts(
-            gram=(self._noise_weights * terms) @ terms.T,
-            # Half of it is along each axis.
-            gradient=float(np.sum(squares * (2 * np.pi * nodes) ** 2) / 2),
-            stretch=float(
-                np.sum(self._noise_weights * self.psf.otf_derivative(nodes, LOG_FREQUENCY, **values) ** 2)
-            ),
-            frequencies=nodes,
-            power=squares,
-            pixel_scale=self.template.pixel_scale,
-        )
+        stretch = self.psf.otf_derivative(nodes, LOG_FREQUENCY, **values)
+
+        def moments(weights, products):
+            squares = weights * terms[0] ** 2
+            return NoiseProducts(
+                gram=(weights * terms) @ terms.T,
+                # Half of it is along each axis.
+                gradient=float(np.sum(squares * (2 * np.pi * nodes) ** 2) / 2),
+                stretch=float(np.sum(weights * stretch**2)),
+                frequencies=nodes,
+                power=squares,
+                pixel_scale=self.template.pixel_scale,
+                products=products,
+            )
+
+        weights, squares = self._noise_weights
+        return moments(weights, moments(squares * terms[0] ** 2, None))
 
     @cached_property
     def _noise_weights(self):
-        """The weights for sums over all frequencies, at the nodes of the radial table."""
+        """The weights for sums of powers, and of their squares, over all frequencies: at the radial table's nodes."""
         # The decimation window filtered the noise, too.
         modes = np.abs(self._window / self._response) ** 2
-        return self._aliases.node_sums(modes * self.template.oversample**2 / self.template.data.size)
+        area = self.template.oversample**2 / self.template.data.size
+        return [self._aliases.node_sums(power * area) for power in (modes, modes**2)]
 
     def _on_pixels(self, derivative, optics):
         key, images = self._last_images

@@ -17,6 +17,9 @@ __all__ = ["TemplateNoise", "template_noise"]
 # The kinds of parameters that shift or stretch the light in a direction.
 DIRECTED = ("shift", "rotation", "ellipticity")
 
+# Those of them that move it.
+MOVING = ("shift", "rotation")
+
 
 @dataclass(frozen=True, eq=False)
 class TemplateNoise:
@@ -31,6 +34,8 @@ class TemplateNoise:
         Its contribution to J^T J.
     autocorrelation : array of shape (13, 13)
         Its contribution to the autocorrelation of the weighted residuals.
+    fluctuation : array of shape (p, p)
+        The covariance of the scores J^T r beyond that of J^T C J: the noise is in J and in r.
 
     Examples
     --------
@@ -40,6 +45,7 @@ class TemplateNoise:
     slope: np.ndarray
     information: np.ndarray
     autocorrelation: np.ndarray
+    fluctuation: np.ndarray
 
 
 def template_noise(model, free, weights, cells=None):
@@ -90,8 +96,36 @@ def template_noise(model, free, weights, cells=None):
     total = float(squares.sum())
     products = model.noise_products()
     scale = model.scale.value
-    radial = np.array([_radial_terms(model, key, scale) for key in free]).reshape(-1, len(products.gram))
-    slope = total * scale * radial @ products.gram[0]
+    slope = total * scale * _radial_terms(model, free) @ products.gram[0]
+    information = _information(model, free, squares, products, cells)
+    if cells is not None:
+        totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=cells.max() + 1)[1:]
+        slope = np.concatenate([slope, totals * scale**2 * products.gram[0, 0], np.zeros(2 * len(totals))])
+    return TemplateNoise(
+        slope=slope,
+        information=information,
+        autocorrelation=total
+        / max(np.count_nonzero(weights), 1)
+        * scale**2
+        * products.autocorrelation(MAX_LAG),
+        fluctuation=_fluctuation(model, free, squares, products, cells, len(slope)),
+    )
+
+
+def _fluctuation(model, free, squares, products, cells, count):
+    """Return the covariance of the scores that is due to the product of the noise with itself."""
+    # A quadratic form of noise has twice the variance that independent factors have if it is symmetric, and none if
+    # it is antisymmetric: the errors of what moves the light are a little too large.
+    n_objects = (count - len(free)) // 3
+    symmetric = [model.infos[key].kind not in MOVING for key in free]
+    symmetric = np.concatenate([symmetric, np.ones(n_objects), np.zeros(2 * n_objects)])
+    return model.scale.value**2 * symmetric * _information(model, free, squares**2, products.products, cells)
+
+
+def _information(model, free, squares, products, cells):
+    """Return the mean products of the noise in the derivatives, for own scales and shifts of objects as well."""
+    total, scale = float(squares.sum()), model.scale.value
+    radial = _radial_terms(model, free)
     information = total * radial @ products.gram @ radial.T
     directed = _directed_terms(products, *_mean_levers(model, squares))
     for i, one in enumerate(free):
@@ -100,19 +134,12 @@ def template_noise(model, free, weights, cells=None):
         for j, other in enumerate(free):
             mean = directed.get((one, other), directed.get((other, one), 0))
             information[i, j] += total * scale**2 * mean
-    if cells is not None:
-        slope, information = _with_objects(model, free, squares, cells, products, radial, slope, information)
-    mean = total / max(np.count_nonzero(weights), 1)
-    return TemplateNoise(slope, information, mean * scale**2 * products.autocorrelation(MAX_LAG))
-
-
-def _with_objects(model, free, squares, cells, products, radial, slope, information):
-    """Return slope and information with those of own scales and shifts of objects."""
+    if cells is None:
+        return information
     # They are the scale and the offset of some pixels.
-    count, scale = cells.max() + 1, model.scale.value
+    count = cells.max() + 1
     totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=count)[1:]
     own = scale * products.gram[0]
-    nothing = np.zeros((len(totals), len(totals)))
     across = [np.outer(totals, radial @ own)]
     levers = (
         np.bincount(cells.ravel(), weights=(squares * one).ravel(), minlength=count) for one in _levers(model)
@@ -121,21 +148,20 @@ def _with_objects(model, free, squares, cells, products, radial, slope, informat
     for key in ("dx", "dy"):
         means = [directed.get((key, other), 0) * np.ones(len(totals)) for other in free]
         across.append(totals[:, np.newaxis] * scale**2 * np.transpose(means).reshape(len(totals), -1))
-    diagonals = [np.diag(totals * scale * own[0])] + 2 * [np.diag(totals * scale**2 * products.gradient)]
-    blocks = [[diagonals[row] if row == column else nothing for column in range(3)] for row in range(3)]
     across = np.concatenate(across)
-    information = np.block([[information, across.T], [across, np.block(blocks)]])
-    return np.concatenate([slope, totals * scale * own[0], np.zeros(2 * len(totals))]), information
+    diagonal = np.concatenate([totals * scale * own[0], *2 * [totals * scale**2 * products.gradient]])
+    return np.block([[information, across.T], [across, np.diag(diagonal)]])
 
 
-def _radial_terms(model, key, scale):
-    """Return a derivative of the model in terms of the OTF and its derivatives with respect to the PSF."""
-    terms = np.zeros(1 + len(model.psf.names))
-    kind = model.infos[key].kind
-    if kind == "scale":
-        terms[0] = 1
-    elif kind == "psf":
-        terms[1 + model.psf.names.index(key)] = scale
+def _radial_terms(model, free):
+    """Return derivatives of the model in terms of the OTF and its derivatives with respect to the PSF."""
+    scale, names = model.scale.value, model.psf.names
+    terms = np.zeros((len(free), 1 + len(names)))
+    for row, key in enumerate(free):
+        if model.infos[key].kind == "scale":
+            terms[row, 0] = 1
+        elif model.infos[key].kind == "psf":
+            terms[row, 1 + names.index(key)] = scale
     return terms
 
 

@@ -38,8 +38,9 @@ LEAST_SIGNIFICANCE = 10.0
 # Two peaks that are closer are one source, arcsec.
 SEPARATION = 0.15
 
-# The flux of a star that is not saturated is known to this fraction: neighbors, and the PSF.
+# The flux of a star is known to this fraction: neighbors, and the PSF; and that of a saturated one.
 FLUX_ERROR = 0.005
+SATURATED_ERROR = 0.02
 
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
 REMOVED_RADIUS = 0.5
@@ -370,5 +371,7 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
     ):
         return x, y, 0.0, 0.0, is_hole
     variance = np.linalg.pinv((design * weights[:, np.newaxis]).T @ (design * weights[:, np.newaxis]))[0, 0]
-    error = np.sqrt(variance) if is_hole else np.hypot(noise * np.sqrt(variance), FLUX_ERROR * flux)
+    error = np.hypot(
+        np.sqrt(variance) * (1 if is_hole else noise), (SATURATED_ERROR if is_hole else FLUX_ERROR) * flux
+    )
     return moved[0], moved[1], float(flux), float(error), is_hole

@@ -1,6 +1,7 @@
 """Point sources of the reference image are taken out of it, and their cores are filled."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -29,10 +30,12 @@ COUNTED_ERROR = 0.5
 NEGLIGIBLE = 0.05
 LARGEST_RADIUS = 15.0
 
-# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction. Then the
+# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction; more than in
+# most point sources, if there are at least so many. Then the
 # host keeps its light outside of the core, arcsec.
 HOST_RING = (0.25, 0.6)
 HOST_EXCESS = 0.3
+LEAST_STARS = 3
 HOST_CORE = 0.06
 
 # The flux of the point source contains up to this fraction of the light of its host where the PSF is fitted.
@@ -88,11 +91,16 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         data[box.slices] -= light
     bright = max(float(np.percentile(data[::3, ::3][observed[::3, ::3]], BRIGHT)) - sky, noise)
     rings = [_rings(data, observed, *one, noise) for one in zip(boxes, lights, strict=True)]
-    common = _common_mismatch(rings, bright)
+    have_hosts = _have_hosts(rings)
+    usual = [one for one, has_host in zip(rings, have_hosts, strict=True) if not has_host]
+    common = _common_mismatch(usual, bright, max((len(one.light) for one in rings), default=0))
     for number in np.argsort(fluxes)[::-1]:
         box, light = boxes[number], lights[number]
         is_saturated, valid = bool(sources["saturated"][number]), observed[box.slices]
-        own, has_host = _mismatch_of(rings[number], common)
+        has_host, own = have_hosts[number], common[: len(rings[number].light)]
+        if not has_host:
+            own = np.clip(rings[number].fraction, own - VARIATION, own + VARIATION)
+            own = np.where(rings[number].is_measured, own, 0)
         corrected = data[box.slices] - own[box.ring] * light
         counted = np.sum(data[box.slices] - corrected, where=valid & (box.radius < COUNTED))
         core = _core_radius(psf, fluxes[number] * area, noise, pixel_scale, is_saturated, box, observed)
@@ -135,6 +143,17 @@ class _Rings:
     light: np.ndarray
     is_measured: np.ndarray
 
+    @cached_property
+    def fraction(self):
+        return np.divide(self.residual, self.light, out=np.zeros_like(self.light), where=self.is_measured)
+
+    @property
+    def excess(self):
+        """The median fraction where a host would be; 0 if that is not measured."""
+        radii = RING * (np.arange(len(self.light)) + 0.5)
+        near = self.is_measured & (radii > HOST_RING[0]) & (radii < HOST_RING[1])
+        return np.median(self.fraction[near]) if near.any() else 0.0
+
 
 def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
     """Return the part of an image with the light of a star, and distances from it."""
@@ -168,33 +187,27 @@ def _rings(data, observed, box, light, noise):
     return _Rings(np.where(measured, medians, 0), brightness, measured)
 
 
-def _common_mismatch(rings, bright):
+def _have_hosts(rings):
+    """Return whether there is more light around each star than the PSF and its mismatch have."""
+    excess = np.array([one.excess for one in rings])
+    # Most stars have no host: what they have in common is the mismatch.
+    usual = np.median(excess) if len(excess) >= LEAST_STARS else 0.0
+    return excess > usual + HOST_EXCESS
+
+
+def _common_mismatch(rings, bright, count):
     """Return what stars have in common: the difference from the PSF in rings, as a fraction of its light."""
-    count = max((len(one.light) for one in rings), default=0)
     # The given PSF counts as a star as bright as objects.
     fractions, weights = np.zeros((1 + len(rings), count)), np.zeros((1 + len(rings), count))
     weights[0] = 1
     for row, one in enumerate(rings, start=1):
-        places = np.flatnonzero(one.is_measured)
-        fractions[row, places] = one.residual[places] / one.light[places]
-        weights[row, places] = np.minimum(one.light[places] / bright, LARGEST_WEIGHT)
+        fractions[row, : len(one.light)] = one.fraction
+        weights[row, : len(one.light)] = one.is_measured * np.minimum(one.light / bright, LARGEST_WEIGHT)
     order = np.argsort(fractions, axis=0)
     sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
     middle = np.argmax(sums >= 0.5 * sums[-1], axis=0)
     medians = np.take_along_axis(fractions, np.take_along_axis(order, middle[np.newaxis], axis=0), axis=0)[0]
     return np.clip(medians, -MISMATCH, MISMATCH)
-
-
-def _mismatch_of(rings, common):
-    """Return the difference from the PSF of one star in rings, and whether it has a host."""
-    common = common[: len(rings.light)]
-    own = np.divide(rings.residual, rings.light, out=np.zeros_like(common), where=rings.is_measured)
-    radii = RING * (np.arange(len(common)) + 0.5)
-    near = rings.is_measured & (radii > HOST_RING[0]) & (radii < HOST_RING[1])
-    has_host = bool(near.any() and np.median((own - common)[near]) > HOST_EXCESS)
-    if has_host:
-        return common, True
-    return np.where(rings.is_measured, np.clip(own, common - VARIATION, common + VARIATION), 0), False
 
 
 def _core_radius(psf, flux, noise, pixel_scale, saturated, box, observed):
