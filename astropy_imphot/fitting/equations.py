@@ -248,8 +248,8 @@ def _priors(state, free):
         ("scatter", of_objects[:n_objects], SCATTER),
         ("displacement", of_objects[n_objects:], DISPLACEMENT),
     ]
-    # Variations are those of the flux, which is known, and not of its ratio to a scale that is not: or a scale
-    # without limit would make them all small.
+    # Variations are those of the flux, which is known, and not of its ratio to a scale that is not: a scale
+    # without limit would make them small.
     units = {
         "variation": abs(state.first_scale / state.model.scale.value) if state.model.scale.value else 1.0
     }

@@ -63,7 +63,7 @@ def stepped(state, equations, only_sources=False):
     own = model.own.copy()
     change = step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
     own[state.is_free] += change
-    # The flux is the product of two parameters, of which one can be known much better than both: it is linear.
+    # The flux is linear: the product of two parameters can be known much better than each of them.
     before, after = state.model.scale.value, model.scale.value
     if after != 0:
         own[state.is_free, 0] += (before / after - 1) * change[:, 0]

@@ -96,7 +96,8 @@ def updated(prior, values, covariance):
     values, covariance = values / prior.unit, covariance / prior.unit**2
     known = np.clip(1 - prior.precision * covariance, 0, 1)
     tail = (FREEDOM + 1) / (FREEDOM + (values**2 + covariance) / prior.size**2)
-    # Effects that are hardly known are Gaussian, and have no weight: the noise of the template can move them.
+    # Those that are hardly known are Gaussian, and have no weight: the noise of the template can move them if
+    # nothing else is in it.
     tail = 1 + known * (tail - 1)
     squares = EXPECTED_COUNT * prior.expected**2 + np.sum(known * tail * values**2)
     size = float(np.sqrt(squares / (EXPECTED_COUNT + np.sum(known**2))))

@@ -14,6 +14,10 @@ from astropy_imphot.reference.template import MISSING_LIMIT
 __all__ = ["FitState", "first_state", "pixel_noise", "unmodeled_pixels", "with_objects"]
 
 
+# The scatter of so many objects can be estimated.
+LEAST_OBJECTS = 4
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitState:
     """
@@ -249,4 +253,32 @@ def with_objects(state, image, weights):
     level = mad_std(state.residual(image, weights)[valid]) ** 2 or 1.0
     labels = segment_objects(light, pixel_noise(weights) * np.sqrt(level), valid)
     cells, count = object_cells(labels, light * weights, level)
-    return replace(state, cells=cells, differences=np.zeros((3, count)))
+    state = replace(state, cells=cells, differences=np.zeros((3, count)))
+    scales, *shifts = _differences(state, image, weights, level)
+    return replace(state, sizes={"scatter": _spread([scales]), "displacement": _spread(shifts)})
+
+
+def _differences(state, image, weights, level):
+    """Return estimates of own scales and shifts of objects, each on its own, and their errors."""
+    residual, count = state.residual(image, weights), state.differences.shape[1] + 1
+    found = []
+    for column in state.object_columns():
+        column = column * weights
+        scores, information = (
+            np.bincount(state.cells.ravel(), weights=(column * one).ravel(), minlength=count)[1:]
+            for one in (residual, column)
+        )
+        information = np.maximum(information, 1e-300)
+        found.append((scores / information, np.sqrt(level / information)))
+    return found
+
+
+def _spread(estimates):
+    """Return the scatter beyond the errors of the half of the estimates that is known best; None for few."""
+    squares = []
+    for values, errors in estimates:
+        best = errors <= np.median(errors) if len(errors) else []
+        if np.sum(best) < LEAST_OBJECTS:
+            return None
+        squares.append(mad_std(values[best]) ** 2 - np.mean(errors[best] ** 2))
+    return float(np.sqrt(max(np.mean(squares), 0.0))) or None

@@ -349,7 +349,7 @@ class TemplateConvolver(Representation):
 
     @cached_property
     def _noise_weights(self):
-        """The weights for sums of powers, and of their squares, over all frequencies: at the radial table's nodes."""
+        """The weights for sums over all frequencies of powers, and of their squares: at the table's nodes."""
         # The decimation window filtered the noise, too.
         modes = np.abs(self._window / self._response) ** 2
         area = self.template.oversample**2 / self.template.data.size

@@ -114,8 +114,8 @@ def template_noise(model, free, weights, cells=None):
 
 def _fluctuation(model, free, squares, products, cells, count):
     """Return the covariance of the scores that is due to the product of the noise with itself."""
-    # A quadratic form of noise has twice the variance that independent factors have if it is symmetric, and none if
-    # it is antisymmetric: the errors of what moves the light are a little too large.
+    # A quadratic form of noise has twice the variance that independent factors have if it is symmetric, and
+    # none if it is antisymmetric: the errors of what moves the light are a little too large.
     n_objects = (count - len(free)) // 3
     symmetric = [model.infos[key].kind not in MOVING for key in free]
     symmetric = np.concatenate([symmetric, np.ones(n_objects), np.zeros(2 * n_objects)])
@@ -123,7 +123,7 @@ def _fluctuation(model, free, squares, products, cells, count):
 
 
 def _information(model, free, squares, products, cells):
-    """Return the mean products of the noise in the derivatives, for own scales and shifts of objects as well."""
+    """Return the mean products of the noise in derivatives, also by own scales and shifts of objects."""
     total, scale = float(squares.sum()), model.scale.value
     radial = _radial_terms(model, free)
     information = total * radial @ products.gram @ radial.T

@@ -30,9 +30,9 @@ COUNTED_ERROR = 0.5
 NEGLIGIBLE = 0.05
 LARGEST_RADIUS = 15.0
 
-# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction; more than in
-# most point sources, if there are at least so many. Then the
-# host keeps its light outside of the core, arcsec.
+# A point source has a host if the light in a ring (arcsec) exceeds that of the PSF by this fraction; by more
+# than in most point sources, if there are at least so many. Then the host keeps its light outside of the
+# core, arcsec.
 HOST_RING = (0.25, 0.6)
 HOST_EXCESS = 0.3
 LEAST_STARS = 3
