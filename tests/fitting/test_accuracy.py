@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData
 
-from astropy_imphot import fit_image_photometry
-from astropy_imphot.simulation import Truth, random_truth, simulate_field
+from astropy_imphot import FitFlags, fit_image_photometry
+from astropy_imphot.simulation import Star, Truth, random_truth, simulate_field
 
 KEYS = ("scale", "bg", "dx", "dy", "fwhm", "beta")
 # For this exponent GalSim has a closed form, which takes a fifth of the time.
@@ -89,3 +89,20 @@ def test_large_offset_with_a_given_start():
     fit = fitted(field.hst, field.muse[0], init_dx=4.0, init_dy=-3.0)
     check(fit, truth)
     assert fit.n_pixels == field.muse[0].data.size
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_star_and_nothing_else(seed):
+    """The template has noise only: the offset and the scale are those of the star, within what stars do."""
+    truth = Truth(dx=0.2, dy=-0.1, scale=1.1, fwhm=0.6, beta=2.8)
+    star = Star(18.0, x=2.0, y=-1.0)
+    field = simulate_field(seed, size=16.0, truth=[truth], n_objects=0, stars=[star], hst_margin=4.0)
+    fit = fit_image_photometry(field.hst, field.muse[0])
+    assert fit.converged
+    assert FitFlags.FEW_SOURCES in fit.flags
+    for key in ("scale", "dx", "dy", "fwhm", "beta"):
+        assert abs(fit.values[key].value - getattr(truth, key)) < 4 * fit.values[key].stdev, key
+    # Expected motions and variations are the errors of a single star.
+    assert 0.03 < fit.dx.stdev < 0.1
+    assert 0.1 < fit.scale.stdev < 2
+    assert fit.fwhm.stdev < 0.001

@@ -18,6 +18,7 @@ from astropy_imphot import (
 )
 from astropy_imphot.fitting.statistics import pixel_coordinates, weighted_jacobian
 from astropy_imphot.noise.autocorrelation import autocorrelation, sky_variance
+from astropy_imphot.noise.covariance import score_covariance
 from astropy_imphot.noise.reference import template_noise
 from astropy_imphot.simulation import Truth, simulate_field, sky_grid, with_noise
 
@@ -88,6 +89,27 @@ def test_scales_and_shifts_of_objects_are_those_of_their_pixels():
         assert_allclose(
             both.information[first, : len(FREE)], unit * one.information[place], atol=1e-6 * sums.max()
         )
+
+
+def test_fluctuation_of_the_scores():
+    """The scores of images of noise vary more than the noise of the residuals alone lets them."""
+    free, muse = ("scale", "fwhm", "beta", "e1"), sky_grid((40, 40))
+    weights = np.full(muse.shape, 7.0)
+    y, x = pixel_coordinates(muse.shape)
+    scores, expected, without = [], [], []
+    for seed in range(80):
+        model = ConvolvedTemplate2D(
+            make_template(noise_image(seed, (420, 420)), muse), scale=0.8, fwhm=0.6, beta=2.5
+        )
+        jacobian = weighted_jacobian(model, free, muse.shape, weights)
+        scores.append(jacobian.reshape(len(free), -1) @ (model(x, y) * weights).ravel())
+        if seed < 8:
+            noise = template_noise(model, free, weights)
+            without.append(np.diag(score_covariance(jacobian, noise.autocorrelation)))
+            expected.append(without[-1] + np.diag(noise.fluctuation))
+    ratio = np.var(scores, axis=0) / np.mean(expected, axis=0)
+    assert np.all((ratio > 0.6) & (ratio < 1.5)), ratio
+    assert np.all(np.var(scores, axis=0) > 1.5 * np.mean(without, axis=0))
 
 
 def test_no_variance_no_correction():
