@@ -23,6 +23,9 @@ MOTION = 0.05
 SCATTER = 0.005
 DISPLACEMENT = 0.0005
 
+# Objects are no noise if less than this fraction of the information of their scales and shifts is.
+MOST_NOISE = 0.3
+
 # The sky is where the light of objects is below so many standard deviations; its noise is measured on at
 # least so many pixels.
 SKY_SIGMA = 1.0
@@ -180,6 +183,9 @@ def equations_at(state, image, weights):
 def _noise_part(model, free, columns, normal, information):
     """Return the part of the information of template and objects that is noise: no more than all of it."""
     n_free, n_objects = len(free), len(normal) - len(free)
+    of_objects = np.s_[n_free:]
+    if information.diagonal()[of_objects].sum() < MOST_NOISE * normal.diagonal()[of_objects].sum():
+        return information
     if len(model.sources):
         y, x = pixel_coordinates(columns.weights.shape)
         images = model.derivatives(x, y, free, of_template=True)
