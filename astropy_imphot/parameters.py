@@ -137,6 +137,7 @@ PARAMETERS = _by_name(
         words="flux scale, MUSE/HST",
         kind="scale",
         default=1.0,
+        valid=(0, np.inf),
         style="8.4f",
         large_error=0.03,
         relative=True,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astropy_imphot import UserError, fit_image_photometry
+from astropy_imphot import UserError, fit_image_photometry, fit_star_photometry
 from astropy_imphot.cli.fit_photometry import main
-from astropy_imphot.simulation import simulate_field
+from astropy_imphot.simulation import CENTER, simulate_field
 
 
 @pytest.fixture(scope="module")
@@ -317,3 +317,25 @@ def test_script_without_what_it_needs(words, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("usage: fit_photometry")
+
+
+def test_images_and_options_without_information():
+    field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    hst, muse = field.hst, field.muse[0]
+    flat = muse.copy()
+    flat.data = np.full(muse.shape, 3.0)
+    with pytest.raises(UserError, match="all pixels of the MUSE image have the same value"):
+        fit_image_photometry(hst, flat)
+    held = {f"fix_{key}": value for key, value in {"bg": 0, "dx": 0, "dy": 0, "e1": 0, "e2": 0}.items()}
+    with pytest.raises(UserError, match="all parameters are fixed"):
+        fit_star_photometry(hst, muse, (CENTER, 2.0), fix_scale=1, fix_fwhm=0.7, fix_beta=2.5, **held)
+    with pytest.raises(UserError, match="fix_scale is 0"):
+        fit_image_photometry(hst, muse, fix_scale=0)
+
+
+def test_a_point_source_where_hst_did_not_observe(field):
+    hst = field.hst.copy()
+    hst.data[:, : hst.shape[1] // 3] = np.nan
+    place = hst.wcs.pixel_to_world(hst.shape[1] // 6, hst.shape[0] // 2)
+    fit = fit_image_photometry(hst, field.muse[0], point_sources=place)
+    assert np.isfinite(fit.dx.value)

@@ -100,6 +100,8 @@ def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
     shells = np.max(np.ceil(numbers * length / np.multiply(shape, pixel_scale) - 1e-9), axis=-1)
     tested = np.all(numbers <= limits, axis=-1)
     floor = np.median(powers[~tested]) / MEDIAN_CHI2
+    if floor == 0:
+        return mode_numbers((0, 0))
     most = 0
     for shell in range(1, int(shells[tested].max()) + 1):
         inside = tested & (shells == shell)

@@ -117,7 +117,7 @@ class Columns:
     jacobian : array of shape (p, ny, nx)
         With respect to the free parameters of the model.
     local : `~scipy.sparse.csr_array` of shape (m, ny * nx)
-        With respect to the own parameters of point sources and the own scales of objects.
+        With respect to the own parameters of point sources, and the own scales and shifts of objects.
     modes : CosineModes
         The k smooth modes of the background.
     weights : array of shape (ny, nx)

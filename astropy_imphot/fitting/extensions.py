@@ -28,7 +28,7 @@ LEAST_SIGNIFICANCE = 5.0
 LOCAL_STEPS = 4
 
 
-def extensions(mask, chooses_background, finds_sources):
+def extensions(mask, taper, chooses_background, finds_sources):
     """
     Return what is done after each convergence.
 
@@ -36,6 +36,8 @@ def extensions(mask, chooses_background, finds_sources):
     ----------
     mask : bool array of shape (ny, nx)
         True where a pixel is masked in any case.
+    taper : float
+        As for `~astropy_imphot.fit_image_photometry`.
     chooses_background, finds_sources : bool
         Whether modes of the background, and point sources that only one of the images has, are looked for.
 
@@ -54,7 +56,7 @@ def extensions(mask, chooses_background, finds_sources):
         if np.array_equal(masked, state.masked):
             return sources(state, image, weights)
         freed = replace(state, masked=masked)
-        return _with_residual_sources(freed, image, pixel_weights(image, masked)) or freed
+        return _with_residual_sources(freed, image, pixel_weights(image, masked, taper)) or freed
 
     def sources(state, image, weights):
         found = _with_residual_sources(state, image, weights)

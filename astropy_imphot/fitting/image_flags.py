@@ -7,16 +7,16 @@ from astropy_imphot.results.flags import FitFlags, at_bound, basic_flags, combin
 
 __all__ = ["image_flags"]
 
-# The flux of a point source in the HST image is uncertain by less than this fraction, if the PSF is the right
-# one. Point sources count if their flux ratio has this significance without it; so does light of MUSE at a
-# repaired artefact, or a point source that only MUSE has within this radius, arcsec.
+# If the PSF is the right one, the HST flux of a point source is uncertain by less than this fraction. Point
+# sources count if their flux ratio has this significance without this error: so many of them, or one that is
+# surer.
 FLUX_ERROR = 0.07
 SIGNIFICANCE = 5.0
-REPAIRED_RADIUS = 0.5
-
-# At least so many point sources, or a single one with this significance.
 LEAST_SOURCES = 3
 SURE = 30.0
+
+# A point source that only MUSE has is a repaired artefact if it is closer to it than this, arcsec.
+REPAIRED_RADIUS = 0.15
 
 # Residuals are flagged if their mean square on objects exceeds that on the sky by this factor; both are
 # means over at least so many pixels.
@@ -54,7 +54,7 @@ def image_flags(solution, values, image):
     up, right = model.template.margin
     objects = solution.objects
     raised = {
-        FitFlags.FEW_SOURCES: len(objects) < LEAST_OBJECTS,
+        FitFlags.FEW_SOURCES: np.isfinite(objects["scale_err"]).sum() < LEAST_OBJECTS,
         FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
         FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS,
         FitFlags.TEMPLATE_NOISE: solution.noise_dominates,
@@ -104,12 +104,17 @@ def _repaired_star(solution, image):
     height, width = model.template.pixel_scale
     x, y = image.wcs.world_to_pixel(repairs["sky_center"][repairs["kind"] == "artefact"])
     x, y = x + model.dx.value / width, y + model.dy.value / height
-    new = ~solution.in_reference & (model.sources.flux * model.own[:, 0] > 0)
+    # Lines of faint galaxies are light of MUSE only, and near artefacts by chance.
+    new = ~solution.in_reference & (model.own[:, 0] * model.sources.flux > 0)
+    new &= np.abs(model.own[:, 0]) > SURE * solution.source_errors[:, 0]
     columns, rows = (places[new] for places in model.source_places())
     away = np.hypot((x[:, np.newaxis] - columns) * width, (y[:, np.newaxis] - rows) * height)
+    # Pixels that the user masks have no label.
+    known = (solution.weights > 0) | (solution.labels > 0)
+    residual = np.where(known, image.data - solution.light, 0)
     pixels = [np.round(places).astype(int) for places in (y, x)]
     inside = np.all(
         [(one >= 0) & (one < size) for one, size in zip(pixels, image.shape, strict=True)], axis=0
     )
-    light = (image.data - solution.light)[tuple(one[inside] for one in pixels)]
-    return bool(np.any(away < REPAIRED_RADIUS) or np.any(light > SIGNIFICANCE * solution.quality.rms_error))
+    light = residual[tuple(one[inside] for one in pixels)]
+    return bool(np.any(away < REPAIRED_RADIUS) or np.any(light > SURE * solution.quality.rms_error))

@@ -41,7 +41,8 @@ def stepped(state, equations, only_sources=False):
     state : `~astropy_imphot.fitting.state.FitState`
         The new state, with the sizes of its priors.
     steady : bool
-        Whether the step is a small fraction of the errors of the model's parameters.
+        Whether the step is a small fraction of the errors of the model's parameters, and the priors hardly
+        changed.
 
     Examples
     --------

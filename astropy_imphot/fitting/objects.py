@@ -233,7 +233,7 @@ def object_table(labels, jacobian, residual, excess, scale, correlation, wcs):
     jacobian : array of shape (3, ny, nx)
         Weighted derivatives of the model with respect to scale, dx and dy.
     residual : array of shape (ny, nx)
-        Weighted residuals, without the own scales of objects.
+        Weighted residuals, without the own scales and shifts of objects.
     excess : array of shape (n + 1,)
         The rms of the residuals of each object in units of that of the sky, from label 0 on.
     scale : float

@@ -32,7 +32,7 @@ class Solution:
     model : `ConvolvedTemplate2D`
         The model at the solution, with its point sources.
     light : array of shape (ny, nx)
-        The model, the own scales of objects, and the background.
+        The model, the own scales and shifts of objects, and the background.
     background : array of shape (ny, nx)
         The background.
     modes : `~astropy.table.QTable`

@@ -71,7 +71,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     Raises
     ------
     UserError
-        If fewer than 12 pixels can be modeled.
+        If fewer than 12 pixels can be modeled, all pixels have the same value, or no parameter is free.
 
     Notes
     -----
@@ -80,7 +80,8 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     priors and L the precision of these, the fit is where J^T r + s - L p = 0, and its steps are
     (J^T J - I + L)^-1 of that. With the noise of the template this is the corrected score (Nakamura 1990,
     Biometrika 77, 127), which has no bias at any noise. The parameters are those of the model, the flux ratio
-    and the motion of each point source, the own scales of objects, and the smooth modes of the background.
+    and the motion of each point source, the own scales and shifts of objects, and the smooth modes of the
+    background.
 
     Examples
     --------
@@ -97,6 +98,10 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     """
     masked = mask | unmodeled_pixels(model)
     _check(masked)
+    if np.ptp(image.data[~masked]) == 0:
+        raise UserError("all pixels of the MUSE image have the same value: check the image.")
+    if not free_parameters(model):
+        raise UserError("all parameters are fixed: leave at least one free.")
     weights = pixel_weights(image, masked, taper)
     start = _linear_start(model, image, weights)
     if not keep_changed:
@@ -108,7 +113,7 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     model, info = _first_fit(start, flat, masked, weights, fitter)
     state = first_state(model, masked, tied, background)
     state = with_objects(state, image, weights)
-    stages = extensions(mask, chooses_background, not keep_changed)
+    stages = extensions(mask, taper, chooses_background, not keep_changed)
     if chooses_background:
         state = with_background(state, image, weights, UNLIKELY_AT_START) or state
     evaluations, converged, since = int(info.get("nfev", 0)), False, 0

@@ -95,7 +95,9 @@ def _read(path, name):
 
 def _of_table(table, name):
     if "sky_center" in table.colnames:
-        return SkyCoord(table["sky_center"])
+        if not isinstance(table["sky_center"], SkyCoord):
+            raise UserError(f"the column sky_center of {name} has no coordinates: make it a SkyCoord.")
+        return table["sky_center"]
     lower = {column.lower(): column for column in table.colnames}
     for ra, dec in COLUMNS:
         if ra in lower and dec in lower:

@@ -88,7 +88,7 @@ class NoiseProducts:
     frequencies: np.ndarray
     power: np.ndarray
     pixel_scale: tuple
-    products: object = None
+    products: "NoiseProducts | None" = None
 
     def autocorrelation(self, max_lag):
         """Return the mean products of values up to max_lag pixels apart along each axis."""

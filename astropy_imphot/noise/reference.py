@@ -136,7 +136,7 @@ def _information(model, free, squares, products, cells):
             information[i, j] += total * scale**2 * mean
     if cells is None:
         return information
-    # They are the scale and the offset of some pixels.
+    # Own scales and shifts are the scale and the offset of the pixels of one object.
     count = cells.max() + 1
     totals = np.bincount(cells.ravel(), weights=squares.ravel(), minlength=count)[1:]
     own = scale * products.gram[0]

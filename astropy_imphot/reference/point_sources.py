@@ -323,7 +323,7 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
 
 
 def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
-    """Return x, y, flux and saturated of a source, by a fit of the PSF."""
+    """Return x, y, flux, its error and saturated of a source, by a fit of the PSF."""
     reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
     box = tuple(
         slice(max(0, round(place - reach / scale)), round(place + reach / scale) + 1)
@@ -335,7 +335,10 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
         slice(max(0, round(place - SKY / scale)), round(place + SKY / scale) + 1)
         for place, scale in zip((y, x), pixel_scale, strict=True)
     )
-    level = np.percentile(data[around][observed[around]], 20) if not is_hole else sky_level(data, observed)[0]
+    near = observed[around]
+    if not near.any():
+        return x, y, 0.0, 0.0, is_hole
+    level = np.percentile(data[around][near], 20) if not is_hole else sky_level(data, observed)[0]
     moved = x, y
     area = np.prod(pixel_scale)
     for _ in range(6):

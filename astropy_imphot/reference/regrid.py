@@ -257,6 +257,8 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
+    if flat >= stop:
+        raise UserError("the pixels of the MUSE image are too oblong: give an image of nearly square pixels.")
     # Tables and polynomials of a distortion belong to the pixels.
     keep_pixels = image.wcs.has_distortion
     filtering = {"flat": flat, "stop": stop, "keep_pixels": keep_pixels}

@@ -79,6 +79,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     See `make_template`, which uses it.
     """
     data, observed = np.array(data, dtype=float), observed.copy()
+    if not len(sources["flux"]):
+        return data, observed, sources
     sky, noise = sky_level(data, observed)
     fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
     area = np.prod(pixel_scale)
@@ -89,7 +91,9 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     lights = [flux * area * psf(box.radius) for box, flux in zip(boxes, fluxes, strict=True)]
     for box, light in zip(boxes, lights, strict=True):
         data[box.slices] -= light
-    bright = max(float(np.percentile(data[::3, ::3][observed[::3, ::3]], BRIGHT)) - sky, noise)
+    # The brightness of galaxies.
+    sample = data[::3, ::3][observed[::3, ::3]]
+    bright = max(float(np.percentile(sample, BRIGHT)) - sky, noise) if len(sample) else noise
     rings = [_rings(data, observed, *one, noise) for one in zip(boxes, lights, strict=True)]
     have_hosts = _have_hosts(rings)
     usual = [one for one, has_host in zip(rings, have_hosts, strict=True) if not has_host]

@@ -245,6 +245,8 @@ def _is_large(value, error, info):
 def _degenerate(values, errors, free, covariance, table):
     """Return whether parameters of the PSF are degenerate."""
     of_psf = [key for key in free if table[key].kind == "psf"]
+    if any(errors[key] == 0 for key in of_psf):
+        return True
     for one, other in combinations(of_psf, 2):
         product = covariance[free.index(one), free.index(other)]
         if abs(product) / max(errors[one] * errors[other], 1e-300) > LARGEST_CORRELATION:
