@@ -57,7 +57,9 @@ def sky_places(places, name="places"):
         places = _of_table(places, name)
     elif _is_region(places):
         places = [places]
-    if np.iterable(places) and len(places) and all(_is_region(one) for one in places):
+    if isinstance(places, list | tuple) and places and all(isinstance(one, SkyCoord) for one in places):
+        places = SkyCoord([one.icrs for one in places])
+    elif np.iterable(places) and len(places) and all(_is_region(one) for one in places):
         centers = [one.center for one in places]
         if not all(isinstance(one, SkyCoord) for one in centers):
             raise UserError(f"{name} has regions in pixels: give regions on the sky.")

@@ -27,6 +27,7 @@ REGIONS = Regions(
 FORMS = {
     "coordinates": SKY,
     "galactic coordinates": SKY.galactic,
+    "list of coordinates": [SKY[0], SKY[1].galactic],
     "pairs": list(zip(RA, DEC, strict=True)),
     "array": np.column_stack([RA, DEC]),
     "table": Table({"ra": RA, "dec": DEC}),
