@@ -23,6 +23,11 @@ REPAIRED_RADIUS = 0.15
 OBJECT_EXCESS = 1.5
 LEAST_PIXELS = 50
 
+# So are pairs of new point sources of opposite sign, with this significance, that are closer than so many
+# FWHM.
+PAIR_SIGNIFICANCE = 10.0
+PAIR_DISTANCE = 1.5
+
 # A fit needs so many objects, or its errors depend on a single one.
 LEAST_OBJECTS = 4
 
@@ -56,7 +61,7 @@ def image_flags(solution, values, image):
     raised = {
         FitFlags.FEW_SOURCES: np.isfinite(objects["scale_err"]).sum() < LEAST_OBJECTS,
         FitFlags.BEYOND_MARGIN: abs(model.dx.value) > right * width or abs(model.dy.value) > up * height,
-        FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS,
+        FitFlags.RESIDUALS: _object_excess(solution) > OBJECT_EXCESS or _has_pairs(solution),
         FitFlags.TEMPLATE_NOISE: solution.noise_dominates,
         FitFlags.MANY_CHANGED: bool(np.any((objects["excess"] > MISFIT) & ~objects["left_out"])),
         FitFlags.HST_PSF: _flux_error(solution) > FLUX_ERROR or _repaired_star(solution, image),
@@ -79,6 +84,19 @@ def _object_excess(solution):
     if on_object.sum() < LEAST_PIXELS or (~on_object).sum() < LEAST_PIXELS:
         return 1.0
     return float(squares[on_object].mean() / max(squares[~on_object].mean(), 1e-300))
+
+
+def _has_pairs(solution):
+    """Return whether light of MUSE only is next to light of HST only: an object that is elsewhere."""
+    model = solution.model
+    fluxes = np.where(solution.in_reference, 0, model.sources.flux * model.own[:, 0])
+    errors = model.sources.flux * solution.source_errors[:, 0]
+    x, y = model.source_places()
+    height, width = model.template.pixel_scale
+    away = np.hypot((x[:, np.newaxis] - x) * width, (y[:, np.newaxis] - y) * height)
+    near = away < PAIR_DISTANCE * model.fwhm.value
+    more, less = (sign * fluxes > PAIR_SIGNIFICANCE * np.abs(errors) for sign in (1, -1))
+    return bool(np.any(near & more[:, np.newaxis] & less))
 
 
 def _flux_error(solution):
