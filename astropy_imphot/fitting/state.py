@@ -17,6 +17,10 @@ __all__ = ["FitState", "first_state", "pixel_noise", "unmodeled_pixels", "with_o
 # The scatter of so many objects can be estimated.
 LEAST_OBJECTS = 4
 
+# Shifts of objects are fitted so many times, without those larger than so many medians of all.
+CLIPPED_FITS = 3
+CLIP = 3.0
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitState:
@@ -254,23 +258,45 @@ def with_objects(state, image, weights):
     labels = segment_objects(light, pixel_noise(weights) * np.sqrt(level), valid)
     cells, count = object_cells(labels, light * weights, level)
     state = replace(state, cells=cells, differences=np.zeros((3, count)))
-    scales, *shifts = _differences(state, image, weights, level)
-    return replace(state, sizes={"scatter": _spread([scales]), "displacement": _spread(shifts)})
+    (scales, *shifts), places = _differences(state, image, weights, level)
+    sizes = {"scatter": _spread([scales]), "displacement": _spread(_without_rotation(shifts, places))}
+    return replace(state, sizes=sizes)
 
 
 def _differences(state, image, weights, level):
-    """Return estimates of own scales and shifts of objects, each on its own, and their errors."""
+    """Return estimates of own scales and shifts of objects, each on its own, and their errors; and their places."""
     residual, count = state.residual(image, weights), state.differences.shape[1] + 1
+
+    def sums(values):
+        return np.bincount(state.cells.ravel(), weights=values.ravel(), minlength=count)[1:]
+
+    columns = [column * weights for column in state.object_columns()]
     found = []
-    for column in state.object_columns():
-        column = column * weights
-        scores, information = (
-            np.bincount(state.cells.ravel(), weights=(column * one).ravel(), minlength=count)[1:]
-            for one in (residual, column)
-        )
-        information = np.maximum(information, 1e-300)
-        found.append((scores / information, np.sqrt(level / information)))
-    return found
+    for column in columns:
+        information = np.maximum(sums(column**2), 1e-300)
+        found.append((sums(column * residual) / information, np.sqrt(level / information)))
+    light = np.maximum(sums(columns[0] ** 2), 1e-300)
+    return found, [sums(columns[0] ** 2 * axis) / light for axis in state.coordinates]
+
+
+def _without_rotation(shifts, places):
+    """Return shifts along x and y without the mean shift and the rotation of those that are known best."""
+    (right, errors), (up, others) = shifts
+    if len(right) < LEAST_OBJECTS:
+        return shifts
+    x, y = (place - place.mean() for place in places)
+    nothing, one = np.zeros_like(x), np.ones_like(x)
+    design = np.array([[one, nothing, -y], [nothing, one, x]])
+    used = errors <= np.median(errors)
+    left = np.array([right, up])
+    for _ in range(CLIPPED_FITS):
+        solution = np.linalg.lstsq(
+            np.moveaxis(design[:, :, used], 1, -1).reshape(-1, 3), left[:, used].ravel(), rcond=None
+        )[0]
+        rest = left - np.einsum("akn,k->an", design, solution)
+        away = np.hypot(*rest)
+        used = (errors <= np.median(errors)) & (away < CLIP * max(np.median(away[used]), 1e-300))
+    return [(rest[0], errors), (rest[1], others)]
 
 
 def _spread(estimates):
