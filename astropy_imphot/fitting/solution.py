@@ -134,7 +134,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     n_pixels = int(valid.sum())
     fitted = len(precision) - np.count_nonzero(precision)
     correlation = autocorrelation(residual / on_pixels, valid) * n_pixels / max(n_pixels - fitted, 1)
-    # The priors' own spread is part of the errors: that of the effects as they are, and of what is not known of them.
+    # The spread of the effects is part of the errors: as they are, and what is not known of them.
     moments = equations.values**2 + np.diag(bread)
     prior_covariance = (rows * precision**2 * moments) @ rows.T
     covariance = score_covariance(influence * on_pixels, correlation) + prior_covariance

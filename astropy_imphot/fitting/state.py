@@ -264,7 +264,7 @@ def with_objects(state, image, weights):
 
 
 def _differences(state, image, weights, level):
-    """Return estimates of own scales and shifts of objects, each on its own, and their errors; and their places."""
+    """Return estimates of own scales and shifts of single objects, with their errors, and their places."""
     residual, count = state.residual(image, weights), state.differences.shape[1] + 1
 
     def sums(values):
