@@ -259,8 +259,9 @@ def with_objects(state, image, weights):
     cells, count = object_cells(labels, light * weights, level)
     state = replace(state, cells=cells, differences=np.zeros((3, count)))
     (scales, *shifts), places = _differences(state, image, weights, level)
-    sizes = {"scatter": _spread([scales]), "displacement": _spread(_without_rotation(shifts, places))}
-    return replace(state, sizes=sizes)
+    if not state.model.fixed["rotation"]:
+        shifts = _without_rotation(shifts, places)
+    return replace(state, sizes={"scatter": _spread([scales]), "displacement": _spread(shifts)})
 
 
 def _differences(state, image, weights, level):
