@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from astropy_imphot import FitFlags, fit_image_photometry, regrid_hst_like_muse
-from astropy_imphot.simulation import Star, simulate_field
+from astropy_imphot.simulation import Star, Truth, simulate_field
 
 SCENE = {"size": 20.0, "n_objects": 30, "n_stars": 0, "magnitudes": (22.0, 25.5)}
 SCENE |= {"hst_pixel": 0.05, "hst_margin": 4.0}
@@ -53,3 +53,16 @@ def test_galaxies_of_two_colors():
     # The table has the differences, which are not part of the model.
     right = fit.objects["x"].value > half
     assert np.median(fit.objects["scale"][right]) > np.median(fit.objects["scale"][~right]) + 0.1
+
+
+def test_a_rotation_that_is_held_scatters_the_places():
+    field = simulate_field(1, truth=[Truth(rotation=0.6)], **SCENE | {"size": 30.0, "n_objects": 60})
+    free, held = (
+        fit_image_photometry(field.hst, field.muse[0], **options) for options in ({}, {"fix_rotation": 0})
+    )
+    # A rotation that is fitted is none.
+    assert abs(free.rotation.value - 0.6) < 4 * free.rotation.stdev
+    assert free.sizes["displacement"] < 0.002
+    check(held)
+    assert held.sizes["displacement"] > 0.03
+    assert held.dx.stdev > 5 * free.dx.stdev
