@@ -182,15 +182,15 @@ def equations_at(state, image, weights):
 
 def _noise_part(model, free, columns, normal, information):
     """Return the part of the information of template and objects that is noise: no more than all of it."""
-    n_free, n_objects = len(free), len(normal) - len(free)
-    of_objects = np.s_[n_free:]
-    if information.diagonal()[of_objects].sum() < MOST_NOISE * normal.diagonal()[of_objects].sum():
+    n_free, n_differences = len(free), len(normal) - len(free)
+    # Without objects this is 0 < 0: a field of one star needs the test below.
+    if information.diagonal()[n_free:].sum() < MOST_NOISE * normal.diagonal()[n_free:].sum():
         return information
     if len(model.sources):
         y, x = pixel_coordinates(columns.weights.shape)
         images = model.derivatives(x, y, free, of_template=True)
         flat = np.array([(image * columns.weights).ravel() for image in images])
-        across = columns.local[columns.local.shape[0] - n_objects :] @ flat.T
+        across = columns.local[columns.local.shape[0] - n_differences :] @ flat.T
         normal = np.block([[flat @ flat.T, across.T], [across, normal[n_free:, n_free:]]])
     sizes = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     scaled = np.outer(sizes, sizes)

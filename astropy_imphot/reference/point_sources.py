@@ -1,5 +1,5 @@
 """
-Point sources of the reference image: found, measured, and taken out of it.
+Point sources of the reference image: found and measured.
 
 Stars move, vary and saturate. They have much information on the PSF, and none on the offset and the scale.
 Hence they are not part of the template.
@@ -45,10 +45,9 @@ SATURATED_ERROR = 0.02
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
 REMOVED_RADIUS = 0.5
 
-# Radius for the fit of the PSF, arcsec; of a saturated star, and the width of the rim of its core.
+# Radius for the fit of the PSF, arcsec; and of a saturated star.
 FIT_RADIUS = 0.25
 SATURATED_RADIUS = 1.0
-RIM = 0.1
 
 # Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the
 # light at a distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, RIM, sky_level
+from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, sky_level
 
 __all__ = ["remove_point_sources"]
 
@@ -44,6 +44,9 @@ HOST_ERROR = 0.07
 # The core that is replaced by its surroundings: where the variation of the PSF is above this many standard
 # deviations.
 CORE_SIGMA = 2.0
+
+# The width of the surroundings, arcsec.
+SURROUNDINGS = 0.2
 
 
 def remove_point_sources(data, observed, sources, psf, pixel_scale):
@@ -120,7 +123,7 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         if has_host and not is_saturated:
             core = min(core, HOST_CORE)
         inside = box.radius < core
-        around = (box.radius >= core) & (box.radius < core + 2 * RIM) & valid
+        around = (box.radius >= core) & (box.radius < core + SURROUNDINGS) & valid
         if inside.any():
             level = np.median(corrected[around]) if around.any() else np.median(corrected)
             corrected = np.where(inside, level, corrected)
