@@ -135,7 +135,7 @@ def equations_at(state, image, weights):
     x, y = state.coordinates
     free = free_parameters(model)
     jacobian = weighted_jacobian(model, free, shape, weights)
-    residual = np.where(weights > 0, image.data - state.light_without_small(), 0) * weights
+    residual = np.where(weights > 0, image.data - state.light_without_small, 0) * weights
     small = np.array([state.small.get(key, 0.0) for key in free])
     residual = residual - np.tensordot(small, jacobian, axes=1)
     local, values = [], []
@@ -146,7 +146,7 @@ def equations_at(state, image, weights):
         local.append((index, columns * flat_weights[index]))
         values += list(model.own[number] - (1, 0, 0))
     n_objects = state.differences.shape[1]
-    local = _sparse(local, state.cells, [weights * light for light in state.object_columns()], n_objects)
+    local = _sparse(local, state.cells, [weights * light for light in state.object_columns], n_objects)
     modes = CosineModes(shape, state.mode_numbers, state.box)
     columns = Columns(jacobian, local, modes, weights)
     of_table = [getattr(model, key).value + state.small.get(key, 0.0) for key in free]

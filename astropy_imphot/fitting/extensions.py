@@ -92,12 +92,11 @@ def unmatched_pixels(model, image, weights):
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
     y, x = pixel_coordinates(image.shape)
-    background = model.background(x, y)
-    valid = weights > 0
-    residual = image.data - model(x, y)
-    background = background + smooth_background(residual, valid)
-    noise = pixel_noise(weights) * mad_std(((image.data - model(x, y)) * weights)[valid])
-    return unmatched_objects(image.data - background, model(x, y) - background, noise, valid)
+    light, valid = model(x, y), weights > 0
+    residual = image.data - light
+    background = model.background(x, y) + smooth_background(residual, valid)
+    noise = pixel_noise(weights) * mad_std((residual * weights)[valid])
+    return unmatched_objects(image.data - background, light - background, noise, valid)
 
 
 def with_background(state, image, weights, unlikely=UNLIKELY):

@@ -8,8 +8,8 @@ from astropy_imphot.fitting.priors import updated
 
 __all__ = ["stepped"]
 
-# The fit has converged if a step is smaller than this, in standard errors, and the information of priors
-# changes by less than this fraction.
+# The fit has converged if the steps that would follow are together smaller than this, in standard errors, and
+# the information of priors changes by less than this fraction.
 STEADY = 0.05
 STEADY_PRIOR = 0.2
 
@@ -41,8 +41,8 @@ def stepped(state, equations, only_sources=False):
     state : `~astropy_imphot.fitting.state.FitState`
         The new state, with the sizes of its priors.
     steady : bool
-        Whether the step is a small fraction of the errors of the model's parameters, and the priors hardly
-        changed.
+        Whether what is left to the solution is a small fraction of the errors of the model's parameters, and
+        the priors hardly changed.
 
     Examples
     --------
@@ -59,7 +59,8 @@ def stepped(state, equations, only_sources=False):
     factor = _largest_factor(state.model, equations.free, step)
     step = factor * step
     n_free, n_sources = len(equations.free), int(state.is_free.sum())
-    steady = factor == 1 and bool(np.all(np.abs(step[:n_free]) <= STEADY * errors[:n_free]))
+    size = float(np.max(np.abs(step[:n_free]) / np.maximum(errors[:n_free], 1e-300), initial=0))
+    steady = factor == 1 and _left(size, state.last_step) <= STEADY
     model, small = _moved(state.model, equations.free, step[:n_free], state.small)
     own = model.own.copy()
     change = step[n_free : n_free + 3 * n_sources].reshape(-1, 3)
@@ -91,6 +92,7 @@ def stepped(state, equations, only_sources=False):
             state,
             model=model,
             small=small,
+            last_step=size,
             differences=state.differences + rest[:n_differences].reshape(3, -1),
             amplitudes=state.amplitudes + rest[n_differences:],
             sizes={prior.name: prior.size for prior in priors},
@@ -98,6 +100,12 @@ def stepped(state, equations, only_sources=False):
         ),
         steady,
     )
+
+
+def _left(size, last):
+    """Return the sum of the steps that would follow, which decrease like the last two, but at most the last."""
+    decrease = size / last if last > 0 else 1.0
+    return size * min(1.0, decrease / max(1 - decrease, 1e-300))
 
 
 def _bounded_step(model, equations):

@@ -118,7 +118,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     model, masked, residual = state.complete().model, state.masked, state.residual(image, weights)
     valid = ~masked
     background = model.background(*state.coordinates) + state.modes_light()
-    light = state.light()
+    light = state.light
     noise = pixel_noise(weights)
     # Rejected objects are labeled, too.
     shown = valid | state.rejected
@@ -155,7 +155,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     source_errors = np.zeros((len(model.sources), 3))
     source_errors[state.is_free] = errors[n_free : n_free + n_own].reshape(-1, 3)
     jacobian = weighted_jacobian(state.model, ("scale", "dx", "dy"), image.shape, weights)
-    own_residual = residual + state.own_light() * weights
+    own_residual = residual + state.own_light * weights
     objects = object_table(labels, jacobian, own_residual, excess, model.scale.value, correlation, image.wcs)
     if len(objects):
         objects["left_out"][:] = ndimage.mean(state.rejected, labels, objects["label"]) > 0.5

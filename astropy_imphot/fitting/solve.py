@@ -30,7 +30,7 @@ from astropy_imphot.io.errors import UserError
 __all__ = ["solve"]
 
 # The fitter stops when chi-square changes by less than this fraction: Newton steps follow.
-FIRST_ACCURACY = 1e-3
+FIRST_ACCURACY = 3e-2
 
 # The largest number of Newton steps.
 MAX_STEPS = 40
@@ -105,9 +105,11 @@ def solve(model, image, mask, *, taper=0, fitter=None, background="auto", keep_c
     weights = pixel_weights(image, masked, taper)
     start = _linear_start(model, image, weights)
     if not keep_changed:
-        masked = masked | unmatched_pixels(start, image, weights)
-        weights = pixel_weights(image, masked, taper)
-        start = _linear_start(start, image, weights)
+        unmatched = unmatched_pixels(start, image, weights)
+        if unmatched.any():
+            masked = masked | unmatched
+            weights = pixel_weights(image, masked, taper)
+            start = _linear_start(start, image, weights)
     chooses_background = isinstance(background, str) and background == "auto" and _has_constant(model)
     flat = _flattened(start, image, ~masked) if chooses_background else image
     model, info = _first_fit(start, flat, masked, weights, fitter)

@@ -54,6 +54,8 @@ class FitState:
         Whether these have a prior: not for sources that one of the images has only.
     first_scale : float
         The scale after the fit of an astropy fitter.
+    last_step : float
+        The largest part of the last step, in standard errors; 0 if there was none.
     sizes, precisions : dict of str to float, and to array
         The priors, see `~astropy_imphot.fitting.priors.Prior`.
 
@@ -73,6 +75,7 @@ class FitState:
     is_free: np.ndarray
     has_prior: np.ndarray
     first_scale: float = 1.0
+    last_step: float = 0.0
     small: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     precisions: dict = field(default_factory=dict)
@@ -88,25 +91,29 @@ class FitState:
         """The image of the model, without the changes that are small."""
         return self.model(*self.coordinates)
 
+    @cached_property
     def light(self):
-        """Return the image of the model, of the differences of objects and of the background's modes."""
+        """The image of the model, of the differences of objects and of the background's modes."""
         columns = self.model.derivatives(*self.coordinates, tuple(self.small))
         changes = (change * column for change, column in zip(self.small.values(), columns, strict=True))
-        return self.light_without_small() + sum(changes)
+        return self.light_without_small + sum(changes)
 
+    @cached_property
     def light_without_small(self):
-        """Return the same without the changes that are small."""
-        return self.model_light + self.own_light() + self.modes_light()
+        """The same without the changes that are small."""
+        return self.model_light + self.own_light + self.modes_light()
 
+    @cached_property
     def own_light(self):
-        """Return the image of the own scales and shifts of objects, without the model."""
+        """The image of the own scales and shifts of objects, without the model."""
         if not self.differences.any():
             return 0.0
         changes = np.pad(self.differences, ((0, 0), (1, 0)))[:, self.cells]
-        return sum(change * light for change, light in zip(changes, self.object_columns(), strict=True))
+        return sum(change * light for change, light in zip(changes, self.object_columns, strict=True))
 
+    @cached_property
     def object_columns(self):
-        """Return the derivatives by own scales and shifts, images of which each object has its part."""
+        """The derivatives by own scales and shifts, images of which each object has its part."""
         scale = self.model.scale.value
         return [
             scale * self.model.template_light(*self.coordinates, derivative=key) for key in (None, "dx", "dy")
@@ -120,7 +127,7 @@ class FitState:
 
     def residual(self, image, weights):
         """Return the weighted residuals of an image."""
-        return np.where(weights > 0, image.data - self.light(), 0) * weights
+        return np.where(weights > 0, image.data - self.light, 0) * weights
 
     def complete(self):
         """Return the state whose model has all changes."""
@@ -271,7 +278,7 @@ def _differences(state, image, weights, level):
     def sums(values):
         return np.bincount(state.cells.ravel(), weights=values.ravel(), minlength=count)[1:]
 
-    columns = [column * weights for column in state.object_columns()]
+    columns = [column * weights for column in state.object_columns]
     found = []
     for column in columns:
         information = np.maximum(sums(column**2), 1e-300)

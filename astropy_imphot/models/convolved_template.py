@@ -50,6 +50,8 @@ class TemplateModel(Fittable2DModel):
 
     psf = None
     n_sources = 0
+    #: The table of the parameters: a `~astropy_imphot.parameters.ParameterInfo` by each name.
+    infos = {}
 
     def __init__(self, template, *, sources=None, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
         if hst_psf is None:
@@ -457,12 +459,6 @@ class TemplateModel(Fittable2DModel):
         return stamps
 
     @property
-    def infos(self):
-        """The table of the parameters: a `~astropy_imphot.parameters.ParameterInfo` by each name."""
-        table = model_parameters(self.psf)
-        return {name: table[name] for name in self.param_names if name in table}
-
-    @property
     def _background(self):
         """The shapes of the terms of the background, by their names."""
         return {name: info.basis for name, info in self.infos.items() if info.basis is not None}
@@ -598,6 +594,7 @@ class ConvolvedTemplate2D(TemplateModel):
     """
 
     psf = MOFFAT
+    infos = model_parameters(MOFFAT)
     # astropy's metaclass looks for parameters in the class's namespace.
     vars().update(_declared(MOFFAT))
 
@@ -640,6 +637,7 @@ def _class_of(psf, names, n_sources):
         return ConvolvedTemplate2D
     members = {
         "psf": psf,
+        "infos": model_parameters(psf),
         "n_sources": n_sources,
         "__init__": TemplateModel.__init__,
         "__doc__": ConvolvedTemplate2D.__doc__,
