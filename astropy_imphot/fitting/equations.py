@@ -86,9 +86,17 @@ class Equations:
     @property
     def precision(self):
         """The precisions of the priors, 0 for parameters that have none: an array of shape (p,)."""
+        return self._of_priors("precision")
+
+    @property
+    def curvature(self):
+        """The derivatives of the forces of the priors: an array of shape (p,)."""
+        return self._of_priors("curvature")
+
+    def _of_priors(self, name):
         found = np.zeros(len(self.values))
         for prior in self.priors:
-            found[prior.places] = prior.precision / prior.unit**2
+            found[prior.places] = getattr(prior, name) / prior.unit**2
         return found
 
     @cached_property
@@ -98,7 +106,7 @@ class Equations:
 
     def bread_of(self, places):
         """Return the same for some of the parameters, if the others are held."""
-        matrix = self.normal / self.level + np.diag(self.precision)
+        matrix = self.normal / self.level + np.diag(self.curvature)
         part = self.part / self.level
         chosen = np.ix_(places, places)
         return inverse((matrix - part)[chosen], matrix[chosen])
@@ -266,6 +274,7 @@ def _priors(state, free):
             expected,
             state.sizes.get(name),
             state.precisions.get(name),
+            state.curvatures.get(name),
             units.get(name, 1.0),
         )
         for name, places, expected in found

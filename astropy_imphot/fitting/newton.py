@@ -97,13 +97,14 @@ def stepped(state, equations, only_sources=False):
             amplitudes=state.amplitudes + rest[n_differences:],
             sizes={prior.name: prior.size for prior in priors},
             precisions={prior.name: prior.precision for prior in priors},
+            curvatures={prior.name: prior.curvature for prior in priors},
         ),
         steady,
     )
 
 
 def _left(size, last):
-    """Return the sum of the steps that would follow, which decrease like the last two, but at most the last."""
+    """Return the sum of the steps that would follow, if they decrease like the last two; at most the last."""
     decrease = size / last if last > 0 else 1.0
     return size * min(1.0, decrease / max(1 - decrease, 1e-300))
 

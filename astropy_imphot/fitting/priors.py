@@ -1,5 +1,5 @@
 """
-Gaussian priors whose widths are estimated with the fit.
+Priors whose widths are estimated with the fit.
 
 Point sources move and vary, galaxies have flux ratios of their own, images are rotated a little. These
 effects are parameters of a fit with a mean of 0. The typical size of the effects of one kind is estimated
@@ -31,11 +31,14 @@ class Prior:
     places : array of int of shape (n,)
         Their places among all parameters of a fit.
     expected : float
-        Their expected size, in their unit; infinite for no prior.
+        Their expected size, in their unit.
     size : float, optional
         Their size. By default (None) the expected one.
     precision : array of shape (n,), optional
-        1/variance of the prior of each of them. By default (None) 1/size\ :sup:`2`.
+        The force of the prior on each of them, divided by its value. By default (None) 1/size\ :sup:`2`, as
+        of a Gaussian prior.
+    curvature : array of shape (n,), optional
+        The change of the force with the value. By default (None) the precision.
     unit : float
         Their unit: they are the parameters, divided by this (default: 1).
 
@@ -52,6 +55,7 @@ class Prior:
     expected: float
     size: float | None = None
     precision: np.ndarray | None = None
+    curvature: np.ndarray | None = None
     unit: float = 1.0
 
     def __post_init__(self):
@@ -59,6 +63,8 @@ class Prior:
             object.__setattr__(self, "size", self.expected)
         if self.precision is None:
             object.__setattr__(self, "precision", np.full(len(self.places), self.size**-2.0))
+        if self.curvature is None:
+            object.__setattr__(self, "curvature", self.precision)
 
 
 def updated(prior, values, covariance):
@@ -91,14 +97,14 @@ def updated(prior, values, covariance):
     >>> 0.2 < prior.size < 0.3
     True
     """
-    if not np.isfinite(prior.expected):
-        return prior
     values, covariance = values / prior.unit, covariance / prior.unit**2
     known = np.clip(1 - prior.precision * covariance, 0, 1)
-    tail = (FREEDOM + 1) / (FREEDOM + (values**2 + covariance) / prior.size**2)
+    width = FREEDOM + (values**2 + covariance) / prior.size**2
+    tail = (FREEDOM + 1) / width
+    curvature = tail * (1 - 2 * (values / prior.size) ** 2 / width)
     # Those that are hardly known are Gaussian, and have no weight: the noise of the template can move them if
     # nothing else is in it.
-    tail = 1 + known * (tail - 1)
+    tail, curvature = (1 + known * (one - 1) for one in (tail, curvature))
     squares = EXPECTED_COUNT * prior.expected**2 + np.sum(known * tail * values**2)
     size = float(np.sqrt(squares / (EXPECTED_COUNT + np.sum(known**2))))
-    return replace(prior, size=size, precision=tail / size**2)
+    return replace(prior, size=size, precision=tail / size**2, curvature=curvature / size**2)

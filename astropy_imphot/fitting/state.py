@@ -56,7 +56,7 @@ class FitState:
         The scale after the fit of an astropy fitter.
     last_step : float
         The largest part of the last step, in standard errors; 0 if there was none.
-    sizes, precisions : dict of str to float, and to array
+    sizes, precisions, curvatures : dict of str to float, and to arrays
         The priors, see `~astropy_imphot.fitting.priors.Prior`.
 
     Examples
@@ -79,6 +79,7 @@ class FitState:
     small: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     precisions: dict = field(default_factory=dict)
+    curvatures: dict = field(default_factory=dict)
 
     @cached_property
     def coordinates(self):

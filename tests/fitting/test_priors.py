@@ -84,10 +84,32 @@ def test_units_do_not_matter(unit):
     assert_allclose(scaled, unit * values, rtol=1e-9)
 
 
-def test_no_prior():
-    prior = Prior("effect", np.arange(2), np.inf)
-    assert np.all(prior.precision == 0)
-    assert updated(prior, np.ones(2), np.ones(2)) is prior
+@pytest.mark.parametrize("value", [0.0, 0.05, 0.2, 0.35])
+def test_the_curvature_is_the_derivative_of_the_force(value):
+    # Of an effect that is known: of others, the prior is Gaussian.
+    prior, step = Prior("effect", np.arange(3), 0.1), 1e-5
+    values = value + np.array([-step, 0, step])
+    found = updated(prior, values, np.full(3, 1e-12))
+    force = found.precision * values
+    slope = (force[2] - force[0]) / (2 * step)
+    assert_allclose(slope, found.curvature[1], rtol=1e-4, atol=1e-4 / found.size**2)
+    hardly = updated(prior, values, np.full(3, 0.1**2))
+    assert_allclose(hardly.curvature, hardly.size**-2.0)
+
+
+def test_errors_of_a_common_value_include_the_tails():
+    # The mean of effects of a t-distribution: weights that follow the values make it less certain.
+    rng, pulls = np.random.default_rng(95), []
+    for _ in range(300):
+        effects, error = 0.1 * rng.standard_t(4, 20), 1e-3
+        prior, mean = Prior("effect", np.arange(20), 0.1), 0.0
+        for _ in range(30):
+            own = effects - mean
+            prior = updated(prior, own, np.full(20, error**2))
+            mean += np.sum(prior.precision * own) / np.sum(prior.precision)
+        variance = np.sum((prior.precision * own) ** 2) / np.sum(prior.curvature) ** 2
+        pulls.append(mean / np.sqrt(variance))
+    assert 0.9 < np.std(pulls) < 1.15
 
 
 def test_what_is_given_is_kept():
