@@ -136,5 +136,5 @@ def test_quarters_of_the_hdfs_agree(hdfs):
     off = np.array(offsets) - mean
     # 6 degrees of freedom.
     chi_square = np.einsum("ni,nij,nj->", off, inverses, off)
-    assert chi_square < 18, (chi_square, offsets)
+    assert chi_square < 15, (chi_square, offsets)
     assert np.abs(mean - [whole.dx.value, whole.dy.value]).max() < 0.025

@@ -38,7 +38,7 @@ class Prior:
         The force of the prior on each of them, divided by its value. By default (None) 1/size\ :sup:`2`, as
         of a Gaussian prior.
     curvature : array of shape (n,), optional
-        The change of the force with the value. By default (None) the precision.
+        The change of the force with the value, 0 where it decreases. By default (None) the precision.
     unit : float
         Their unit: they are the parameters, divided by this (default: 1).
 
@@ -101,7 +101,8 @@ def updated(prior, values, covariance):
     known = np.clip(1 - prior.precision * covariance, 0, 1)
     width = FREEDOM + (values**2 + covariance) / prior.size**2
     tail = (FREEDOM + 1) / width
-    curvature = tail * (1 - 2 * (values / prior.size) ** 2 / width)
+    # That of outliers is below 0, which the information of the data can be less than.
+    curvature = np.maximum(tail * (1 - 2 * (values / prior.size) ** 2 / width), 0)
     # Those that are hardly known are Gaussian, and have no weight: the noise of the template can move them if
     # nothing else is in it.
     tail, curvature = (1 + known * (one - 1) for one in (tail, curvature))

@@ -14,7 +14,8 @@ from astropy_imphot.reference.template import MISSING_LIMIT
 __all__ = ["FitState", "first_state", "pixel_noise", "unmodeled_pixels", "with_objects"]
 
 
-# The scatter of so many objects can be estimated.
+# The scatter of so many objects can be estimated; that of shifts, of which a rotation is a part, of twice as
+# many.
 LEAST_OBJECTS = 4
 
 # Shifts of objects are fitted so many times, without those larger than so many medians of all.
@@ -269,7 +270,8 @@ def with_objects(state, image, weights):
     (scales, *shifts), places = _differences(state, image, weights, level)
     if not state.model.fixed["rotation"]:
         shifts = _without_rotation(shifts, places)
-    return replace(state, sizes={"scatter": _spread([scales]), "displacement": _spread(shifts)})
+    displacement = _spread(shifts) if count >= 2 * LEAST_OBJECTS else None
+    return replace(state, sizes={"scatter": _spread([scales]), "displacement": displacement})
 
 
 def _differences(state, image, weights, level):
@@ -312,8 +314,8 @@ def _spread(estimates):
     """Return the scatter beyond the errors of the half of the estimates that is known best; None for few."""
     squares = []
     for values, errors in estimates:
-        best = errors <= np.median(errors) if len(errors) else []
-        if np.sum(best) < LEAST_OBJECTS:
+        if len(errors) < LEAST_OBJECTS:
             return None
+        best = np.argsort(errors)[: max(LEAST_OBJECTS, (len(errors) + 1) // 2)]
         squares.append(mad_std(values[best]) ** 2 - np.mean(errors[best] ** 2))
     return float(np.sqrt(max(np.mean(squares), 0.0))) or None

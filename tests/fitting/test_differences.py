@@ -55,6 +55,21 @@ def test_galaxies_of_two_colors():
     assert np.median(fit.objects["scale"][right]) > np.median(fit.objects["scale"][~right]) + 0.1
 
 
+def test_flux_ratios_of_a_few_galaxies():
+    # Each quarter of the MUSE image is brighter or dimmer.
+    few = SCENE | {"n_objects": 6, "magnitudes": (24.5, 25.0)}
+    field = simulate_field(3, **few)
+    plain = fit_image_photometry(field.hst, field.muse[0])
+    muse = field.muse[0].copy()
+    y, x = (axis > size // 2 for axis, size in zip(np.indices(muse.shape), muse.shape, strict=True))
+    muse.data = muse.data * np.where(y, np.where(x, 1.25, 0.75), np.where(x, 0.85, 1.15))
+    fit = fit_image_photometry(field.hst, muse)
+    assert plain.sizes["scatter"] < 0.02
+    assert 0.05 < fit.sizes["scatter"] < 0.5
+    assert fit.scale.stdev > 2 * plain.scale.stdev
+    check(fit)
+
+
 def test_a_rotation_that_is_held_scatters_the_places():
     field = simulate_field(1, truth=[Truth(rotation=0.6)], **SCENE | {"size": 30.0, "n_objects": 60})
     free, held = (
