@@ -81,7 +81,7 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     --------
     See `make_template`, which uses it.
     """
-    data, observed = np.array(data, dtype=float), observed.copy()
+    data, observed = data.copy(), observed.copy()
     if not len(sources["flux"]):
         return data, observed, sources
     sky, noise = sky_level(data, observed)

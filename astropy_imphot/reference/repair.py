@@ -253,7 +253,7 @@ def _interpolated(data, bad, good, bright):
     """Return an image with some pixels interpolated from good ones around them, from the outside in."""
     if not bad.any():
         return data
-    filled, good = np.array(data, dtype=float), good & ~bad
+    filled, good = data.copy(), good & ~bad
     rows, columns = np.nonzero(bad)
     while len(rows):
         values, known = _from_neighbors(filled, good, rows, columns, bright)
