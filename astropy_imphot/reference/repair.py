@@ -1,10 +1,10 @@
 """Repair of a reference image: cosmic rays, hot pixels and small holes."""
 
 import numpy as np
-from astropy.stats import mad_std
 from astropy.table import QTable, vstack
 from scipy import ndimage
 
+from astropy_imphot.reference.point_sources import sky_level, true_pixels
 from astropy_imphot.results.columns import describe
 
 __all__ = ["repair_image", "repair_peaks"]
@@ -96,9 +96,7 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     >>> bool(repaired.max() < 10), table["kind"].tolist()
     (True, ['artefact'])
     """
-    sample = data[::5, ::7][observed[::5, ::7]]
-    noise = float(mad_std(sample)) if len(sample) else 1.0
-    sky = float(np.median(sample)) if len(sample) else 0.0
+    sky, noise = sky_level(data, observed)
     holes, filled = _small_holes(data, observed, sky, noise)
     bright = sky + CURVED_SIGMA * noise
     whole = _interpolated(data, filled, observed, bright)
@@ -237,7 +235,7 @@ def _noise_map(data, observed, noise):
 def _candidates(data, sky, observed, noise, psf, pixel_scale):
     """Return rows and columns of pixels that are sharper than the PSF in some direction."""
     inner = (slice(1, -1), slice(1, -1))
-    rows, columns = np.nonzero((data[inner] > sky + CANDIDATE_SIGMA * noise.min()) & observed[inner])
+    rows, columns = true_pixels((data[inner] > sky + CANDIDATE_SIGMA * noise.min()) & observed[inner])
     rows, columns = rows + 1, columns + 1
     values, noise = data[rows, columns] - sky, noise[rows // BLOCK, columns // BLOCK]
     sharp = np.zeros(len(values), dtype=bool)
@@ -254,7 +252,7 @@ def _interpolated(data, bad, good, bright):
     if not bad.any():
         return data
     filled, good = data.copy(), good & ~bad
-    rows, columns = np.nonzero(bad)
+    rows, columns = true_pixels(bad)
     while len(rows):
         values, known = _from_neighbors(filled, good, rows, columns, bright)
         if not known.any():
@@ -304,7 +302,7 @@ def _table(kinds, data, repaired, wcs):
     for kind, pixels in kinds.items():
         if not pixels.any():
             continue
-        rows, columns = np.nonzero(pixels)
+        rows, columns = true_pixels(pixels)
         labels, count = ndimage.label(pixels, np.ones((3, 3)))
         groups = labels[rows, columns] - 1
         sizes = np.bincount(groups, minlength=count)
