@@ -21,6 +21,9 @@ __all__ = ["NOTHING_VALID", "Prepared", "prepare"]
 
 NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
+# Images without a higher value are in double precision, in any unit.
+SMALL = 1e-10
+
 # How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE
 # PSF is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
 REACHES = (3.0, 15.0)
@@ -118,8 +121,9 @@ def prepare(
     if not observed.any():
         raise UserError(NOTHING_VALID)
     data = filled(image.data, observed)
-    # Integers have no fractions; single precision, mostly that of the image, is sufficient.
-    data = data.astype(np.result_type(data, np.float32), copy=False)
+    # Integers have no fractions. Single precision, mostly that of the image, is sufficient, but squares of
+    # fluxes in erg/s/cm2/Angstrom are too small for it.
+    data = data.astype(float if data.max() < SMALL else np.result_type(data, np.float32), copy=False)
     if psf is None:
         return Prepared(data, observed, image.wcs, None, None)
     profile = RadialPsf(psf, max(pixel_scale))
