@@ -33,6 +33,8 @@ __all__ = [
 
 READ_BYTES = 1 << 24
 
+IMAGE_HDUS = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
+
 
 def source_name(source, default="the image"):
     """
@@ -167,7 +169,7 @@ def drop_pages(array):
 
 class Source:
     """
-    An input that is opened when it is first read, and then only once.
+    An input that is opened when it is first read, and whose headers are read, only once.
 
     A context manager, which closes the file at its end if it was opened. All functions that read images take
     it in place of the input.
@@ -193,6 +195,7 @@ class Source:
     def __init__(self, given):
         self.given = given
         self._context = ExitStack()
+        self._results = {}
 
     def __enter__(self):
         return self
@@ -203,7 +206,7 @@ class Source:
     @classmethod
     def of(cls, given):
         """
-        Return an input that is opened once, or the input itself if there is no file to open.
+        Return an input that is opened once, or the input itself if it has no HDUs.
 
         Parameters
         ----------
@@ -222,12 +225,40 @@ class Source:
         ...     source
         [1, 2]
         """
-        return cls(given) if isinstance(given, (str, Path)) or is_mpdaf(given) else nullcontext(given)
+        has_hdus = isinstance(given, (str, Path, fits.HDUList, *IMAGE_HDUS)) or is_mpdaf(given)
+        return cls(given) if has_hdus else nullcontext(given)
 
     @cached_property
     def hdus(self):
         """The `~astropy.io.fits.HDUList`, opened now if it was not before."""
         return self._context.enter_context(_hdus(self.given))
+
+    def once(self, read):
+        """
+        Return what a function reads from the HDUs.
+
+        Parameters
+        ----------
+        read : callable
+            A function of the HDUs. It is called the first time only: headers of drizzled images have
+            thousands of cards, which take a second to parse.
+
+        Returns
+        -------
+        object
+            Its result, the same object each time.
+
+        Examples
+        --------
+        >>> from astropy.io import fits
+        >>> from astropy_imphot.io.files import Source
+        >>> with Source(fits.PrimaryHDU()) as source:
+        ...     source.once(len), source.once(lambda hdus: hdus[0].name)
+        (1, 'PRIMARY')
+        """
+        if read not in self._results:
+            self._results[read] = read(self.hdus)
+        return self._results[read]
 
 
 @contextmanager
@@ -282,7 +313,7 @@ def _hdus(source):
         return nullcontext(source)
     if isinstance(source, (str, Path)):
         return _open_file(source)
-    if isinstance(source, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+    if isinstance(source, IMAGE_HDUS):
         return nullcontext([source])
     if is_mpdaf(source):
         return nullcontext(mpdaf_hdus(source))

@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import opened
+from astropy_imphot.io.files import Source, opened
 from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
 from astropy_imphot.io.layout import science_hdu
 from astropy_imphot.io.quantities import to_value
@@ -99,13 +99,17 @@ def read_grid(source):
             raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
         return Grid(source.wcs.celestial, source.data.shape[-2:], unit, source.meta)
     with opened(source) as hdus:
-        science = science_hdu(hdus)
-        return Grid(
-            header_wcs(science.header, hdus).celestial,
-            science.shape[-2:],
-            parse_unit(science.header.get("BUNIT")),
-            merged_header(hdus, science),
-        )
+        return source.once(_grid_of) if isinstance(source, Source) else _grid_of(hdus)
+
+
+def _grid_of(hdus):
+    science = science_hdu(hdus)
+    return Grid(
+        header_wcs(science.header, hdus).celestial,
+        science.shape[-2:],
+        parse_unit(science.header.get("BUNIT")),
+        merged_header(hdus, science),
+    )
 
 
 def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):

@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write, opened
-from astropy_imphot.io.grid import Grid, enclosing_slices
+from astropy_imphot.io.files import Source, atomic_write, opened
+from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
 from astropy_imphot.io.headers import (
     header_wcs,
     merged_header,
@@ -69,14 +69,12 @@ def read_image(source, *, footprint=None):
     """
     if isinstance(source, NDData):
         return _from_nddata(source, footprint)
-    with opened(source) as hdus:
+    with Source.of(source) as source, opened(source) as hdus:
         science = science_hdu(hdus, naxis=2)
-        header = merged_header(hdus, science)
-        wcs = header_wcs(science.header, hdus).celestial
-        unit = parse_unit(science.header.get("BUNIT"))
-        cut = (slice(None), slice(None))
+        grid = read_grid(source)
+        wcs, cut = grid.wcs, (slice(None), slice(None))
         if footprint is not None:
-            cut = enclosing_slices(footprint, Grid(wcs, science.shape))
+            cut = enclosing_slices(footprint, grid)
             wcs = wcs[cut]
         data = _pixels(science, cut)
         mask = ~np.isfinite(data)
@@ -94,7 +92,7 @@ def read_image(source, *, footprint=None):
                 weight = pixels
     if variance is None and weight is not None:
         variance = np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
-    return _ccddata(data, mask, variance, unit, wcs, header)
+    return _ccddata(data, mask, variance, grid.unit, wcs, grid.meta)
 
 
 def read_header(source):

@@ -7,9 +7,10 @@ Hence they are not part of the template.
 
 import numpy as np
 from astropy.stats import mad_std
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-__all__ = ["find_point_sources", "saturated_pixels", "sky_level"]
+__all__ = ["find_point_sources", "saturated_pixels", "sky_level", "true_pixels"]
 
 # A peak has at least so many standard deviations of the noise in a pixel.
 PEAK_SIGMA = 8.0
@@ -100,8 +101,9 @@ def saturated_pixels(data, observed, psf, pixel_scale):
     """
     found = np.zeros(data.shape, dtype=bool)
     highest = np.max(data, where=observed, initial=-np.inf)
-    near = observed & (data >= PLATEAU * highest)
-    if highest <= 0 or not PLATEAU_PIXELS <= near.sum() < 1e5:
+    near = data >= PLATEAU * highest
+    near &= observed
+    if highest <= 0 or not PLATEAU_PIXELS <= np.count_nonzero(near) < 1e5:
         return found
     labels, _ = ndimage.label(near, np.ones((3, 3)))
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -174,7 +176,7 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
         places = places[away > REMOVED_RADIUS]
     rows = []
     for y, x, kind in places:
-        row = (*_measured(data, observed, psf, pixel_scale, y, x, kind == HOLE, noise), kind == ARTEFACT)
+        row = (*_measured(data, observed, psf, pixel_scale, y, x, kind == HOLE, sky, noise), kind == ARTEFACT)
         away = [
             np.hypot((row[0] - x_0) * pixel_scale[1], (row[1] - y_0) * pixel_scale[0])
             for x_0, y_0, *_ in rows
@@ -216,20 +218,21 @@ def sky_level(data, observed):
     return float(np.median(sample)), float(mad_std(sample)) or 1e-6 * float(np.ptp(sample)) or 1.0
 
 
+def true_pixels(mask):
+    """Return rows and columns of the pixels of an image that are True."""
+    # A fifth of the time of np.nonzero.
+    return np.unravel_index(np.flatnonzero(mask), mask.shape)
+
+
 def _peaks(data, observed, psf, sky, noise, pixel_scale):
     """Return rows and columns of the peaks that are as sharp as the PSF, the brightest first."""
     margin = [int(np.ceil(SKY / scale)) + 1 for scale in pixel_scale]
-    inner = data[margin[0] : -margin[0], margin[1] : -margin[1]]
-    rows, columns = np.nonzero(inner > sky + PEAK_SIGMA * noise)
-    rows, columns = rows + margin[0], columns + margin[1]
-    highest = observed[rows, columns]
-    for up in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            if up or right:
-                highest &= ~(data[rows + up, columns + right] > data[rows, columns])
-    rows, columns = rows[highest], columns[highest]
+    rows, columns = _local_maxima(data, margin, sky + PEAK_SIGMA * noise)
+    rows, columns = (places[observed[rows, columns]] for places in (rows, columns))
     order = np.argsort(data[rows, columns])[::-1][:MOST_PEAKS]
     rows, columns = rows[order], columns[order]
+    if not len(rows):
+        return np.zeros((0, 3))
     up, right = np.mgrid[-margin[0] : margin[0] + 1, -margin[1] : margin[1] + 1]
     radius = np.hypot(up * pixel_scale[0], right * pixel_scale[1])
     rings = [radius < INNER]
@@ -237,18 +240,13 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     rings += [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings.append((radius >= OUTER) & (radius < SKY))
     expected, sharpest = _expected(psf, radius, rings, pixel_scale)
-    inside = np.array(
-        [observed[rows + y, columns + x] for y, x in zip(up[rings[0]], right[rings[0]], strict=True)]
-    )
-    rows, columns = (places[inside.all(axis=0)] for places in (rows, columns))
-    light, total, peak = _concentration(
-        data, observed, rows, columns, [(up[ring], right[ring]) for ring in rings]
-    )
+    corners = rows - margin[0], columns - margin[1]
+    stamps, valid = (sliding_window_view(one, radius.shape)[corners] for one in (data, observed))
+    light, total, peak = _concentration(stamps, valid, rings)
     n_inner, n_outer = rings[0].sum(), sum(ring.sum() for ring in rings[1:-1])
-    kept = (light > LEAST_SIGNIFICANCE * noise * np.sqrt(n_inner)) & (
-        light > CONCENTRATION * expected * total
-    )
-    kept &= total > 0
+    kept = valid[:, rings[0]].all(axis=1) & (total > 0)
+    kept &= light > LEAST_SIGNIFICANCE * noise * np.sqrt(n_inner)
+    kept &= light > CONCENTRATION * expected * total
     spread = WINGS_SIGMA * noise * np.sqrt(n_outer)
     wingless = total - light + spread < WINGS * (1 / expected - 1) * light
     sharp = peak > SHARPNESS * sharpest * light + 3 * noise
@@ -256,37 +254,42 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     return np.column_stack([rows, columns, kinds])[kept].astype(float)
 
 
-def _concentration(data, observed, rows, columns, rings):
-    """Return the light in the first ring, that in all, and the highest pixel, above the last ring."""
-    medians, sums = [], []
-    for up, right in rings:
-        places = rows[:, np.newaxis] + up, columns[:, np.newaxis] + right
-        values, valid = data[places], observed[places]
-        # Medians of arrays with NaN take ten times as long.
-        medians.append(
-            np.median(values, axis=1)
-            if valid.all()
-            else np.nanmedian(np.where(valid, values, np.nan), axis=1)
-        )
-        sums.append(values.sum(axis=1))
+def _local_maxima(data, margin, threshold):
+    """Return rows and columns of the pixels above a threshold of which no neighbor is higher."""
+    inner = data[margin[0] : -margin[0], margin[1] : -margin[1]]
+    rows, columns = (
+        place + before for place, before in zip(true_pixels(inner > threshold), margin, strict=True)
+    )
+    for up, right in np.argwhere(np.ones((3, 3))) - 1:
+        highest = ~(data[rows + up, columns + right] > data[rows, columns])
+        rows, columns = rows[highest], columns[highest]
+    return rows, columns
+
+
+def _concentration(stamps, valid, rings):
+    """Return the light in the first ring, that in all, and the central pixel, above the last ring."""
+    medians = [_medians(stamps[:, ring], valid[:, ring]) for ring in rings[1:]]
     level = medians[-1]
-    light = sums[0] - level * len(rings[0][0])
+    light = stamps[:, rings[0]].sum(axis=1) - level * rings[0].sum()
     # Medians leave neighbors out.
     total = light + sum(
-        (median - level) * len(up) for median, (up, _) in zip(medians[1:-1], rings[1:-1], strict=True)
+        (median - level) * ring.sum() for median, ring in zip(medians[:-1], rings[1:-1], strict=True)
     )
-    return light, total, data[rows, columns] - level
+    return light, total, stamps[:, stamps.shape[1] // 2, stamps.shape[2] // 2] - level
+
+
+def _medians(values, valid):
+    """Return medians of valid values along the second axis, NaN where there are none."""
+    # A tenth of the time of np.nanmedian; NaN is sorted to the end.
+    ordered, count = np.sort(np.where(valid, values, np.nan), axis=1), valid.sum(axis=1)
+    each = np.arange(len(values))
+    return 0.5 * (ordered[each, np.maximum(count - 1, 0) // 2] + ordered[each, count // 2])
 
 
 def _expected(psf, radius, rings, pixel_scale):
     """Return the concentration of the PSF, and the largest fraction of its light in one pixel."""
-    stamp = psf(radius) * np.prod(pixel_scale)
-    center = (np.array([size // 2]) for size in stamp.shape)
-    steps = [
-        tuple(one - size // 2 for one, size in zip(np.nonzero(ring), stamp.shape, strict=True))
-        for ring in rings
-    ]
-    light, total, peak = _concentration(stamp, np.ones(stamp.shape, dtype=bool), *center, steps)
+    stamp = psf(radius)[np.newaxis] * np.prod(pixel_scale)
+    light, total, peak = _concentration(stamp, np.ones(stamp.shape, dtype=bool), rings)
     return float(light[0] / total[0]), float(peak[0] / light[0])
 
 
@@ -321,7 +324,7 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
     return np.reshape(found, (-1, 3))
 
 
-def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
+def _measured(data, observed, psf, pixel_scale, y, x, is_hole, sky, noise):
     """Return x, y, flux, its error and saturated of a source, by a fit of the PSF."""
     reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
     box = tuple(
@@ -337,7 +340,7 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, noise):
     near = observed[around]
     if not near.any():
         return x, y, 0.0, 0.0, is_hole
-    level = np.percentile(data[around][near], 20) if not is_hole else sky_level(data, observed)[0]
+    level = sky if is_hole else np.percentile(data[around][near], 20)
     moved = x, y
     area = np.prod(pixel_scale)
     for _ in range(6):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.nddata import CCDData
 from astropy.table import QTable
+from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_pixel
 
 from astropy_imphot.io.errors import UserError
@@ -21,6 +21,9 @@ __all__ = ["NOTHING_VALID", "Prepared", "prepare"]
 
 NOTHING_VALID = "the HST image has no valid pixel within the MUSE field: check its mask and weights."
 
+# Images without a higher value are in double precision, in any unit.
+SMALL = 1e-10
+
 # How far the light of a point source is computed in a MUSE image: to where the surface brightness of a MUSE
 # PSF is below this fraction of 1e-20 erg/s/cm2/Angstrom per square arcsec, arcsec.
 REACHES = (3.0, 15.0)
@@ -33,10 +36,12 @@ class Prepared:
 
     Attributes
     ----------
-    image : `~astropy.nddata.CCDData`
-        The image, of shape (ny, nx).
+    data : array of shape (ny, nx)
+        The image, finite everywhere.
     observed : bool array of shape (ny, nx)
         True where it was observed or filled.
+    wcs : `~astropy.wcs.WCS`
+        Its WCS.
     sources : dict of str to array of shape (n,), or None
         x, y (pixels of the image), flux, flux_err and saturated of the sources that were taken out; None if
         they were not looked for.
@@ -44,8 +49,9 @@ class Prepared:
         What was repaired; None if nothing was looked for.
     """
 
-    image: CCDData
+    data: np.ndarray
     observed: np.ndarray
+    wcs: WCS
     sources: dict | None
     repairs: QTable | None
 
@@ -55,7 +61,7 @@ class Prepared:
             return None
         if not len(self.sources["x"]):
             return PointSources.none()
-        x, y = pixel_to_pixel(self.image.wcs, grid.wcs, self.sources["x"], self.sources["y"])
+        x, y = pixel_to_pixel(self.wcs, grid.wcs, self.sources["x"], self.sources["y"])
         flux, error = factor * self.sources["flux"], factor * self.sources["flux_err"]
         # The profile of a Moffat function of beta 2.5 falls with the fifth power of the radius.
         reach = np.clip(REACHES[0] * (np.maximum(flux, 1e-3) / 5) ** 0.2, *REACHES)
@@ -114,10 +120,12 @@ def prepare(
     observed = ~unobserved
     if not observed.any():
         raise UserError(NOTHING_VALID)
-    prepared = image.copy()
-    data = prepared.data = filled(image.data, observed)
+    data = filled(image.data, observed)
+    # Integers have no fractions. Single precision, mostly that of the image, is sufficient, but squares of
+    # fluxes in erg/s/cm2/Angstrom are too small for it.
+    data = data.astype(float if data.max() < SMALL else np.result_type(data, np.float32), copy=False)
     if psf is None:
-        return Prepared(prepared, observed, None, None)
+        return Prepared(data, observed, image.wcs, None, None)
     profile = RadialPsf(psf, max(pixel_scale))
     observed &= ~saturated_pixels(data, observed, profile, pixel_scale)
     repairs = None
@@ -131,8 +139,7 @@ def prepare(
         data, repairs = repair_peaks(data, observed, where, pixel_scale, repairs, image.wcs)
         sources = {key: column[~artefacts] for key, column in sources.items()}
     data, observed, sources = remove_point_sources(data, observed, sources, profile, pixel_scale)
-    prepared.data, prepared.mask = data, ~observed
-    return Prepared(prepared, observed, sources, repairs)
+    return Prepared(data, observed, image.wcs, sources, repairs)
 
 
 def _pixels(places, image):

@@ -253,7 +253,7 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
     prepared = prepare(image, _unobserved(image), hst_grid.pixel_scale, **vars(preparation))
-    layers = _layers(prepared.image, ~prepared.observed)
+    layers = _layers(prepared, image.uncertainty)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
@@ -299,7 +299,7 @@ def _from_aligned(image, muse, margin, window):
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit)
     prepared = prepare(image, _unobserved(image), read_grid(image).pixel_scale)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared.image, ~prepared.observed)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared, image.uncertainty)
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -348,13 +348,13 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(image, unobserved):
+def _layers(prepared, uncertainty):
     """Return the arrays of an image that a template is made of, in the image's unit."""
-    layers = {"data": image.data}
-    if unobserved.any():
-        layers["missing"] = unobserved.astype(np.float32)
-    if image.uncertainty is not None:
-        layers["variance"] = np.where(unobserved, 0, image.uncertainty.array)
+    layers = {"data": prepared.data}
+    if not prepared.observed.all():
+        layers["missing"] = (~prepared.observed).astype(np.float32)
+    if uncertainty is not None:
+        layers["variance"] = np.where(prepared.observed, uncertainty.array, 0)
     return layers
 
 
@@ -367,9 +367,7 @@ def _multiply(layers, factor, variance_factor):
 
 def _unobserved(image):
     """Return the pixels that are masked, or exact zeros outside the footprint."""
-    bad = ~np.isfinite(image.data)
-    if image.mask is not None:
-        bad |= image.mask
+    bad = np.zeros(image.shape, dtype=bool) if image.mask is None else image.mask.copy()
     zero = image.data == 0
     if not zero.any():
         return bad

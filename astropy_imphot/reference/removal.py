@@ -81,65 +81,54 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     --------
     See `make_template`, which uses it.
     """
-    data, observed = np.array(data, dtype=float), observed.copy()
+    data, observed = data.copy(), observed.copy()
     if not len(sources["flux"]):
         return data, observed, sources
     sky, noise = sky_level(data, observed)
-    fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
-    area = np.prod(pixel_scale)
-    boxes = [
-        _star_box(data.shape, psf, pixel_scale, noise, *one)
-        for one in zip(*(sources[key] for key in "xy"), fluxes, strict=True)
+    stars = [
+        _star(data.shape, psf, pixel_scale, noise, *one)
+        for one in zip(*(sources[key] for key in ("x", "y", "flux", "saturated")), strict=True)
     ]
-    lights = [flux * area * psf(box.radius) for box, flux in zip(boxes, fluxes, strict=True)]
-    for box, light in zip(boxes, lights, strict=True):
-        data[box.slices] -= light
+    for star in stars:
+        data[star.slices] -= star.light
     # The brightness of galaxies.
     sample = data[::3, ::3][observed[::3, ::3]]
     bright = max(float(np.percentile(sample, BRIGHT)) - sky, noise) if len(sample) else noise
-    rings = [_rings(data, observed, *one, noise) for one in zip(boxes, lights, strict=True)]
+    rings = [_rings(data, observed, star, noise) for star in stars]
     have_hosts = _have_hosts(rings)
     usual = [one for one, has_host in zip(rings, have_hosts, strict=True) if not has_host]
-    common = _common_mismatch(usual, bright, max((len(one.light) for one in rings), default=0))
+    common = _common_mismatch(usual, bright, max(len(one.light) for one in rings))
+    fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
     for number in np.argsort(fluxes)[::-1]:
-        box, light = boxes[number], lights[number]
-        is_saturated, valid = bool(sources["saturated"][number]), observed[box.slices]
-        has_host, own = have_hosts[number], common[: len(rings[number].light)]
-        if not has_host:
-            own = np.clip(rings[number].fraction, own - VARIATION, own + VARIATION)
-            own = np.where(rings[number].is_measured, own, 0)
-        corrected = data[box.slices] - own[box.ring] * light
-        counted = np.sum(data[box.slices] - corrected, where=valid & (box.radius < COUNTED))
-        core = _core_radius(psf, fluxes[number] * area, noise, pixel_scale, is_saturated, box, observed)
-        fluxes[number] += counted
-        moved = np.sum(np.abs(own[box.ring] * light), where=valid & (box.radius < COUNTED))
-        errors[number] = np.hypot(errors[number], COUNTED_ERROR * moved)
-        if has_host:
-            # The PSF was fitted to light of the host, too.
-            beyond = valid & (box.radius > HOST_RING[1])
-            level = np.median(corrected[beyond]) if beyond.any() else sky
-            of_host = np.sum(corrected - level, where=valid & (box.radius < FIT_RADIUS))
-            errors[number] = np.hypot(errors[number], HOST_ERROR * of_host)
-        if has_host and not is_saturated:
-            core = min(core, HOST_CORE)
-        inside = box.radius < core
-        around = (box.radius >= core) & (box.radius < core + SURROUNDINGS) & valid
-        if inside.any():
-            level = np.median(corrected[around]) if around.any() else np.median(corrected)
-            corrected = np.where(inside, level, corrected)
-        data[box.slices] = corrected
-        observed[box.slices] |= inside
+        star, has_host = stars[number], have_hosts[number]
+        valid = observed[star.slices]
+        mismatch = _own_mismatch(rings[number], common, has_host)[star.ring] * star.light
+        corrected = data[star.slices] - mismatch
+        counted = valid & (star.radius < COUNTED)
+        fluxes[number] += np.sum(mismatch, where=counted)
+        moved = COUNTED_ERROR * np.sum(np.abs(mismatch), where=counted)
+        of_host = HOST_ERROR * _host_light(corrected, valid, star.radius, sky) if has_host else 0.0
+        errors[number] = np.linalg.norm([errors[number], moved, of_host])
+        core = _core_radius(star, psf, noise, pixel_scale, has_host, valid)
+        data[star.slices] = _filled(corrected, core, star.radius, valid)
+        observed[star.slices] |= star.radius < core
     return data, observed, sources | {"flux": fluxes, "flux_err": errors}
 
 
 @dataclass(frozen=True, eq=False)
-class _Box:
+class _Star:
+    """A part of an image: distances from a star, its light, and its flux times the area of a pixel."""
+
     slices: tuple
     radius: np.ndarray
+    light: np.ndarray
+    amplitude: float
+    is_saturated: bool
 
-    @property
+    @cached_property
     def ring(self):
-        return (self.radius / RING).astype(int)
+        # Small integers are sorted fast.
+        return (self.radius / RING).astype(np.int16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,33 +151,31 @@ class _Rings:
         return np.median(self.fraction[near]) if near.any() else 0.0
 
 
-def _star_box(shape, psf, pixel_scale, noise, x, y, flux):
-    """Return the part of an image with the light of a star, and distances from it."""
+def _star(shape, psf, pixel_scale, noise, x, y, flux, is_saturated):
+    """Return a star, out to where its light is negligible."""
+    amplitude = flux * np.prod(pixel_scale)
     radii = np.linspace(0.3, LARGEST_RADIUS, 100)
-    bright = flux * np.prod(pixel_scale) * psf(radii) > NEGLIGIBLE * noise
+    bright = amplitude * psf(radii) > NEGLIGIBLE * noise
     reach = radii[bright].max() if bright.any() else 0.3
     slices, axes = [], []
     for place, size, scale in zip((y, x), shape, pixel_scale, strict=True):
         start, stop = max(0, int(place - reach / scale)), min(size, int(place + reach / scale) + 2)
         slices.append(slice(start, stop))
         axes.append((np.arange(start, stop) - place) * scale)
-    return _Box(tuple(slices), np.hypot(axes[0][:, np.newaxis], axes[1]))
+    radius = np.hypot(axes[0][:, np.newaxis], axes[1])
+    return _Star(tuple(slices), radius, amplitude * psf(radius), amplitude, bool(is_saturated))
 
 
-def _rings(data, observed, box, light, noise):
+def _rings(data, observed, star, noise):
     """Return medians in rings around a star, above the level in the outermost."""
-    number, valid = box.ring, observed[box.slices]
-    count = number.max() + 1
-    rings = np.arange(count)
-    level = (
-        np.median(data[box.slices][valid & (number >= 0.7 * np.max(number, where=valid, initial=0))])
-        if valid.any()
-        else 0.0
-    )
-    used = np.where(valid, number, -1)
-    pixels = np.bincount(number[valid], minlength=count)
-    brightness = ndimage.maximum(light, number, rings)
-    medians = np.nan_to_num(ndimage.median(data[box.slices], used, rings)) - level
+    values, valid, number = data[star.slices].astype(float), observed[star.slices], star.ring
+    count = int(number.max()) + 1
+    brightness = ndimage.maximum(star.light, number, np.arange(count))
+    values, number = values[valid], number[valid]
+    pixels = np.bincount(number, minlength=count)
+    level = np.median(values[number >= 0.7 * number.max()]) if len(values) else 0.0
+    parts = np.split(values[np.argsort(number, kind="stable")], np.cumsum(pixels)[:-1])
+    medians = np.array([np.median(part) if len(part) else 0.0 for part in parts]) - level
     # Beyond, differences are below the noise.
     measured = (pixels > 0) & (MISMATCH * brightness * np.sqrt(pixels) > noise)
     return _Rings(np.where(measured, medians, 0), brightness, measured)
@@ -217,12 +204,36 @@ def _common_mismatch(rings, bright, count):
     return np.clip(medians, -MISMATCH, MISMATCH)
 
 
-def _core_radius(psf, flux, noise, pixel_scale, saturated, box, observed):
+def _own_mismatch(rings, common, has_host):
+    """Return the difference of a star from the PSF in rings, as a fraction of its light."""
+    common = common[: len(rings.light)]
+    if has_host:
+        return common
+    return np.where(rings.is_measured, np.clip(rings.fraction, common - VARIATION, common + VARIATION), 0)
+
+
+def _host_light(corrected, valid, radius, sky):
+    """Return the light of a host where the PSF was fitted."""
+    beyond = valid & (radius > HOST_RING[1])
+    level = np.median(corrected[beyond]) if beyond.any() else sky
+    return np.sum(corrected - level, where=valid & (radius < FIT_RADIUS))
+
+
+def _core_radius(star, psf, noise, pixel_scale, has_host, valid):
     """Return the radius within which the variation of the PSF is larger than the noise."""
     radii = np.arange(0.0, LARGEST_CORE, 0.01)
-    above = VARIATION * flux * psf(radii) > CORE_SIGMA * noise
+    above = VARIATION * star.amplitude * psf(radii) > CORE_SIGMA * noise
     radius = min(radii[above].max(), 0.35) if above.any() else 0.0
-    if saturated:
-        hole = ~observed[box.slices] & (box.radius < LARGEST_CORE)
-        radius = max(radius, box.radius[hole].max() + 0.5 * min(pixel_scale)) if hole.any() else radius
-    return radius
+    if star.is_saturated:
+        hole = ~valid & (star.radius < LARGEST_CORE)
+        return max(radius, star.radius[hole].max() + 0.5 * min(pixel_scale)) if hole.any() else radius
+    return min(radius, HOST_CORE) if has_host else radius
+
+
+def _filled(corrected, core, radius, valid):
+    """Return the light around a star with its core replaced by the level of the surroundings."""
+    inside = radius < core
+    if not inside.any():
+        return corrected
+    around = valid & ~inside & (radius < core + SURROUNDINGS)
+    return np.where(inside, np.median(corrected[around] if around.any() else corrected), corrected)

@@ -1,10 +1,12 @@
 """Repair of a reference image: cosmic rays, hot pixels and small holes."""
 
 import numpy as np
-from astropy.stats import mad_std
 from astropy.table import QTable, vstack
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from astropy_imphot.reference.point_sources import sky_level, true_pixels
 from astropy_imphot.results.columns import describe
 
 __all__ = ["repair_image", "repair_peaks"]
@@ -96,9 +98,7 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     >>> bool(repaired.max() < 10), table["kind"].tolist()
     (True, ['artefact'])
     """
-    sample = data[::5, ::7][observed[::5, ::7]]
-    noise = float(mad_std(sample)) if len(sample) else 1.0
-    sky = float(np.median(sample)) if len(sample) else 0.0
+    sky, noise = sky_level(data, observed)
     holes, filled = _small_holes(data, observed, sky, noise)
     bright = sky + CURVED_SIGMA * noise
     whole = _interpolated(data, filled, observed, bright)
@@ -156,34 +156,54 @@ def _small_holes(data, observed, sky, noise):
     missing = ~observed
     if observed.all():
         return missing, missing
+    # Areas outside of the footprint have many pixels, for which this is faster than `_groups`.
     labels, count = ndimage.label(missing, np.ones((3, 3)))
-    numbers = np.arange(count + 1)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(labels)
-    extents = np.array([0, *(max(one.stop - one.start for one in box) for box in boxes)])
-    is_small = (extents <= LARGEST_HOLE) & (numbers > 0)
-    for label in np.flatnonzero(is_small & (sizes > 1)):
-        window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[label - 1])
+    rows, columns = true_pixels(missing)
+    numbers = labels[rows, columns] - 1
+    sizes = np.bincount(numbers, minlength=count)
+    is_small = np.array([max(one.stop - one.start for one in box) <= LARGEST_HOLE for box in boxes])
+    for number in np.flatnonzero(is_small & (sizes > 1)):
+        window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[number])
         rim = data[window][observed[window]]
-        is_small[label] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
-    return is_small[labels], ((sizes <= LARGEST_FILLED) & (numbers > 0))[labels]
+        is_small[number] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
+    holes, filled = np.zeros((2, *data.shape), dtype=bool)
+    holes[rows, columns], filled[rows, columns] = is_small[numbers], (sizes <= LARGEST_FILLED)[numbers]
+    return holes, filled
 
 
 def _artefacts(data, sky, observed, noise, psf, pixel_scale):
     """Return the pixels of cosmic rays and hot pixels."""
     candidates = _candidates(data, sky, observed, noise, psf, pixel_scale)
-    found = np.zeros(data.shape, dtype=bool)
+    artefacts, near = np.zeros((2, *data.shape), dtype=bool)
     if not len(candidates[0]):
-        return found
+        return artefacts
+    found = _sharp_pixels(data, sky, observed, noise, candidates)
+    # What L.A.Cosmic finds without a candidate can be a star.
+    near[candidates] = True
+    rows, columns = true_pixels(found)
+    numbers = _groups(rows, columns)
+    for own in np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1]):
+        pixels = rows[own], columns[own]
+        if near[pixels].any() and not _is_in_halo(data, sky, found, pixels, pixel_scale):
+            artefacts[pixels] = True
+    return artefacts
+
+
+def _sharp_pixels(data, sky, observed, noise, candidates):
+    """Return what L.A.Cosmic finds in the tiles with candidates."""
     from astroscrappy import detect_cosmics
 
     places = np.unique(np.array(candidates) // TILE, axis=1).T
     size = TILE + 2 * BORDER
-    padded = np.pad((data - sky).astype(np.float32), ((BORDER, size), (BORDER, size)), mode="reflect")
-    unobserved = np.pad(~observed, ((BORDER, size), (BORDER, size)))
-    windows = [tuple(slice(place * TILE, place * TILE + size) for place in pair) for pair in places]
-    tiles = np.concatenate([padded[window] for window in windows])
-    mask = np.concatenate([unobserved[window] for window in windows])
+    # Beyond the edges the image is reflected.
+    axes = [np.pad(np.arange(length), (BORDER, size), mode="reflect") for length in data.shape]
+    windows = [
+        np.ix_(*(axis[place * TILE :][:size] for axis, place in zip(axes, pair, strict=True)))
+        for pair in places
+    ]
+    tiles = np.concatenate([data[window] - sky for window in windows]).astype(np.float32)
+    mask = ~np.concatenate([observed[window] for window in windows])
     levels = np.array([noise[tuple(place * TILE // BLOCK)] for place in places])
     variance = np.repeat(levels**2, size)[:, np.newaxis] * np.ones((1, size))
     flagged, _ = detect_cosmics(
@@ -195,30 +215,35 @@ def _artefacts(data, sky, observed, noise, psf, pixel_scale):
         satlevel=np.inf,
         **LIMITS,
     )
+    found = np.zeros(data.shape, dtype=bool)
     for number, (row, column) in enumerate(places):
         tile = flagged[number * size + BORDER : number * size + BORDER + TILE, BORDER : BORDER + TILE]
         view = found[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
         view |= tile[: view.shape[0], : view.shape[1]]
-    # What L.A.Cosmic finds without a candidate can be a star.
-    near = np.zeros(data.shape, dtype=bool)
-    near[candidates] = True
-    labels, _ = ndimage.label(found, np.ones((3, 3)))
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        own = labels[box] == label
-        if not (own & near[box]).any() or _is_in_halo(data, sky, labels, label, box, pixel_scale):
-            found[box] &= ~own
     return found
 
 
-def _is_in_halo(data, sky, labels, label, box, pixel_scale):
+def _groups(rows, columns):
+    """Return the number of the group of adjacent pixels that each of a few pixels of an image belongs to."""
+    width = columns.max(initial=0) + 2
+    flat = rows * width + columns
+    pairs = []
+    for step in (1, width - 1, width, width + 1):
+        _, one, other = np.intersect1d(flat, flat - step, assume_unique=True, return_indices=True)
+        pairs.append((one, other))
+    one, other = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(flat), len(flat)))
+    return connected_components(graph, directed=False)[1]
+
+
+def _is_in_halo(data, sky, found, pixels, pixel_scale):
     """Return whether a group of pixels is faint compared to what is around it."""
     window = tuple(
-        slice(max(0, one.start - round(RING_RADIUS / scale)), one.stop + round(RING_RADIUS / scale))
-        for one, scale in zip(box, pixel_scale, strict=True)
+        slice(max(0, one.min() - round(RING_RADIUS / scale)), one.max() + 1 + round(RING_RADIUS / scale))
+        for one, scale in zip(pixels, pixel_scale, strict=True)
     )
-    others = data[window][labels[window] == 0]
-    highest = data[box][labels[box] == label].max() - sky
-    return len(others) > 0 and highest < RING_FRACTION * (others.max() - sky)
+    others = data[window][~found[window]]
+    return len(others) > 0 and data[pixels].max() - sky < RING_FRACTION * (others.max() - sky)
 
 
 def _noise_map(data, observed, noise):
@@ -237,7 +262,7 @@ def _noise_map(data, observed, noise):
 def _candidates(data, sky, observed, noise, psf, pixel_scale):
     """Return rows and columns of pixels that are sharper than the PSF in some direction."""
     inner = (slice(1, -1), slice(1, -1))
-    rows, columns = np.nonzero((data[inner] > sky + CANDIDATE_SIGMA * noise.min()) & observed[inner])
+    rows, columns = true_pixels((data[inner] > sky + CANDIDATE_SIGMA * noise.min()) & observed[inner])
     rows, columns = rows + 1, columns + 1
     values, noise = data[rows, columns] - sky, noise[rows // BLOCK, columns // BLOCK]
     sharp = np.zeros(len(values), dtype=bool)
@@ -253,8 +278,8 @@ def _interpolated(data, bad, good, bright):
     """Return an image with some pixels interpolated from good ones around them, from the outside in."""
     if not bad.any():
         return data
-    filled, good = np.array(data, dtype=float), good & ~bad
-    rows, columns = np.nonzero(bad)
+    filled, good = data.copy(), good & ~bad
+    rows, columns = true_pixels(bad)
     while len(rows):
         values, known = _from_neighbors(filled, good, rows, columns, bright)
         if not known.any():
@@ -302,16 +327,13 @@ def _table(kinds, data, repaired, wcs):
     """Return the table of groups of repaired pixels."""
     parts = {key: [] for key in ("x", "y", "n_pixels", "kind", "flux")}
     for kind, pixels in kinds.items():
-        if not pixels.any():
-            continue
-        rows, columns = np.nonzero(pixels)
-        labels, count = ndimage.label(pixels, np.ones((3, 3)))
-        groups = labels[rows, columns] - 1
-        sizes = np.bincount(groups, minlength=count)
+        rows, columns = true_pixels(pixels)
+        groups = _groups(rows, columns)
+        sizes = np.bincount(groups)
         parts["x"] += list(np.bincount(groups, weights=columns) / sizes)
         parts["y"] += list(np.bincount(groups, weights=rows) / sizes)
         parts["n_pixels"] += list(sizes)
-        parts["kind"] += count * [kind]
+        parts["kind"] += len(sizes) * [kind]
         removed = data[rows, columns] - repaired[rows, columns]
         light = removed if kind == "artefact" else np.zeros(len(rows))
         parts["flux"] += list(np.bincount(groups, weights=light))

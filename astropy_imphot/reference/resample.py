@@ -5,7 +5,6 @@ from astropy.wcs.utils import pixel_to_pixel
 from scipy import fft, ndimage
 
 from astropy_imphot.psf.fourier import frequencies, lowpass, padded_length
-from astropy_imphot.psf.spectra import crop_spectrum
 
 __all__ = [
     "border",
@@ -118,21 +117,30 @@ def lowpassed(layer, pixel_scale, flat, stop, *, keep_pixels=False):
             min(size, padded_length(np.ceil(size * scale * SAMPLING * stop)))
             for size, scale in zip(padded, pixel_scale, strict=True)
         )
+    factors = tuple(size / less for size, less in zip(padded, fewer, strict=True))
     # Single precision, mostly that of the image, takes half as long, and is enough once a pedestal is
     # subtracted.
     level = np.median(layer[::8, ::8])
     # Padding repeats the edges, because a step there would ring into the image.
     widths = [(0, after - size) for after, size in zip(padded, layer.shape, strict=True)]
-    spectrum = fft.rfft2(np.pad(layer - level, widths, mode="edge"))
-    if fewer != padded:
-        spectrum = crop_spectrum(spectrum, fewer)
-    factors = tuple(size / less for size, less in zip(padded, fewer, strict=True))
+    image = np.pad(layer - level, widths, mode="edge")
+    # Only the frequencies below the limit are computed: along each axis these are the first and the last.
+    below = [int(np.ceil(stop * size * scale)) for size, scale in zip(padded, pixel_scale, strict=True)]
+    spectrum = fft.fft(fft.rfft(image, axis=1)[:, : below[1]], axis=0)[_lowest(padded[0], below[0])]
+    rows = _lowest(fewer[0], below[0])
     fy, fx = frequencies(fewer, np.multiply(pixel_scale, factors))
+    fy, fx = fy[rows], fx[:, : below[1]]
     radius = np.hypot(fy, fx, dtype=spectrum.real.dtype)
-    spectrum *= lowpass(radius, flat, stop) / np.prod(factors, dtype=radius.dtype)
-    smooth = fft.irfft2(spectrum, s=fewer) + level
+    whole = np.zeros((fewer[0], spectrum.shape[1]), dtype=spectrum.dtype)
+    whole[rows] = spectrum * (lowpass(radius, flat, stop) / np.prod(factors, dtype=radius.dtype))
+    smooth = fft.irfft(fft.ifft(whole, axis=0), n=fewer[1], axis=1) + level
     ny, nx = (int(np.ceil(size / factor)) for size, factor in zip(layer.shape, factors, strict=True))
     return smooth[:ny, :nx], factors
+
+
+def _lowest(size, count):
+    """Return the places of the frequencies below a number in a transform of some length."""
+    return np.flatnonzero(np.minimum(np.arange(size), size - np.arange(size)) < count)
 
 
 def rotated(image, angle, center, pixel_scale):

@@ -7,8 +7,10 @@ import time
 
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from astropy_imphot import HstReference, fit_image_and_star_photometry, fit_image_photometry, write_image
+from astropy_imphot.io import headers
 from astropy_imphot.io.files import Source, opened
 from astropy_imphot.reference import image as reference_image
 from astropy_imphot.simulation import CENTER, sky_grid
@@ -44,6 +46,20 @@ def test_a_fit_opens_each_file_once(files, counted):
     fit = fit_image_photometry(*files, fix_beta=2.5)
     assert fit.name == "muse"
     assert len(counted["open"]) == 2
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_fit_parses_each_header_once(files, monkeypatch, is_open):
+    parsed = []
+
+    def counting(header, **options):
+        parsed.append(header)
+        return WCS(header, **options)
+
+    monkeypatch.setattr(headers, "WCS", counting)
+    with fits.open(files[0]) as hdus:
+        fit_image_photometry(hdus if is_open else files[0], files[1], fix_beta=2.5)
+    assert len(parsed) == 2
 
 
 def test_a_fit_decompresses_once(files, counted, tmp_path):

@@ -371,3 +371,16 @@ def test_places_in_every_form(form, light, tmp_path):
     assert len(prepared.sources["x"]) == 6
     assert nearest(prepared.sources, 320.0, 200.0)[1] < 1
     assert nearest(prepared.sources, ROWS[3], COLUMNS[3])[1] > 20
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(1e-23, np.float32), (10, np.int16)])
+def test_any_unit_and_kind_of_numbers(factor, kind, light):
+    image = np.minimum(light + noise(77), 3000)
+    # The core of the brightest star was not observed.
+    unobserved = np.hypot(*(np.indices(SHAPE) - np.reshape([ROWS[5], COLUMNS[5]], (2, 1, 1)))) < 6
+    expected = prepare(ccd(image), unobserved, PIXEL, psf=HST_PSF).sources
+    scaled = factor * image if kind is np.float32 else np.rint(factor * image)
+    found = prepare(ccd(scaled.astype(kind)), unobserved, PIXEL, psf=HST_PSF).sources
+    assert len(found["x"]) == 6
+    assert_allclose(found["x"], expected["x"], atol=0.02)
+    assert_allclose(found["flux"], factor * expected["flux"], rtol=0.01)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 
 from astropy_imphot.psf.mean_profile import RadialPsf
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import CircularPsf
-from astropy_imphot.reference.repair import repair_image, repair_peaks
+from astropy_imphot.reference.repair import _groups, repair_image, repair_peaks
 from astropy_imphot.simulation import sky_grid
 
 HST_PSF = {"fwhm": 0.085, "beta": 1.6}
@@ -282,3 +283,11 @@ def test_a_small_image():
     found, _, table = repaired(image)
     assert np.abs(found).max() < 5
     assert list(table["n_pixels"]) == [1]
+
+
+def test_groups_are_those_of_a_labeled_image():
+    # Pixels at the edges touch none at the opposite edge.
+    pixels = np.random.default_rng(1).random((60, 50)) < 0.2
+    pixels[:, 0] = pixels[:, -1] = True
+    expected = ndimage.label(pixels, np.ones((3, 3)))[0][pixels] - 1
+    assert_array_equal(_groups(*np.nonzero(pixels)), expected)
