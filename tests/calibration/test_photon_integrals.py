@@ -1,4 +1,4 @@
-"""Bandpass images of cubes against integrals over the filters that count photons, computed without the package."""
+"""Bandpass images of cubes against photon integrals, which are computed without the package."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from astropy_imphot.calibration import curves
 FIRST, STEP, NZ = 4750.0, 1.25, 3681
 EDGES = FIRST + STEP * (np.arange(NZ + 1) - 0.5)
 
-# A source that is flat in f_nu, a blue one and a red one: f_lambda is proportional to this power of wavelength.
+# Flat in f_nu, a blue source and a red one: f_lambda is proportional to this power of wavelength.
 EXPONENTS = (-2.0, -3.5, 3.0)
 
 FILTERS = {
@@ -37,7 +37,7 @@ def source(x, exponent):
 
 @pytest.fixture(scope="module")
 def cube():
-    """Three sources, one a column. A voxel is the mean flux density in its plane, as the pipeline resamples."""
+    """Three sources, one a column. A voxel is the mean flux density in its plane, as in MUSE's cubes."""
     power = np.array(EXPONENTS) + 1
     primitive = 7000.0 / power * (EDGES[:, None] / 7000.0) ** power
     spectra = np.diff(primitive, axis=0) / STEP
@@ -83,22 +83,29 @@ def test_photons_in_the_range_of_muse(cube, name):
     assert image.data[0, 0] == pytest.approx(source(pivot, -2.0), rel=1e-5)
 
 
-# The largest part of a photon integral of the sources over the whole filter that is beyond MUSE's range changes
-# the mean by this much. F850LP has a quarter of its filter there.
-@pytest.mark.parametrize(
-    ("name", "tolerance"),
-    [("F606W", 0.02), ("F775W", 1e-5), ("F814W", 0.02), ("F850LP", 0.11), ("F070W", 1e-5), ("VIS", 2e-3)],
-)
-def test_photons_of_the_whole_filter(cube, name, tolerance):
-    """GalSim counts the photons of the whole filter."""
+@pytest.mark.parametrize("name", FILTERS)
+def test_photons_that_galsim_counts(cube, name):
     galsim = pytest.importorskip("galsim")
     x, y = numbers(name)
-    bandpass = galsim.Bandpass(galsim.LookupTable(x, y, interpolant="linear"), "Angstrom")
+    whole = galsim.Bandpass(galsim.LookupTable(x, y, interpolant="linear"), "Angstrom")
+    # GalSim's limits are in nm.
+    within = whole.truncate(
+        blue_limit=max(EDGES[0] / 10, whole.blue_limit), red_limit=min(EDGES[-1] / 10, whole.red_limit)
+    )
     image = bandpass_image(cube, FilterCurve.named(name))
-    flat = galsim.SED(lambda one: 1.0 + 0 * one, "Angstrom", "flambda").calculateFlux(bandpass)
+
+    def counts(exponent, bandpass):
+        sed = galsim.SED(lambda one: source(one, exponent), "Angstrom", "flambda")
+        return sed.calculateFlux(bandpass)
+
+    def mean(exponent, bandpass):
+        return counts(exponent, bandpass) / counts(0.0, bandpass)
+
     for column, exponent in enumerate(EXPONENTS):
-        sed = galsim.SED(lambda one, exponent=exponent: source(one, exponent), "Angstrom", "flambda")
-        assert image.data[0, column] == pytest.approx(sed.calculateFlux(bandpass) / flat, rel=tolerance)
+        assert image.data[0, column] == pytest.approx(mean(exponent, within), rel=1e-3)
+        if name in ("F775W", "F070W"):
+            # Filters that are within MUSE as a whole.
+            assert image.data[0, column] == pytest.approx(mean(exponent, whole), rel=1e-3)
 
 
 def test_what_energy_weights_change(cube):
@@ -114,12 +121,12 @@ def test_speclite_counts_the_same_photons(cube):
     filters = pytest.importorskip("speclite.filters")
     vis = filters.load_filter("Euclid-VIS")
     image = bandpass_image(cube, "Euclid-VIS")
-    wavelength = np.arange(2900.0, 10500.0, 0.5)
+    wavelength = np.arange(2900.0, 12100.0, 0.5)
     for column, exponent in enumerate(EXPONENTS):
         flux = source(wavelength, exponent) * 1e-17 * u.erg / u.s / u.cm**2 / u.AA
         magnitude = vis.get_ab_magnitude(flux, wavelength * u.AA)
         found = (image.data[0, column] * 1e-17 * u.erg / u.s / u.cm**2 / u.AA).to(
             u.ABmag, u.spectral_density(image.meta["FILTPIV"] * u.AA)
         )
-        # The part of VIS outside of MUSE is 0.2 %.
-        assert found.value == pytest.approx(magnitude, abs=3e-3)
+        # 0.2 % of VIS is outside of MUSE. Energy weights are 0.05 to 0.09 mag off.
+        assert found.value == pytest.approx(magnitude, abs=5e-3)
