@@ -459,7 +459,8 @@ NO_UNIT = {
     "keep_changed", "keys", "kind", "max_stars", "muse", "n_kept", "n_objects", "n_stars", "name",
     "nprocess", "on_error", "options", "outdir", "oversampling", "overwrite", "path", "plots", "prefix",
     "progress_bar", "psf", "repair", "resample", "response", "restart", "seed", "segment", "shape", "source",
-    "template", "title", "truth", "truths", "unit", "wave_unit", "wcs", "weights", "window", "write_psf",
+    "spectral_indices", "template", "title", "truth", "truths", "unit", "wave_unit", "wcs", "weights",
+    "window", "write_psf",
 }
 # fmt: on
 

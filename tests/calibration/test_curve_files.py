@@ -148,7 +148,7 @@ BAD = {
     "unit in name": (
         "V.csv",
         text("w [microns],b\n0.6,1\n0.7,1\n"),
-        r"unit microns of .* \[microns\].*: use",
+        r"unit microns of .* \[microns\]",
     ),
     "unit": ("V.fits", unit_without_meaning, "unit angstroems of the column lambda .* not known: use"),
     "frequency": ("V.ecsv", frequencies, "is in THz: give"),
