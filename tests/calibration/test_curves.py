@@ -216,10 +216,11 @@ def test_camera_that_is_not_given():
 
 def test_responses():
     pytest.importorskip("speclite.filters")
-    # The curves of Bessell (1990) are energy responses. Bessell & Murphy (2012, PASP 124, 140, table 1) have
-    # photon responses of V with the pivot wavelength 5488 Angstrom.
-    assert FilterCurve.named("bessell-V").response == "energy"
-    assert FilterCurve.named("bessell-V").pivot == pytest.approx(5488, abs=25)
+    # The curves of Bessell (1990) are energy responses: their pivot wavelengths are those of the passbands of
+    # Bessell & Murphy (2012, PASP 124, 140). Photon responses with these numbers have 4399 and 6563 Angstrom.
+    for name, wavelength in (("bessell-B", 4377), ("bessell-R", 6515)):
+        assert FilterCurve.named(name).response == "energy"
+        assert FilterCurve.named(name).pivot == pytest.approx(wavelength, abs=15)
     assert FilterCurve.named("Euclid-VIS").response == "photon"
     for camera, files in available_curves().items():
         assert {FilterCurve.named(name, camera).response for name in files} == {"photon"}
