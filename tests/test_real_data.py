@@ -8,7 +8,14 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_allclose
 
-from astropy_imphot import fit_image_photometry, image_grids_aligned, read_image, regrid_hst_like_muse
+from astropy_imphot import (
+    FilterCurve,
+    bandpass_image,
+    fit_image_photometry,
+    image_grids_aligned,
+    read_image,
+    regrid_hst_like_muse,
+)
 from astropy_imphot.cli import fit_photometry, make_wideband_image, regrid_hst_to_muse
 from astropy_imphot.fitting.objects import object_pixels
 
@@ -78,6 +85,29 @@ def test_abell_478_by_the_commands(real_data, tmp_path, monkeypatch, capsys):
     direct = fit_image_photometry(hst, "F814W_miniimage.fits", fix_beta=2.5)
     assert_allclose(direct.dx.value, row["dx"].value, atol=0.1 * direct.dx.stdev)
     assert_allclose(direct.fwhm.value, row["fwhm"].value, atol=0.1 * direct.fwhm.stdev)
+
+
+@pytest.mark.filterwarnings("ignore:.* of the filter curve F814W lies outside")
+def test_photon_and_energy_weights_of_abell_478(real_data):
+    """The galaxy becomes 0.1 percent brighter, and the fit does not change by half of its errors."""
+    cube = os.path.join(real_data, "sdetect", "minicube.fits")
+    hst = os.path.join(real_data, "sdetect", "a478hst-cutout.fits")
+    curve = FilterCurve.named("F814W", "WFPC2")
+    photon, energy = (bandpass_image(cube, curve, weights=weights) for weights in ("photon", "energy"))
+    # The mean spectrum of the cube, weighted by hand.
+    with fits.open(cube) as hdus:
+        header = hdus["DATA"].header
+        spectrum = np.nanmean(hdus["DATA"].data, axis=(1, 2))
+    x = header["CRVAL3"] + header["CD3_3"] * np.arange(len(spectrum))
+    throughput = np.interp(x, curve.wavelength, curve.sensitivity)
+    expected = np.average(spectrum, weights=x * throughput) / np.average(spectrum, weights=throughput)
+    ratio = np.nanmean(photon.data) / np.nanmean(energy.data)
+    assert ratio == pytest.approx(expected, abs=2e-4)
+    assert ratio == pytest.approx(1.0014, abs=2e-4)
+    assert photon.meta["FILTWAVE"] - energy.meta["FILTWAVE"] == pytest.approx(48, abs=1)
+    new, old = (fit_image_photometry(hst, image, fix_beta=2.5) for image in (photon, energy))
+    for key in ("scale", "dx", "dy", "fwhm", "bg"):
+        assert abs(getattr(new, key).value - getattr(old, key).value) < 0.5 * getattr(old, key).stdev, key
 
 
 def test_what_classic_users_have(field, tmp_path):

@@ -458,8 +458,9 @@ NO_UNIT = {
     "free", "function", "fwhm_degree", "header", "hst", "hst_window", "image", "image_1", "image_2",
     "keep_changed", "keys", "kind", "max_stars", "muse", "n_kept", "n_objects", "n_stars", "name",
     "nprocess", "on_error", "options", "outdir", "oversampling", "overwrite", "path", "plots", "prefix",
-    "progress_bar", "psf", "repair", "resample", "restart", "seed", "segment", "shape", "source", "template",
-    "title", "truth", "truths", "unit", "wave_unit", "wcs", "window", "write_psf",
+    "progress_bar", "psf", "repair", "resample", "response", "restart", "seed", "segment", "shape", "source",
+    "spectral_indices", "template", "title", "truth", "truths", "unit", "wave_unit", "wcs", "weights",
+    "window", "write_psf",
 }
 # fmt: on
 

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 
-from astropy_imphot.calibration.filters import as_curve
+from astropy_imphot.calibration.filters import as_curve, require_weights
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import drop_pages, naming
 from astropy_imphot.io.images import read_cube
@@ -34,11 +34,14 @@ PIECE_VOXELS = 1_500_000
 # that this process may use.
 N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-# Fraction of a curve's integral outside the cube above which there is a warning.
+# Fraction of a filter that is not in the cube above which there is a warning.
 LOST_FRACTION = 0.005
 
+# A plane with less than this fraction of the valid voxels of others is masked: few spectra contribute to it.
+LEAST_VALID = 0.5
 
-def bandpass_image(cube, curve, *, progress_bar=None):
+
+def bandpass_image(cube, curve, *, weights="photon", progress_bar=None):
     """
     Make the image of a cube in a filter.
 
@@ -47,8 +50,12 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     cube : str, path, HDUList or `~astropy.nddata.NDData`
         The cube, of shape (nz, ny, nx), its spectral axis in wavelengths.
     curve : `FilterCurve`, str, path, or (wavelength, sensitivity)
-        The filter's sensitivity: a curve, a text file of two columns with wavelengths in Angstrom,
-        or two arrays as for `FilterCurve`, of numbers or `~astropy.units.Quantity`.
+        The filter's sensitivity: a curve, a file as for `FilterCurve.read`, a filter's name as for
+        `FilterCurve.named`, or two arrays as for `FilterCurve`, of numbers or `~astropy.units.Quantity`.
+    weights : str
+        ``"photon"`` (default): the mean of the planes is weighted as by a detector that counts photons, whose
+        images are calibrated by PHOTFLAM or an AB zero point. ``"energy"``: the weights are the curve alone,
+        as in the classic imphot.
     progress_bar : callable, optional
         A function such as `tqdm.tqdm` that is called with the list of blocks of voxels and iterated
         over. By default (None) there is no progress bar.
@@ -57,26 +64,41 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     -------
     `~astropy.nddata.CCDData`
         The image, of shape (ny, nx), in the cube's unit, with its variance where the
-        cube has one, and masked where no voxel of the spectrum is valid. Its ``meta`` has the
-        keywords FILTER, the curve's name; FILTWAVE and FILTWIDT, the mean wavelength and the rms width
-        (Angstrom) of the curve within the cube; and FILTFRAC, the fraction of the curve's integral
-        within the cube.
+        cube has one, and masked where no voxel of the spectrum is valid. Its ``meta`` has the keywords
+
+        * FILTER, the curve's name;
+        * FILTWGHT, the weights, and FILTRESP, the response of the curve: ``"photon"`` or ``"energy"``;
+        * FILTWAVE, FILTWIDT and FILTPIV, the mean wavelength, the rms width and the pivot wavelength of the
+          weights of the planes that were used, Angstrom;
+        * FILTFRAC, the fraction of the filter that was used, FILTOUT, the fraction beyond the first and the
+          last plane of the cube, and FILTGAP, the fraction in planes that are masked. Their sum is 1.
 
     Raises
     ------
     UserError
-        If the curve lies outside the cube, or either cannot be read.
+        If the curve lies outside the cube, no voxel in it is valid, either cannot be read, or there are no
+        such weights.
 
     Warns
     -----
     ImphotWarning
-        If more than 0.5 % of the curve's integral lies outside the cube.
+        If more than 0.5 % of the filter lies outside the cube, or in planes that are masked.
 
     Notes
     -----
-    With w the curve integrated over each plane's width, d the voxels and v their
+    With w the weight W (below) integrated over each plane's width, d the voxels and v their
     variances, the image is sum(w d) / sum(w) and its variance sum(w^2 v) / sum(w)^2,
     each summed over the valid voxels of a spectrum.
+
+    A detector that counts photons measures, of a flux density f per wavelength, the integral of f times W,
+    with W the wavelength times the electrons per photon, and PHOTFLAM or an AB zero point makes it the mean
+    weighted by W (Koornneef et al. 1986, Highlights of Astronomy 7, 833; Bessell & Murphy 2012, PASP 124,
+    140). A curve with an energy response is W itself.
+
+    FILTWAVE is the mean of the wavelengths x of the planes, weighted by w, and FILTPIV the square root of
+    sum(w) / sum(w / x^2), each summed over the planes that were used. FILTFRAC is this sum(w), divided by the
+    integral of W. A plane is masked if it has less than half as many valid voxels as the plane that has most
+    of them in the filter; single voxels that are masked do not count.
 
     Examples
     --------
@@ -88,13 +110,15 @@ def bandpass_image(cube, curve, *, progress_bar=None):
     ...                   CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=6000.0, CD3_3=100.0)
     >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
     >>> image = bandpass_image(cube, ([6050, 6250], [1, 1]))
-    >>> image.shape, float(image.data[0, 0])
-    ((5, 7), 1.5)
+    >>> image.shape, round(float(image.data[0, 0]), 3), image.meta["FILTWGHT"]
+    ((5, 7), 1.504, 'photon')
+    >>> float(bandpass_image(cube, ([6050, 6250], [1, 1]), weights="energy").data[0, 0])
+    1.5
     """
-    return bandpass_images(cube, [curve], progress_bar=progress_bar)[0]
+    return bandpass_images(cube, [curve], weights=weights, progress_bar=progress_bar)[0]
 
 
-def bandpass_images(cube, curves, *, progress_bar=None):
+def bandpass_images(cube, curves, *, weights="photon", progress_bar=None):
     """
     Make the images of a cube in several filters; its voxels are read once.
 
@@ -104,6 +128,8 @@ def bandpass_images(cube, curves, *, progress_bar=None):
         As for `bandpass_image`.
     curves : sequence
         Filter curves, each as for `bandpass_image`.
+    weights : str
+        As for `bandpass_image`.
     progress_bar : callable, optional
         As for `bandpass_image`.
 
@@ -127,28 +153,33 @@ def bandpass_images(cube, curves, *, progress_bar=None):
     ...                   CUNIT3="Angstrom", CRPIX3=1.0, CRVAL3=6000.0, CD3_3=100.0)
     >>> cube = fits.HDUList([fits.PrimaryHDU(), hdu])
     >>> blue, red = bandpass_images(cube, [([5950, 6150], [1, 1]), ([6150, 6350], [1, 1])])
-    >>> float(blue.data[0, 0]), float(red.data[0, 0])
-    (0.5, 2.5)
+    >>> round(float(blue.data[0, 0]), 3), round(float(red.data[0, 0]), 3)
+    (0.504, 2.504)
     """
     opened_here = isinstance(cube, (str, Path))
+    require_weights(weights, "weights")
     curves = [as_curve(curve) for curve in curves]
-    with naming(cube):
-        cube = read_cube(cube)
+    source = cube
+    with naming(source):
+        cube = read_cube(source)
         edges = _plane_edges(cube)
-        weights = np.array([_plane_weights(curve, edges) for curve in curves])
-    blocks = _blocks(weights, cube.data.shape)
+        fractions = np.array([_plane_fractions(curve, edges, weights) for curve in curves])
+    blocks = _blocks(fractions, cube.data.shape)
+    # The scale cancels; in single precision, its square has to be neither too large nor too small.
+    scaled = fractions / fractions.max(axis=1, keepdims=True)
     layers = [cube.data, _variances(cube), _flags(cube)]
     shape = cube.data.shape[1:]
     # Separate arrays: the memory of an image is freed when the image is deleted.
     data = [np.empty(shape, np.float32) for _ in curves]
     variances = [None if layers[1] is None else np.empty(shape, np.float32) for _ in curves]
+    valid = np.zeros(len(cube.data), dtype=int)
     with ThreadPoolExecutor(N_THREADS) as executor:
         steps = blocks if progress_bar is None else progress_bar(blocks)
         for rows, of_strip in groupby(steps, key=itemgetter(0)):
             strip = [None if layer is None else layer[:, rows] for layer in layers]
-            sums = _WeightedSums(weights, strip, executor)
+            sums = _WeightedSums(scaled, strip, executor)
             for _, planes in of_strip:
-                sums.add(planes)
+                valid[planes] += sums.add(planes)
                 if opened_here:
                     # DATA, STAT and DQ share one memory map.
                     drop_pages(cube.data)
@@ -157,21 +188,39 @@ def bandpass_images(cube, curves, *, progress_bar=None):
                 if variance is not None:
                     variance[rows] = found
     images = [_image(cube, *own) for own in zip(data, variances, strict=True)]
-    for image, curve, weight in zip(images, curves, weights, strict=True):
-        _describe(image.meta, curve, (edges[:-1] + edges[1:]) / 2, weight)
+    for image, curve, fraction in zip(images, curves, fractions, strict=True):
+        with naming(source):
+            _describe(image.meta, curve, weights, (edges[:-1] + edges[1:]) / 2, fraction, valid)
     return images
 
 
-def _describe(meta, curve, wavelengths, weight):
+def _describe(meta, curve, weights, wavelengths, fraction, valid):
+    """Write keywords into a header: what the image is of, by the numbers of valid voxels of the planes."""
+    most = valid[fraction > 0].max()
+    if not most:
+        raise UserError(
+            f"the cube has no valid voxel in the filter curve {curve.name}: check its mask and its variances."
+        )
+    used = np.where(valid < LEAST_VALID * most, 0, fraction)
+    outside, gap = 1 - fraction.sum(), fraction.sum() - used.sum()
+    for lost, place in ((outside, "outside the cube"), (gap, "in planes of the cube that are masked")):
+        if lost > LOST_FRACTION:
+            warn(f"{100 * lost:.1f} % of the filter curve {curve.name} lies {place}.")
+    mean = np.average(wavelengths, weights=used)
+    width = np.sqrt(np.average((wavelengths - mean) ** 2, weights=used))
+    pivot = np.average(wavelengths**-2.0, weights=used) ** -0.5
     # Headers hold ASCII only.
     name = curve.name.encode("ascii", "replace").decode()
-    mean = np.average(wavelengths, weights=weight)
-    width = np.sqrt(np.average((wavelengths - mean) ** 2, weights=weight))
     for key, value, comment in (
         ("FILTER", name, "Filter curve"),
+        ("FILTWGHT", weights, "Weights of planes: photon or energy"),
+        ("FILTRESP", curve.response, "Response of filter curve: photon or energy"),
         ("FILTWAVE", round(float(mean), 3), "[Angstrom] Mean wavelength of filter x cube"),
         ("FILTWIDT", round(float(width), 3), "[Angstrom] Rms width of filter x cube"),
-        ("FILTFRAC", round(float(weight.sum() / curve.total), 4), "Fraction of filter inside the cube"),
+        ("FILTPIV", round(float(pivot), 3), "[Angstrom] Pivot wavelength of filter x cube"),
+        ("FILTFRAC", round(float(used.sum()), 4), "Fraction of filter that was used"),
+        ("FILTOUT", round(float(outside), 4), "Fraction of filter outside the cube"),
+        ("FILTGAP", round(float(gap), 4), "Fraction of filter in masked planes"),
     ):
         meta[key] = (value, comment) if isinstance(meta, fits.Header) else value
 
@@ -189,6 +238,7 @@ class _WeightedSums:
         self.power = np.zeros(shape)
 
     def add(self, planes):
+        """Add planes, and return the number of valid voxels of each."""
         # Curves without weight in these planes are skipped.
         curves = np.flatnonzero(self.weights[:, planes].any(axis=1))
         weights = self.weights[curves, planes]
@@ -200,17 +250,20 @@ class _WeightedSums:
         step = max(1, PIECE_VOXELS // count)
 
         def add_pixels(first, last):
+            valid = np.zeros(count, dtype=int)
             for start in range(first, last, step):
                 piece = slice(start, min(start + step, last))
-                sums = _sums(
+                *sums, more_valid = _sums(
                     weights, *(None if layer is None else _native(layer[:, piece]) for layer in layers)
                 )
+                valid += more_valid
                 for total, more in zip((self.weight, self.flux, self.power), sums, strict=True):
                     total[curves, piece] += more
+            return valid
 
         bounds = np.linspace(0, n_pixels, N_THREADS + 1).astype(int)
         # Errors in a thread are raised here.
-        list(self.executor.map(add_pixels, bounds[:-1], bounds[1:]))
+        return sum(self.executor.map(add_pixels, bounds[:-1], bounds[1:]))
 
     def mean(self, number):
         shape = self.layers[0].shape[1:]
@@ -236,7 +289,12 @@ def _native(block):
 
 
 def _sums(weights, data, variance, flags):
-    """Return the sums of the weights, fluxes and variances over planes, each for every curve and pixel."""
+    """
+    Return sums over planes, and over pixels.
+
+    They are the sums of the weights, fluxes and variances over planes, each for every curve and pixel, and
+    the number of valid voxels of each plane.
+    """
     # A voxel that is not finite makes the sum not finite: almost all spectra turn out to be entirely valid
     # or empty without a test of every voxel.
     with np.errstate(all="ignore"):
@@ -249,12 +307,14 @@ def _sums(weights, data, variance, flags):
             whole &= ~flags.any(axis=0)
     weight = np.where(whole, weights.sum(axis=1, keepdims=True), 0)
     flux, power = np.where(whole, flux, 0), np.where(whole, power, 0)
+    valid = np.full(len(data), np.count_nonzero(whole))
     mixed = np.flatnonzero(~whole)
     mixed = mixed[~np.isnan(data[:, mixed]).all(axis=0)]
     if mixed.size:
         chosen = (None if layer is None else layer[:, mixed] for layer in (data, variance, flags))
-        weight[:, mixed], flux[:, mixed], power[:, mixed] = _valid_sums(weights, *chosen)
-    return weight, flux, power
+        weight[:, mixed], flux[:, mixed], power[:, mixed], some = _valid_sums(weights, *chosen)
+        valid += some
+    return weight, flux, power, valid
 
 
 def _valid_sums(weights, data, variance, flags):
@@ -264,7 +324,8 @@ def _valid_sums(weights, data, variance, flags):
     if flags is not None:
         valid &= flags == 0
     power = 0 if variance is None else _weighted(weights**2, np.where(valid, variance, 0))
-    return weights @ valid.astype(np.float32), _weighted(weights, np.where(valid, data, 0)), power
+    weight, flux = weights @ valid.astype(np.float32), _weighted(weights, np.where(valid, data, 0))
+    return weight, flux, power, np.count_nonzero(valid, axis=1)
 
 
 def _weighted(weights, layer):
@@ -291,19 +352,18 @@ def _plane_edges(cube):
     return spectral.pixel_to_world_values(pixels) * u.Unit(spectral.world_axis_units[0]).to(u.AA)
 
 
-def _plane_weights(curve, edges):
+def _plane_fractions(curve, edges, weights):
+    """Return the fraction of the filter in each plane."""
     # Wavelengths may decrease along the axis.
-    weights = np.asarray(curve.integral(np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])))
-    lost = 1 - weights.sum() / curve.total
-    if not np.any(weights > 0):
+    low, high = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
+    inside = np.asarray(curve.integral(low, high, weights=weights))
+    if not np.any(inside > 0):
         raise UserError(
             f"the filter curve {curve.name} ({curve.wavelength[0]:.0f} to {curve.wavelength[-1]:.0f} "
             f"Angstrom) does not overlap the cube ({edges.min():.0f} to {edges.max():.0f} Angstrom): "
             "choose a filter within the cube, or check the curve's unit."
         )
-    if lost > LOST_FRACTION:
-        warn(f"{100 * lost:.1f} % of the filter curve {curve.name} lies outside the cube.")
-    return weights
+    return inside / curve.integral(*curve.wavelength[[0, -1]], weights=weights)
 
 
 def _blocks(weights, shape):

@@ -11,6 +11,14 @@ __all__ = ["available_curves", "camera_in_header", "named_curve"]
 # One file for each curve, CAMERA_FILTER.ecsv in small letters; a slash in the camera's name is written as _.
 FOLDER = Path(__file__).with_name("data") / "curves"
 
+# The camera of most HST mosaics.
+COMMON_CAMERA = "ACS/WFC"
+
+# Groups of speclite whose curves are energy responses; speclite itself takes all for photon responses. The
+# passbands of Bessell (1990, PASP 102, 1181) are to be multiplied by fluxes per wavelength: Bessell, Castelli
+# & Plez 1998, A&A 333, 231, appendix E.
+ENERGY_GROUPS = ("bessell",)
+
 
 def available_curves():
     """
@@ -34,7 +42,7 @@ def available_curves():
     return curves
 
 
-def named_curve(name, camera="ACS/WFC"):
+def named_curve(name, camera=None):
     """
     Read a filter curve from the package's data files or, by speclite's name of it, from speclite.
 
@@ -42,16 +50,19 @@ def named_curve(name, camera="ACS/WFC"):
     ----------
     name : str
         The filter, such as ``"F775W"``, or speclite's name of it, such as ``"decam2014-r"``.
-    camera : str
-        ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or
-        ``"VIS"``. It is ignored for speclite's names.
+    camera : str, optional
+        ``"ACS/WFC"``, ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or ``"VIS"``. By default
+        (None) it is ACS/WFC, or the only camera with this filter. It is ignored for speclite's names.
 
     Returns
     -------
     wavelength, sensitivity : arrays of shape (n,)
-        Wavelengths in Angstrom, and detected electrons per photon.
+        Wavelengths in Angstrom, and sensitivities.
     source : str
         The package that the numbers are from, its version and the curve's name in it.
+    response : str
+        ``"photon"`` if the sensitivities are detected electrons per photon, ``"energy"`` if they are signal
+        per energy.
 
     Raises
     ------
@@ -61,14 +72,18 @@ def named_curve(name, camera="ACS/WFC"):
     Examples
     --------
     >>> from astropy_imphot.calibration.curves import named_curve
-    >>> wavelength, sensitivity, source = named_curve("F850LP")
-    >>> round(float(wavelength[sensitivity > 0.1].min())), source.split()[-1]
-    (8291, 'ACS_wfc_F850LP.dat')
+    >>> wavelength, sensitivity, source, response = named_curve("F850LP")
+    >>> round(float(wavelength[sensitivity > 0.1].min())), source.split()[-1], response
+    (8291, 'ACS_wfc_F850LP.dat', 'photon')
     """
     if "-" in name:
         return _from_speclite(name.strip())
-    name, camera = name.strip().upper(), camera.strip().upper()
+    name = name.strip().upper()
     available = available_curves()
+    if camera is None:
+        cameras = [one for one, curves in available.items() if name in curves]
+        camera = cameras[0] if len(cameras) == 1 else COMMON_CAMERA
+    camera = camera.strip().upper()
     if camera not in available:
         raise UserError(f"there are no filter curves of the camera {camera}: choose {', '.join(available)}.")
     if name not in available[camera]:
@@ -105,7 +120,7 @@ def camera_in_header(header):
     """
     instrument, detector = (str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
     available = available_curves()
-    return next((one for one in (f"{instrument}/{detector}", instrument) if one in available), "ACS/WFC")
+    return next((one for one in (f"{instrument}/{detector}", instrument) if one in available), COMMON_CAMERA)
 
 
 def _from_file(path):
@@ -113,7 +128,8 @@ def _from_file(path):
 
     table = Table.read(path, format="ascii.ecsv")
     wavelength = table["wavelength"].quantity.to_value("Angstrom")
-    return wavelength, np.array(table["sensitivity"], dtype=float), table.meta["source"]
+    sensitivity = np.array(table["sensitivity"], dtype=float)
+    return wavelength, sensitivity, table.meta["source"], table.meta.get("response", "photon")
 
 
 def _from_speclite(name):
@@ -129,4 +145,5 @@ def _from_speclite(name):
         curve = load_filter(name)
     except ValueError as error:
         raise UserError(f"speclite has no curve {name}: {str(error).rstrip('.')}.") from error
-    return curve.wavelength, curve.response, f"speclite {metadata.version('speclite')} {name}"
+    response = "energy" if name.split("-")[0] in ENERGY_GROUPS else "photon"
+    return curve.wavelength, curve.response, f"speclite {metadata.version('speclite')} {name}", response

@@ -1,6 +1,5 @@
 """Filters: zero points of HST filters, and sensitivity curves."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,18 +9,30 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from astropy_imphot.calibration.curve_files import read_curve
 from astropy_imphot.calibration.curves import named_curve
-from astropy_imphot.io.errors import FileError, UserError
+from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.images import read_header
 from astropy_imphot.io.quantities import to_value
 
-__all__ = ["FilterCurve", "HstFilterInfo", "filter_in_header", "read_zero_points"]
+__all__ = [
+    "FilterCurve",
+    "HstFilterInfo",
+    "WEIGHTS",
+    "as_curve",
+    "filter_in_header",
+    "read_zero_points",
+    "require_weights",
+]
 
 ZERO_POINTS = Path(__file__).with_name("data") / "acs_wfc_zero_points.ecsv"
 
 # In headers of WFPC2, FILTER1 and FILTER2 are numbers, and FILTNAM1 and FILTNAM2 are the names.
 FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
+
+# How flux densities per wavelength are weighted in a filter, and what the numbers of a curve are.
+WEIGHTS = ("photon", "energy")
 
 
 class HstFilterInfo:
@@ -189,6 +200,10 @@ class FilterCurve:
         Name of the filter in messages and files (default: ``"filter"``).
     source : str
         Origin of the curve (default: ``""``, not known).
+    response : str
+        What the sensitivities are: ``"photon"`` (default), detected electrons per photon, as are throughputs
+        and transmissions; or ``"energy"``, signal per energy, which is proportional to the wavelength times
+        the electrons per photon.
 
     Attributes
     ----------
@@ -201,7 +216,14 @@ class FilterCurve:
     ------
     UserError
         If the arrays are not two matching columns of finite numbers, wavelengths
-        repeat, no sensitivity is above 0, or a Quantity has another dimension.
+        repeat, no sensitivity is above 0, a Quantity has another dimension, or there is no such response.
+
+    Notes
+    -----
+    The signal of a source of flux density f per wavelength is the integral of f times W over wavelength. W is
+    the wavelength times the sensitivity for a photon response, and the sensitivity for an energy response
+    (Bessell & Murphy 2012, PASP 124, 140). W is also the weight of the flux densities in their mean in the
+    filter.
 
     Examples
     --------
@@ -218,6 +240,7 @@ class FilterCurve:
     sensitivity: np.ndarray
     name: str = "filter"
     source: str = ""
+    response: str = "photon"
 
     def __post_init__(self):
         of_curve = f"of the filter curve {self.name}"
@@ -237,6 +260,7 @@ class FilterCurve:
                 f"the filter curve {self.name} needs two columns of finite numbers, different "
                 "wavelengths and sensitivities of which some are above 0, in two rows or more."
             )
+        require_weights(self.response, f"the response {of_curve}")
         order = np.argsort(wavelength)
         object.__setattr__(self, "wavelength", wavelength[order])
         object.__setattr__(self, "sensitivity", sensitivity[order])
@@ -247,30 +271,34 @@ class FilterCurve:
     def __str__(self):
         first, last = self.wavelength[[0, -1]]
         words = f"{self.name}: {self.wavelength.size} points, {first:.1f} to {last:.1f} Angstrom"
+        words += ", energy response" if self.response == "energy" else ""
         return words + (f", from {self.source}" if self.source else "")
 
     @classmethod
-    def read(cls, path, wave_unit="Angstrom"):
+    def read(cls, path, wave_unit=None):
         r"""
-        Read a text file of two columns, wavelength and sensitivity.
+        Read a text file of two columns, wavelength and sensitivity, or a table with these columns.
 
         Parameters
         ----------
         path : str or path
-            The file; lines that start with # are comments.
-        wave_unit : str or `~astropy.units.UnitBase`
-            The unit of its wavelengths (default: Angstrom).
+            A text file, in which lines that start with # are comments, or a table of which they are the first
+            two columns: CSV, ECSV, FITS or VOTable, by the end of its name.
+        wave_unit : str or `~astropy.units.UnitBase`, optional
+            The unit of wavelengths that have none in the file. By default (None) it is Angstrom.
 
         Returns
         -------
         FilterCurve
-            Its name is the stem of the file's name, and its source the path.
+            Its name is the stem of the file's name, and its source the path. Its response is that of the
+            file's keywords (``response``, or DetectorType of a VOTable), and ``"photon"`` if the file does
+            not say.
 
         Raises
         ------
         UserError
-            If the file cannot be read as two columns of numbers, or the unit is not a unit
-            of length.
+            If the file has another form, its unit is not known, or the unit is not a unit of length, or not
+            the one in the file.
 
         Examples
         --------
@@ -281,27 +309,12 @@ class FilterCurve:
         array([6000., 7000.])
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileError(f"the filter curve {path} does not exist: check the name.")
-        try:
-            factor = u.Unit(wave_unit).to(u.AA)
-        except (ValueError, u.UnitConversionError) as error:
-            raise UserError(f"{wave_unit!r} is not a unit of wavelength: use Angstrom, nm or um.") from error
+        wavelength, sensitivity, response = read_curve(path, wave_unit)
         with naming(path):
-            try:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-                    columns = np.loadtxt(path, ndmin=2, usecols=(0, 1)).reshape(-1, 2)
-                wavelength, sensitivity = columns.T
-            except (ValueError, IndexError, UnicodeDecodeError) as error:
-                raise UserError(
-                    "the filter curve is not a text file of two columns of numbers: give it a "
-                    "wavelength and a sensitivity in each row."
-                ) from error
-            return cls(wavelength * factor, sensitivity, name=path.stem, source=str(path))
+            return cls(wavelength, sensitivity, path.stem, str(path), response or "photon")
 
     @classmethod
-    def named(cls, name, camera="ACS/WFC"):
+    def named(cls, name, camera=None):
         """
         Return the curve of a filter by its name.
 
@@ -312,15 +325,16 @@ class FilterCurve:
         ----------
         name : str
             The filter, such as ``"F775W"``, or speclite's name of it, such as ``"decam2014-r"``.
-        camera : str
-            ``"ACS/WFC"`` (default), ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or
-            ``"VIS"``. It is ignored for speclite's names.
+        camera : str, optional
+            ``"ACS/WFC"``, ``"WFC3/UVIS"``, ``"WFC3/IR"``, ``"WFPC2"``, ``"NIRCAM"`` or ``"VIS"``. By default
+            (None) it is ACS/WFC, or the only camera with this filter. It is ignored for speclite's names.
 
         Returns
         -------
         FilterCurve
-            Its name is the filter's, its sensitivities are electrons per photon, and its source is
-            the package of the numbers, the package's version and the curve's name in it.
+            Its name is the filter's, and its source is the package of the numbers, the package's version and
+            the curve's name in it. Its sensitivities are electrons per photon, but those of speclite's
+            bessell filters are an energy response.
 
         Raises
         ------
@@ -334,9 +348,9 @@ class FilterCurve:
         >>> curve.name, curve.source.split()[-1]
         ('F606W', 'ACS_wfc_F606W.dat')
         """
-        wavelength, sensitivity, source = named_curve(name, camera)
+        wavelength, sensitivity, source, response = named_curve(name, camera)
         name = name.strip()
-        return cls(wavelength, sensitivity, name=name if "-" in name else name.upper(), source=source)
+        return cls(wavelength, sensitivity, name if "-" in name else name.upper(), source, response)
 
     @property
     def total(self):
@@ -351,7 +365,34 @@ class FilterCurve:
         """
         return self.integral(self.wavelength[0], self.wavelength[-1])
 
-    def integral(self, start, stop):
+    @property
+    def pivot(self):
+        """
+        The pivot wavelength, in Angstrom.
+
+        It converts the mean flux density per wavelength in the filter to that per frequency, whatever the
+        spectrum. Its square is the integral of W over that of W divided by the squared wavelength, with W as
+        for `FilterCurve` (Koornneef et al. 1986, Highlights of Astronomy 7, 833; Bessell & Murphy 2012, PASP
+        124, 140).
+
+        Examples
+        --------
+        >>> from astropy_imphot import FilterCurve
+        >>> round(FilterCurve.named("F606W").pivot, 1)
+        5919.4
+        """
+        low, high = self.wavelength[:-1], self.wavelength[1:]
+        slope = np.diff(self.sensitivity) / np.diff(self.wavelength)
+        intercept = self.sensitivity[:-1] - slope * low
+        # The exact integrals of (intercept + slope x) / x and / x^2 between the points.
+        if self.response == "photon":
+            weighted = intercept * np.log(high / low) + slope * (high - low)
+        else:
+            weighted = intercept * (1 / low - 1 / high) + slope * np.log(high / low)
+        total = self.integral(low[0], high[-1], weights=self.response)
+        return float(np.sqrt(total / weighted.sum()))
+
+    def integral(self, start, stop, *, weights="energy"):
         """
         Integrate the curve between wavelengths.
 
@@ -359,25 +400,70 @@ class FilterCurve:
         ----------
         start, stop : float, array of shape (n,) or `~astropy.units.Quantity`
             Limits, numbers in Angstrom.
+        weights : str
+            ``"energy"`` (default): the integral of the sensitivity. ``"photon"``: the integral of the weights
+            of flux densities per wavelength in a mean that counts photons, which are W of `FilterCurve`.
 
         Returns
         -------
         float or array of shape (n,)
-            The integrals, in Angstrom times the sensitivity's unit.
+            The integrals, in Angstrom times the sensitivity's unit; times Angstrom for photons and a photon
+            response.
+
+        Raises
+        ------
+        UserError
+            If a limit is no wavelength, or there are no such weights.
 
         Examples
         --------
         >>> from astropy_imphot import FilterCurve
         >>> FilterCurve([6000, 7000], [1, 1]).integral(0.0, 6500.0)
         500.0
+        >>> FilterCurve([6000, 7000], [1, 1]).integral(6000.0, 6500.0, weights="photon")
+        3125000.0
         """
-        from scipy.interpolate import make_interp_spline
+        from scipy.interpolate import PPoly
 
+        require_weights(weights, "weights")
         start, stop = (to_value(one, u.AA, key) for one, key in ((start, "start"), (stop, "stop")))
-        primitive = make_interp_spline(self.wavelength, self.sensitivity, k=1).antiderivative()
-        low, high = self.wavelength[[0, -1]]
+        # Polynomials between the points, in the distance from the lower point.
+        points = self.wavelength
+        sensitivity = np.stack([np.diff(self.sensitivity) / np.diff(points), self.sensitivity[:-1]])
+        weight = sensitivity
+        if weights == self.response == "photon":
+            weight = np.zeros((3, points.size - 1))
+            weight[:2] += sensitivity
+            weight[1:] += points[:-1] * sensitivity
+        primitive = PPoly(weight, points).antiderivative()
+        low, high = points[[0, -1]]
         integral = primitive(np.clip(stop, low, high)) - primitive(np.clip(start, low, high))
         return integral[()] if np.ndim(integral) else float(integral)
+
+
+def require_weights(value, name):
+    """
+    Raise an error for weights, or a response, other than photon and energy.
+
+    Parameters
+    ----------
+    value : str
+        What is given.
+    name : str
+        Its name in the error.
+
+    Raises
+    ------
+    UserError
+        If it is not ``"photon"`` or ``"energy"``.
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.filters import require_weights
+    >>> require_weights("photon", "weights")
+    """
+    if value not in WEIGHTS:
+        raise UserError(f"{name} is {value!r}: give 'photon' or 'energy'.")
 
 
 def as_curve(source):
@@ -387,7 +473,9 @@ def as_curve(source):
     Parameters
     ----------
     source : `FilterCurve`, str, path, or (wavelength, sensitivity)
-        A curve, a text file as for `FilterCurve.read`, or two arrays as for `FilterCurve`.
+        A curve, a file as for `FilterCurve.read`, the name of a filter as for `FilterCurve.named`, or two
+        arrays as for `FilterCurve`. A str is the name of a filter if there is no such file and it has no
+        suffix.
 
     Returns
     -------
@@ -397,7 +485,7 @@ def as_curve(source):
     Raises
     ------
     UserError
-        If the file cannot be read, or the arrays are no curve.
+        If the file cannot be read, there is no such filter, or the arrays are no curve.
 
     Examples
     --------
@@ -405,9 +493,14 @@ def as_curve(source):
     >>> from astropy_imphot.calibration.filters import as_curve
     >>> as_curve(([600, 700] * u.nm, [1, 1]))
     <FilterCurve filter: 2 points, 6000.0 to 7000.0 Angstrom>
+    >>> as_curve("F606W").name
+    'F606W'
     """
     if isinstance(source, FilterCurve):
         return source
     if isinstance(source, (tuple, list)):
         return FilterCurve(*source)
-    return FilterCurve.read(source)
+    path = Path(source)
+    if isinstance(source, str) and not (path.exists() or path.suffix or path.name != source):
+        return FilterCurve.named(source)
+    return FilterCurve.read(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from astropy_imphot.calibration.bandpass import bandpass_image
-from astropy_imphot.calibration.filters import FilterCurve
+from astropy_imphot.calibration.filters import WEIGHTS, FilterCurve, as_curve
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import refuse_existing
@@ -21,12 +21,15 @@ def _parser():
     parser = ImphotArgumentParser(
         prog="make_wideband_image",
         description="Make the images of MUSE cubes in a filter: the mean of the planes, weighted by the "
-        "filter's curve integrated over each plane's width.",
+        "filter's curve times the wavelength, as a detector that counts photons does, integrated over each "
+        "plane's width.",
         epilog="The command writes PREFIX_NAME.fits, where 'datacube' or 'cube' in the cube's name becomes "
         "'image': DATACUBE_E1.fits becomes F606W_IMAGE_E1.fits.",
     )
     parser.add_argument(
-        "filter_curve", help="text file of two columns, wavelength and sensitivity; # starts a comment"
+        "filter_curve",
+        help="file of two columns, wavelength and sensitivity: text, in which # starts a comment, CSV, ECSV, "
+        "FITS or VOTable; or the name of a filter, such as F606W, F070W or Euclid-VIS",
     )
     parser.add_argument("cubes", nargs="+", help="FITS files with the extensions DATA and STAT")
     parser.add_argument("--prefix", metavar="P", help="first part of the names; None: the curve file's stem")
@@ -34,8 +37,14 @@ def _parser():
     parser.add_argument(
         "--wave_units",
         metavar="U",
-        default="Angstrom",
-        help="unit of the curve's wavelengths: Angstrom, nm, um",
+        help="unit of the curve's wavelengths if the file has none: Angstrom, nm, um; None: Angstrom",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="photon",
+        help="photon: the mean of the planes is weighted as by a detector that counts photons, as HST's; "
+        "energy: the weights are the curve alone, as in the classic imphot",
     )
     parser.add_argument("--nprocess", metavar="N", type=int, default=1, help="cubes processed at a time")
     parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
@@ -67,7 +76,8 @@ def main(args=None):
 
 
 def _make(options):
-    curve = FilterCurve.read(options.filter_curve, options.wave_units)
+    name, unit = options.filter_curve, options.wave_units
+    curve = as_curve(name) if unit is None else FilterCurve.read(name, unit)
     if options.nprocess < 1:
         raise UserError(f"--nprocess is {options.nprocess}: give 1 or more.")
     prefix = curve.name if options.prefix is None else options.prefix
@@ -78,12 +88,12 @@ def _make(options):
             raise UserError(f"two cubes would be written to {path}: give them different names.")
     if options.nprocess == 1:
         for cube, path in zip(options.cubes, paths, strict=True):
-            _write(cube, curve, path, options.overwrite, options.quiet)
+            _write(cube, curve, path, options, options.quiet)
             _print(path, options)
     else:
         with ProcessPoolExecutor(min(options.nprocess, len(paths))) as executor:
             jobs = [
-                executor.submit(_write, cube, curve, path, options.overwrite, True)
+                executor.submit(_write, cube, curve, path, options, True)
                 for cube, path in zip(options.cubes, paths, strict=True)
             ]
             for job, path in zip(tqdm(jobs, unit="cube", disable=_hidden(options.quiet)), paths, strict=True):
@@ -91,11 +101,12 @@ def _make(options):
                 _print(path, options)
 
 
-def _write(cube, curve, path, overwrite, quiet):
+def _write(cube, curve, path, options, quiet):
     def bar(blocks):
         return tqdm(blocks, desc=Path(cube).name, unit="block", disable=_hidden(quiet))
 
-    write_image(bandpass_image(cube, curve, progress_bar=bar), path, overwrite=overwrite)
+    image = bandpass_image(cube, curve, weights=options.weights, progress_bar=bar)
+    write_image(image, path, overwrite=options.overwrite)
 
 
 def _hidden(quiet):

@@ -121,7 +121,7 @@ def _images(exposure, hst, curves):
         return {name: _or_error(read_image, path) for name, path in exposure.images.items()}
     with warnings.catch_warnings():
         # The same in all exposures, and accounted for: FILTWAVE is the mean wavelength within the cube.
-        warnings.filterwarnings("ignore", message=".* of the filter curve .* lies outside")
+        warnings.filterwarnings("ignore", message=".* of the filter curve .* lies ")
         try:
             images = bandpass_images(exposure.cube, [curves[name] for name in hst])
             return dict(zip(hst, images, strict=True))

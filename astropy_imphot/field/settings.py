@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def find_curves(given, hst, *, all_filters=True):
     Parameters
     ----------
     given : dict of str to `FilterCurve`, path or (wavelength, sensitivity)
-        The user's.
+        The user's, each as for `~astropy_imphot.bandpass_image`.
     hst : dict of str to str
         The HST images, by the names of their filters; the camera is that of their headers.
     all_filters : bool
@@ -125,8 +126,7 @@ def find_curves(given, hst, *, all_filters=True):
             continue
         if curve is None:
             curve = FilterCurve.named(name, camera_in_header(read_header(path)))
-        curve = as_curve(curve)
-        curves[name] = FilterCurve(curve.wavelength, curve.sensitivity, name=name, source=curve.source)
+        curves[name] = replace(as_curve(curve), name=name)
     return curves
 
 
@@ -182,7 +182,7 @@ def describe_curves(curves):
     Returns
     -------
     dict of str to str
-        Their sources and checksums.
+        Their sources, responses and checksums.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def describe_curves(curves):
     'F606W'
     """
     return {
-        name: f"{curve.source or curve.name} {_digest(curve.wavelength, curve.sensitivity)}"
+        name: f"{curve.source or curve.name} {curve.response} {_digest(curve.wavelength, curve.sensitivity)}"
         for name, curve in curves.items()
     }
 

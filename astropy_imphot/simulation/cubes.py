@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from astropy_imphot.calibration.filters import HstFilterInfo
+from astropy_imphot.calibration.filters import FilterCurve, HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.headers import unit_string
 from astropy_imphot.io.quantities import to_pair, to_value
@@ -148,11 +148,14 @@ def simulate_cubes(
     hst_psf=(0.085, 1.6),
     magnitudes=(21.0, 27.0),
     n_stars=3,
+    spectral_indices=(0.0,),
 ):
     """
     Simulate a field of galaxies and stars: MUSE cubes, and HST images in several filters.
 
-    Every spectrum is flat in f_lambda, so that the flux scale is the same in all filters.
+    HST counts photons: its counts are the photons of the whole filter, with the curve of
+    `~astropy_imphot.FilterCurve.named`, divided by those of a source that is flat in f_lambda and has one
+    count per second, which is PHOTFLAM.
 
     Parameters
     ----------
@@ -182,6 +185,9 @@ def simulate_cubes(
         The range of the galaxies' AB magnitudes in F775W (default: 21 to 27).
     n_stars : int
         Number of point sources among the objects (default: 3).
+    spectral_indices : sequence of float
+        The powers of wavelength that f_lambda is proportional to, which the objects have in turn. By default
+        all spectra are flat in f_lambda.
 
     Returns
     -------
@@ -225,10 +231,19 @@ def simulate_cubes(
     objects = draw_objects(rng, height + 2 * around, width + 2 * around, None, magnitudes, flux, n_stars)
     hst_shape = tuple(round((length + 2 * hst_margin) / hst_pixel) for length in (height, width))
     hst_grid = sky_grid(hst_shape, hst_pixel)
-    light = draw(objects, galsim.Moffat(fwhm=fwhm, beta=beta), hst_grid)
+    psf = galsim.Moffat(fwhm=fwhm, beta=beta)
+    # Objects with the same spectrum are drawn into one image, with their flux in F775W.
+    spectra = [_PowerLaw(float(index)) for index in spectral_indices]
+    images = [draw(objects[number :: len(spectra)], psf, hst_grid) for number in range(len(spectra))]
+    light = {
+        name: sum(one.mean_flux(name) * image for one, image in zip(spectra, images, strict=True))
+        for name in filters
+    }
     hst = {
         name: CCDData(
-            (light / _zero_flux(HstFilterInfo(name)) + rng.normal(0, levels[name], hst_shape)).astype("f4"),
+            (light[name] / _zero_flux(HstFilterInfo(name)) + rng.normal(0, levels[name], hst_shape)).astype(
+                "f4"
+            ),
             unit="electron/s",
             wcs=hst_grid.wcs,
             meta={"FILTER": name, "TELESCOP": "HST", "INSTRUME": "ACS"},
@@ -236,8 +251,9 @@ def simulate_cubes(
         for name in filters
     }
     field_shape = (round(height / 0.2), round(width / 0.2))
+    factors = np.array([spectra[n % len(spectra)].flux(wavelengths) for n in range(len(objects))])
     cubes = [
-        _exposure(rng, objects, truth, field_shape, wavelengths, noise, number)
+        _exposure(rng, objects, truth, field_shape, wavelengths, noise, number, factors)
         for number, truth in enumerate(truths)
     ]
     return SimulatedCubes(hst, cubes, list(truths))
@@ -248,12 +264,37 @@ def _zero_flux(info):
     return (info.photflam * u.erg / u.s / u.cm**2 / u.AA).to_value(PIPELINE_UNIT)
 
 
-def _exposure(rng, objects, truth, field_shape, wavelengths, noise, number):
+class _PowerLaw:
+    """A spectrum, relative to its mean in F775W."""
+
+    def __init__(self, index):
+        self.index = index
+        self.norm = 1.0
+        self.norm = self.mean_flux("F775W")
+
+    def flux(self, wavelengths):
+        return (np.asarray(wavelengths) / PIVOT) ** self.index / self.norm
+
+    def mean_flux(self, name):
+        """Return the mean flux in a filter, in which GalSim counts the photons."""
+        import galsim
+
+        curve = FilterCurve.named(name, "ACS/WFC")
+        throughput = galsim.LookupTable(curve.wavelength, curve.sensitivity, interpolant="linear")
+        bandpass = galsim.Bandpass(throughput, "Angstrom")
+        counts, flat = (
+            galsim.SED(spectrum, "Angstrom", "flambda").calculateFlux(bandpass)
+            for spectrum in (self.flux, np.ones_like)
+        )
+        return counts / flat
+
+
+def _exposure(rng, objects, truth, field_shape, wavelengths, noise, number, factors):
     west, north = truth.shift * u.arcsec
     center = CENTER.spherical_offsets_by(-west, north)
     grid = sky_grid(truth.shape or field_shape, rotation=truth.rotation, center=center)
     psfs = [(truth.fwhm_at(wavelength), truth.beta) for wavelength in wavelengths]
-    planes = draw_planes(objects, psfs, grid, (truth.dx, truth.dy))
+    planes = draw_planes(objects, psfs, grid, (truth.dx, truth.dy), factors)
     light = truth.scale * np.array(list(planes)) + truth.bg
     sigma = np.broadcast_to(np.reshape(noise, (-1, 1, 1)), light.shape)
     return _layout(

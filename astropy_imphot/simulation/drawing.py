@@ -207,7 +207,7 @@ def draw_exposure(objects, truth, grid):
     return light * truth.scale + background
 
 
-def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
+def draw_planes(objects, psfs, grid, offset=(0.0, 0.0), spectra=None):
     """
     Yield a MUSE image of the objects for each PSF, without noise.
 
@@ -221,6 +221,9 @@ def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
         The pixels of the planes.
     offset : (float, float)
         Shift of the objects along the pixel axes, arcsec (default: 0).
+    spectra : array of shape (number of objects, number of planes), optional
+        Factors of the objects' fluxes in each plane; few kinds of spectra are fast. By default (None) they
+        are 1.
 
     Yields
     ------
@@ -247,14 +250,19 @@ def draw_planes(objects, psfs, grid, offset=(0.0, 0.0)):
     n = length * OVERSAMPLING
     half = galsim.BoundsI(0, n // 2, -(n // 2), (n - 1) // 2)
     step = 2 * np.pi / length
-    sky = galsim.ImageCD(half, scale=step)
+    psfs = list(psfs)
+    spectra = np.ones((len(objects), len(psfs))) if spectra is None else np.asarray(spectra)
+    # Objects with the same spectrum are drawn into one image.
+    kinds, of_object = np.unique(spectra, axis=0, return_inverse=True)
+    skies = [galsim.ImageCD(half, scale=step) for _ in kinds]
     local = _local_wcs(grid)
-    for x, y, (_, _, _, profile) in zip(columns, rows, objects, strict=True):
-        local.profileToImage(profile).shift(x, y).drawKImage(sky, add_to_image=True, recenter=False)
+    for x, y, kind, (_, _, _, profile) in zip(columns, rows, of_object.ravel(), objects, strict=True):
+        local.profileToImage(profile).shift(x, y).drawKImage(skies[kind], add_to_image=True, recenter=False)
     otf = galsim.ImageCD(half, scale=step)
-    for fwhm, beta in psfs:
+    for (fwhm, beta), factors in zip(psfs, kinds.T, strict=True):
         galsim.Moffat(fwhm=fwhm / pixel, beta=beta).drawKImage(otf, recenter=False)
-        plane = irfft2(np.fft.ifftshift(sky.array * otf.array, axes=0), s=(n, n)) * OVERSAMPLING**2
+        light = sum(factor * sky.array for factor, sky in zip(factors, skies, strict=True))
+        plane = irfft2(np.fft.ifftshift(light * otf.array, axes=0), s=(n, n)) * OVERSAMPLING**2
         yield plane[::OVERSAMPLING, ::OVERSAMPLING][: grid.shape[0], : grid.shape[1]]
 
 

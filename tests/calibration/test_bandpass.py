@@ -76,15 +76,19 @@ def cube_path(tmp_path_factory):
     return path
 
 
-def integral(start, stop, curve):
-    """The curve's integral by trapezoids between the limits and its points."""
+def integral(start, stop, curve, power=1):
+    """The integral of the curve times wavelength by Simpson's rule between the limits and its points."""
     start, stop = np.clip([start, stop], curve.wavelength[0], curve.wavelength[-1])
     inside = curve.wavelength[(curve.wavelength > start) & (curve.wavelength < stop)]
-    points = np.concatenate([[start], inside, [stop]])
-    return np.trapezoid(np.interp(points, curve.wavelength, curve.sensitivity), points)
+    ends = np.concatenate([[start], inside, [stop]])
+    ends, middles = np.stack([ends[:-1], ends[1:]]), (ends[:-1] + ends[1:]) / 2
+    low, high, middle = (
+        x**power * np.interp(x, curve.wavelength, curve.sensitivity) for x in (*ends, middles)
+    )
+    return np.sum((low + 4 * middle + high) / 6 * np.diff(ends, axis=0)[0])
 
 
-def expected(hdus, curve):
+def expected(hdus, curve, power=1):
     """Sum(w d) / sum(w) and sum(w^2 v) / sum(w)^2, written straight, and the mask."""
     data = hdus["DATA"].data.astype(float)
     valid = np.isfinite(data)
@@ -95,7 +99,7 @@ def expected(hdus, curve):
     if "DQ" in hdus:
         valid &= hdus["DQ"].data == 0
     centers = START + STEP * np.arange(NZ)
-    w = np.array([integral(center - STEP / 2, center + STEP / 2, curve) for center in centers])
+    w = np.array([integral(center - STEP / 2, center + STEP / 2, curve, power) for center in centers])
     w = np.where(valid, w[:, None, None], 0)
     with np.errstate(invalid="ignore"):
         flux = (w * np.where(valid, data, 0)).sum(0) / w.sum(0)
@@ -118,6 +122,29 @@ def test_the_formula(stat, dq):
         np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
     else:
         assert image.uncertainty is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "response", "power"),
+    [("photon", "photon", 1), ("photon", "energy", 0), ("energy", "photon", 0), ("energy", "energy", 0)],
+)
+def test_weights_and_responses(weights, response, power):
+    """A steep spectrum shows the difference, which is small in so narrow a filter."""
+    hdus = cube_hdus()
+    hdus["DATA"].data *= np.linspace(-20, 20, NZ, dtype="f4")[:, None, None]
+    curve = FilterCurve(CURVE.wavelength, CURVE.sensitivity, response=response)
+    image = bandpass_image(hdus, curve, weights=weights)
+    flux, noise, mask = expected(hdus, curve, power)
+    other = expected(hdus, curve, 1 - power)[0]
+    assert np.nanmin(np.abs(other - flux)) > 1e-2
+    np.testing.assert_allclose(image.data[~mask], flux[~mask], atol=1e-4)
+    np.testing.assert_allclose(image.uncertainty.array[~mask], noise[~mask], rtol=2e-6)
+    assert (image.meta["FILTWGHT"], image.meta["FILTRESP"]) == (weights, response)
+
+
+def test_weights_that_there_are_not(cube_path):
+    with pytest.raises(UserError, match="weights is 'flux': give 'photon' or 'energy'"):
+        bandpass_image(cube_path, CURVE, weights="flux")
 
 
 def test_no_mask_where_every_spectrum_is_valid():
@@ -219,6 +246,7 @@ def test_images_say_which_filter_they_are_of(cube_path, tmp_path, kind):
     weights = [integral(*limits, CURVES[1]) for limits in zip(edges[:-1], edges[1:], strict=True)]
     mean = np.sum(weights * (edges[:-1] + STEP / 2)) / np.sum(weights)
     assert header["FILTWAVE"] == pytest.approx(mean, abs=1e-3)
+    assert (header["FILTFRAC"], header["FILTOUT"], header["FILTGAP"]) == (1, 0, 0)
     if kind is fits.Header:
         written = fits.getheader(tmp_path / "image.fits")
         assert "Angstrom" in written.comments["FILTWAVE"]
@@ -275,9 +303,9 @@ def test_strips_give_exactly_the_same(monkeypatch):
         hdus[name].data[:] = np.round(64 * hdus[name].data) / 64
     edge = START - STEP / 2
     curves = [FilterCurve([edge, edge + n * STEP], [1, 1], name=f"{n}") for n in (NZ, 8)]
-    whole = bandpass_images(hdus, curves)
+    whole = bandpass_images(hdus, curves, weights="energy")
     monkeypatch.setattr(bandpass, "STRIP_PIXELS", 2 * NX)
-    for image, one in zip(bandpass_images(hdus, curves), whole, strict=True):
+    for image, one in zip(bandpass_images(hdus, curves, weights="energy"), whole, strict=True):
         np.testing.assert_array_equal(image.data, one.data)
         np.testing.assert_array_equal(image.uncertainty.array, one.uncertainty.array)
         np.testing.assert_array_equal(image.mask, one.mask)
@@ -422,7 +450,7 @@ def test_agrees_with_mpdaf_on_a_real_cube(real_data):
     path = os.path.join(real_data, "sdetect", "minicube.fits")
     wavelength = np.linspace(7000.0, 9000.0, 81)
     sensitivity = np.exp(-0.5 * ((wavelength - 8000) / 250) ** 2)
-    image = bandpass_image(path, (wavelength, sensitivity))
+    image = bandpass_image(path, (wavelength, sensitivity), weights="energy")
     with warnings.catch_warnings():
         # mpdaf's complaints about the file's headers.
         warnings.simplefilter("ignore")
@@ -432,6 +460,48 @@ def test_agrees_with_mpdaf_on_a_real_cube(real_data):
     np.testing.assert_allclose(image.data[~mask], truth.data.data[~mask], rtol=1e-5)
     np.testing.assert_allclose(image.uncertainty.array[~mask], truth.var.data[~mask], rtol=1e-5)
     assert image.unit == truth.unit
+
+
+def test_planes_that_are_masked():
+    """As those of the notch filter for the sodium lasers."""
+    hdus = cube_hdus()
+    for name in ("DATA", "STAT", "DQ"):
+        hdus[name].data[:] = name != "DQ"
+    # A slope, so that the image tells which planes were used; the corner of one that is masked is valid.
+    hdus["DATA"].data *= np.arange(NZ, dtype="f4")[:, None, None]
+    hdus["DATA"].data[20:30] = np.nan
+    hdus["DATA"].data[25, :2, :2] = 25
+    curve = FilterCurve([5990.0, 6100.0], [1.0, 1.0], name="box")
+    with pytest.warns(AstropyUserWarning) as caught:
+        image = bandpass_image(hdus, curve)
+    centers = START + STEP * np.arange(NZ)
+    edges = START + STEP * (np.arange(NZ + 1) - 0.5)
+    w = np.array([integral(*limits, curve) for limits in zip(edges[:-1], edges[1:], strict=True)])
+    total = integral(5990.0, 6100.0, curve)
+    used = np.where((np.arange(NZ) >= 20) & (np.arange(NZ) < 30), 0, w)
+    mean = np.average(centers, weights=used)
+    values = {
+        "FILTWAVE": mean,
+        "FILTWIDT": np.sqrt(np.average((centers - mean) ** 2, weights=used)),
+        "FILTPIV": np.sqrt(used.sum() / np.sum(used / centers**2)),
+        "FILTFRAC": used.sum() / total,
+        "FILTOUT": 1 - w.sum() / total,
+        "FILTGAP": w[20:30].sum() / total,
+    }
+    for key, value in values.items():
+        assert image.meta[key] == pytest.approx(value, abs=1e-3 if value > 1 else 1e-4), key
+    assert image.data[3, 3] == pytest.approx(np.average(np.arange(NZ), weights=used), rel=1e-6)
+    words = [str(one.message) for one in caught]
+    assert len(words) == 2
+    assert f"{100 * values['FILTOUT']:.1f} % of the filter curve box lies outside the cube." in words[0]
+    assert f"{100 * values['FILTGAP']:.1f} % of the filter curve box lies in planes of the cube" in words[1]
+
+
+def test_no_valid_voxel_in_the_filter():
+    hdus = cube_hdus()
+    hdus["DATA"].data[:12] = np.nan
+    with pytest.raises(UserError, match="the cube has no valid voxel in the filter curve blue: check"):
+        bandpass_images(hdus, CURVES[2:0:-1])
 
 
 def test_curves_of_quantities(cube_path):

@@ -36,6 +36,18 @@ def pivot(curve):
     return np.sqrt(np.trapezoid(s * w, w) / np.trapezoid(s / w, w))
 
 
+def test_pivot():
+    for name, camera in (("F606W", "ACS/WFC"), ("F070W", "NIRCAM")):
+        curve = FilterCurve.named(name, camera)
+        assert curve.pivot == pytest.approx(pivot(curve), abs=0.5)
+    # Of a photon response times wavelength, the energy response.
+    x = np.linspace(5000.0, 8000.0, 20001)
+    y = np.exp(-(((x - 6500) / 500) ** 2))
+    photon, energy = FilterCurve(x, y), FilterCurve(x, x * y, response="energy")
+    assert energy.pivot == pytest.approx(photon.pivot, rel=1e-7)
+    assert FilterCurve(x, y, response="energy").pivot < photon.pivot - 15
+
+
 # mpdaf's curves are of another epoch than the table.
 @pytest.mark.parametrize(
     ("package", "name", "tolerance"),
@@ -193,6 +205,25 @@ def test_speclite():
     for name in ("decam2014-q", "nosuch-r", "-"):
         with pytest.raises(UserError, match=f"speclite has no curve {name}: .*[^.]\\.$"):
             FilterCurve.named(name)
+
+
+def test_camera_that_is_not_given():
+    # F606W is of several cameras, F070W of NIRCam alone.
+    assert FilterCurve.named("F606W").source == FilterCurve.named("F606W", "ACS/WFC").source
+    assert FilterCurve.named("f070w").source == FilterCurve.named("F070W", "NIRCAM").source
+    assert FilterCurve.named("VIS").source.endswith("Euclid-VIS")
+
+
+def test_responses():
+    pytest.importorskip("speclite.filters")
+    # The curves of Bessell (1990) are energy responses: their pivot wavelengths are those of the passbands of
+    # Bessell & Murphy (2012, PASP 124, 140). Photon responses with these numbers have 4399 and 6563 Angstrom.
+    for name, wavelength in (("bessell-B", 4377), ("bessell-R", 6515)):
+        assert FilterCurve.named(name).response == "energy"
+        assert FilterCurve.named(name).pivot == pytest.approx(wavelength, abs=15)
+    assert FilterCurve.named("Euclid-VIS").response == "photon"
+    for camera, files in available_curves().items():
+        assert {FilterCurve.named(name, camera).response for name in files} == {"photon"}
 
 
 def test_speclite_is_not_installed(monkeypatch):

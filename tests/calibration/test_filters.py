@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
+from scipy.integrate import quad
 
 from astropy_imphot import FilterCurve, HstFilterInfo, UserError
 from astropy_imphot.calibration.filters import read_zero_points
@@ -172,6 +173,15 @@ def test_curve_in_a_line():
     assert str(FilterCurve([6000, 6500], [1, 1])) == "filter: 2 points, 6000.0 to 6500.0 Angstrom"
 
 
+def test_response():
+    words = repr(FilterCurve([6000, 6500], [1, 1], response="energy"))
+    assert words == "<FilterCurve filter: 2 points, 6000.0 to 6500.0 Angstrom, energy response>"
+    with pytest.raises(
+        UserError, match="the response of the filter curve V is 'qe': give 'photon' or 'energy'"
+    ):
+        FilterCurve([6000, 6500], [1, 1], name="V", response="qe")
+
+
 @pytest.mark.parametrize(
     "wavelength", [[605, 700] * u.nm, [0.605, 0.7] * u.um, [6050, 7000] * u.AA, [6050, 7000]], ids=str
 )
@@ -318,6 +328,24 @@ def test_integral_is_exact():
     one = curve.integral(starts[0], stops[0])
     assert type(one) is float
     np.testing.assert_allclose(one, expected[0], rtol=1e-9, atol=1e-8)
+
+
+@pytest.mark.parametrize(("response", "power"), [("photon", 1), ("energy", 0)])
+def test_integral_that_counts_photons(response, power):
+    rng = np.random.default_rng(2)
+    wavelength = np.sort(rng.uniform(5000, 9000, 40))
+    curve = FilterCurve(wavelength, rng.uniform(0, 1, 40), response=response)
+    for start, stop in ((5500.0, 5501.25), (4000.0, 7000.0), (6000.0, 8888.0), (3000.0, 4000.0)):
+        points = np.unique(np.clip([start, *wavelength, stop], start, stop))
+        expected = sum(
+            quad(lambda x: x**power * np.interp(x, wavelength, curve.sensitivity, 0, 0), *ends)[0]
+            for ends in zip(points[:-1], points[1:], strict=True)
+            if ends[0] >= wavelength[0] and ends[1] <= wavelength[-1]
+        )
+        found = curve.integral(start, stop, weights="photon")
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    with pytest.raises(UserError, match="weights is 'qe'"):
+        curve.integral(5000.0, 6000.0, weights="qe")
 
 
 def test_integral_is_additive():

@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from numpy.testing import assert_allclose
 
 from astropy_imphot import (
@@ -304,6 +305,21 @@ def test_regrid_options(folder, capsys):
     assert "two HST images" in capsys.readouterr().err
 
 
+def test_wideband_image_in_a_filter_of_a_name(folder, field, capsys):
+    cube = muse_cube(field.muse[0], np.arange(6000.0, 9001.0, 100.0), noise=0.5, seed=3)
+    cube.writeto("cube.fits")
+    Table({"w": [0.7, 0.8] * u.um, "t": [1.0, 0.5]}).write("box.ecsv")
+    for curve, name in (("F070W", "F070W"), ("box.ecsv", "box")):
+        assert make_wideband_image.main([curve, "cube.fits"]) == 0
+        assert_allclose(read_image(f"{name}_image.fits").data, bandpass_image("cube.fits", curve).data)
+        assert fits.getval(f"{name}_image.fits", "FILTER") == name
+    capsys.readouterr()
+    assert make_wideband_image.main(["F999W", "cube.fits"]) == 1
+    assert "there is no curve of ACS/WFC F999W" in capsys.readouterr().err
+    assert make_wideband_image.main(["box.ecsv", "cube.fits", "--wave_units", "nm", "--overwrite"]) == 1
+    assert "box.ecsv: the wavelengths of the filter curve are in um" in capsys.readouterr().err
+
+
 def test_wideband_options(folder, field, capsys):
     cube = muse_cube(field.muse[0], WAVELENGTHS, noise=0.5, seed=3)
     os.mkdir("cubes")
@@ -331,6 +347,11 @@ def test_wideband_options(folder, field, capsys):
         == 0
     )
     assert os.path.exists(os.path.join("out", "P_plain.fits"))
+    old = ["--weights", "energy", "--wave_units", "nm", "--prefix", "E"]
+    assert make_wideband_image.main(["F775W.txt", plain, *old]) == 0
+    energy = bandpass_image(plain, ([7200, 7800], [0.5, 1.0]), weights="energy")
+    assert_allclose(read_image("E_plain.fits").data, energy.data)
+    assert [fits.getval("E_plain.fits", "FILTWGHT"), image.meta["FILTWGHT"]] == ["energy", "photon"]
     assert make_wideband_image.main(["F775W.txt", plain, "--prefix", "Q"]) == 1
     assert "does not overlap" in capsys.readouterr().err
     assert make_wideband_image.main(["F775W.txt", plain, "--nprocess", "0"]) == 1

@@ -21,10 +21,11 @@ from astropy.io import fits
 from astropy.table import QTable
 from regions import CircleSkyRegion, Regions
 
-from astropy_imphot import UserError, fit_field, read_hst_psf, write_image
+from astropy_imphot import FilterCurve, UserError, fit_field, read_hst_psf, write_image
 from astropy_imphot.cli.fit_field import main
 from astropy_imphot.field.compare import compare_exposures
 from astropy_imphot.field.html import field_as_html
+from astropy_imphot.field.settings import describe_curves, find_curves
 from astropy_imphot.psf.wavelength import REFERENCE, relative
 from astropy_imphot.reference import image as reference
 from astropy_imphot.results.columns import numbers
@@ -634,3 +635,16 @@ def test_a_read_only_disk(images, small_disk, capsys):
     arguments = [images[0][0], "--hst", *images[1], "--outdir", str(small_disk / "out"), "--no_plots"]
     assert main(arguments) == 1
     assert "Read-only file system" in capsys.readouterr().err
+
+
+def test_curves_keep_their_response():
+    given = FilterCurve([5000, 7000], [1, 1], name="mine", source="a book", response="energy")
+    curves = find_curves({"f606w": given}, {"F606W": "hst.fits"})
+    assert (curves["F606W"].name, curves["F606W"].response, curves["F606W"].source) == (
+        "F606W",
+        "energy",
+        "a book",
+    )
+    # Results of another response are not those of a continued run.
+    other = {"F606W": FilterCurve([5000, 7000], [1, 1], name="mine", source="a book")}
+    assert describe_curves(curves) != describe_curves(other)

@@ -60,7 +60,7 @@ def test_fit_finds_the_truth_in_every_filter(field, number, name):
     truth = TRUTHS[number]
     (image,) = bandpass_images(field.cubes[number], [BANDS[name]])
     fit = fit_image_photometry(field.hst[name], image)
-    fwhm = truth.fwhm_at(BANDS[name].wavelength.mean())
+    fwhm = truth.fwhm_at(image.meta["FILTWAVE"])
     for key, tolerance in (("dx", 0.01), ("dy", 0.01), ("scale", 0.02), ("bg", 0.01), ("beta", 0.3)):
         value = getattr(fit, key)
         assert abs(value.value - getattr(truth, key)) < min(tolerance, 4 * value.stdev)
@@ -88,6 +88,73 @@ def test_spectra_are_flat():
         np.testing.assert_allclose(other, light[0], rtol=1e-5)
     sums = field.cubes[0]["DATA"].data.sum(axis=(1, 2))
     np.testing.assert_allclose(sums, sums[0], rtol=0.01)
+
+
+@pytest.mark.parametrize("index", [-2.0, -3.5, 3.0])
+def test_hst_counts_photons(index):
+    """The ratio of the images in two filters, which does not depend on a PSF that is the same in both."""
+    planes = np.arange(4500.0, 8700.0, 20.0)
+    field = simulate_cubes(
+        6,
+        [CubeTruth(slope=0.0)],
+        size=6.0,
+        filters=["F606W", "F775W"],
+        wavelengths=planes,
+        noise=1e-6,
+        hst_noise=0.0,
+        hst_pixel=0.1,
+        spectral_indices=[index],
+    )
+
+    def hst_ratio():
+        blue, red = (image.data * HstFilterInfo(name).photflam for name, image in field.hst.items())
+        return np.median((blue / red)[red > red.max() / 100])
+
+    def muse_ratio(weights):
+        curves = [FilterCurve.named(name) for name in field.hst]
+        blue, red = (image.data for image in bandpass_images(field.cubes[0], curves, weights=weights))
+        return np.median((blue / red)[red > red.max() / 100])
+
+    def photon_mean(name):
+        curve = FilterCurve.named(name)
+        x = np.arange(curve.wavelength[0], curve.wavelength[-1], 0.5)
+        photons = x * np.interp(x, curve.wavelength, curve.sensitivity)
+        return np.sum(photons * x**index) / np.sum(photons)
+
+    assert hst_ratio() == pytest.approx(photon_mean("F606W") / photon_mean("F775W"), rel=1e-4)
+    # The planes are 20 Angstrom wide.
+    assert muse_ratio("photon") == pytest.approx(hst_ratio(), rel=1e-3)
+    assert muse_ratio("energy") != pytest.approx(hst_ratio(), rel=1e-2)
+
+
+def test_objects_have_their_spectra_in_turn():
+    rng = np.random.default_rng(3)
+    objects = draw_objects(rng, 12, 12, 6, (21, 26), lambda magnitude: 10 ** (-0.4 * (magnitude - 25)), 2)
+    grid = sky_grid((60, 60))
+    psfs = [(0.7, 2.5), (0.6, 2.8)]
+    spectra = np.array([[1.0, 0.5], [2.0, 3.0], [0.3, 0.0]] * 2)
+    together = np.array(list(draw_planes(objects, psfs, grid, spectra=spectra)))
+    alone = [np.array(list(draw_planes([one], psfs, grid))) for one in objects]
+    expected = sum(factors[:, None, None] * light for factors, light in zip(spectra, alone, strict=True))
+    np.testing.assert_allclose(together, expected, atol=1e-3 * together.max())
+
+
+def test_galaxies_of_all_colors_have_the_scale_of_hst():
+    # The filters are within the range of the planes.
+    truth = CubeTruth(dx=0.1, scale=0.9)
+    field = simulate_cubes(
+        5,
+        [truth],
+        size=24.0,
+        filters=["F606W", "F775W"],
+        wavelengths=np.arange(4500.0, 8700.0, 50.0),
+        spectral_indices=[-2.0, -3.5, 3.0],
+    )
+    images = bandpass_images(field.cubes[0], [FilterCurve.named(name) for name in field.hst])
+    for (name, hst), image in zip(field.hst.items(), images, strict=True):
+        fit = fit_image_photometry(hst, image)
+        assert abs(fit.scale.value - truth.scale) < min(0.01, 4 * fit.scale.stdev), name
+        assert fit.sizes["scatter"] < 0.02, name
 
 
 def test_headers_identify_the_exposures(field):
