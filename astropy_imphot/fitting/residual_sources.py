@@ -106,6 +106,7 @@ def _peaks(image, threshold, radius):
 
     if image.max() <= threshold:
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
-    found = find_peaks(image, threshold, box_size=2 * radius + 1, n_peaks=MOST_SOURCES)
+    found = find_peaks(image, threshold, box_size=2 * radius + 1)
     found.sort("peak_value", reverse=True)
+    found = found[:MOST_SOURCES]
     return np.array(found["y_peak"]), np.array(found["x_peak"])

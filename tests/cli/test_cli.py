@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -26,17 +27,31 @@ from astropy_imphot.simulation import muse_cube
 WAVELENGTHS = np.arange(7000.0, 8000.0, 100.0)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch, field):
-    """A folder with the small field's files, to work in."""
-    monkeypatch.chdir(tmp_path)
-    write_image(field.hst, "hst.fits")
-    write_image(field.muse[0], "E1.fits")
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, field):
+    """A folder of the small field's files."""
+    folder = tmp_path_factory.mktemp("files")
+    write_image(field.hst, folder / "hst.fits")
+    write_image(field.muse[0], folder / "E1.fits")
     # A second exposure, one pixel to the right.
     muse = field.muse[0]
     second = muse.copy()
     second.data = np.roll(muse.data, 1, axis=1)
-    write_image(second, "E2.fits")
+    write_image(second, folder / "E2.fits")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(files):
+    """The fit of the command line without options."""
+    return fit_image_photometry(files / "hst.fits", files / "E1.fits", fix_beta=2.5)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, files):
+    """A folder with copies of the files, to work in."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -76,7 +91,7 @@ def test_fit_in_the_order_of_the_command_line(folder, capsys):
         ),
     ],
 )
-def test_options_reach_the_fit(folder, capsys, field, words, keywords):
+def test_options_reach_the_fit(folder, capsys, field, plain, words, keywords):
     mask = np.zeros(field.muse[0].shape, dtype=np.uint8)
     mask[30:60, 20:50] = 1
     fits.ImageHDU(mask).writeto("mask.fits")
@@ -87,7 +102,6 @@ def test_options_reach_the_fit(folder, capsys, field, words, keywords):
     for key in ("scale", "bg", "dx", "dy", "fwhm", "beta"):
         assert_allclose(row[key].value, expected.values[key].value, atol=1e-6)
     assert row["n_pixels"] == expected.n_pixels
-    plain = fit_image_photometry("hst.fits", "E1.fits", fix_beta=2.5)
     unchanged = keywords in ({"regions": None}, {"init_dx": 0.2, "init_dy": -0.1, "keep_changed": True})
     assert (abs(plain.scale.value - expected.scale.value) < 1e-6) == unchanged
 

@@ -410,9 +410,10 @@ def test_a_worker_that_is_killed_gets_another_try(images, tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_and_run_again(images, tmp_path):
     command = [sys.executable, "-m", "astropy_imphot.cli.fit_field", *images[0], "--hst", *images[1]]
-    command += ["--no_plots", "--nprocess", "2", "--outdir"]
+    command += ["--no_plots", "--nprocess"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    outdir = ["--outdir", str(killed)]
+    process = subprocess.Popen([*command, "2", *outdir], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 100
     while len(list(killed.glob("exposures/E*/record.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -421,7 +422,7 @@ def test_killed_and_run_again(images, tmp_path):
     finished = {path: path.stat().st_mtime_ns for path in killed.glob("exposures/E*/record.json")}
     assert 3 <= len(finished) < 8
     assert not (killed / "results.ecsv").exists()
-    again = subprocess.run([*command, str(killed)], capture_output=True, text=True, check=True)
+    again = subprocess.run([*command, "1", *outdir], capture_output=True, text=True, check=True)
     # A worker may have written one more before it saw that it was alone.
     (told,) = re.findall(r"(\d) of 8 exposures are finished already", again.stderr)
     assert len(finished) <= int(told) < 8

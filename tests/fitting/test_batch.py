@@ -85,9 +85,9 @@ def test_stars_through_another_executor(exposures, batch):
     hst, paths = exposures
     with (
         ThreadPoolExecutor(2) as executor,
-        batch(hst, iter(good(paths)), STAR, executor=executor, fix_beta=2.5) as fits,
+        batch(hst, iter(good(paths)[2:]), STAR, executor=executor, fix_beta=2.5) as fits,
     ):
-        assert len(fits) == 4
+        assert len(fits) == 2
         results = list(fits)
     expected = fit_star_photometry(hst, paths[4], STAR, fix_beta=2.5)
     last = results[-1] if batch is FitStarPhotometryMP else results[-1][1]
@@ -179,11 +179,12 @@ def test_worker_error_pickles():
     )
 
 
-@pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_command(exposures, tmp_path, capsys, on_error):
+# Each worker takes longer to start than to fit an exposure.
+@pytest.mark.parametrize(("on_error", "nprocess"), [("raise", "2"), ("skip", "1")])
+def test_command(exposures, tmp_path, capsys, on_error, nprocess):
     hst, paths = exposures
     output = str(tmp_path / "t.ecsv")
-    command = [hst, *paths, "--output", output, "--on_error", on_error, "--nprocess", "2"]
+    command = [hst, *paths, "--output", output, "--on_error", on_error, "--nprocess", nprocess]
     assert fit_photometry.main(command) == 1
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
@@ -299,7 +300,7 @@ def test_open_files_are_read_by_workers(exposures):
 SCRIPT = """
 from astropy_imphot import FitImagePhotometryMP
 print("begins")
-with FitImagePhotometryMP({hst!r}, {paths!r}, nprocess=2, fix_beta=2.5) as fits:
+with FitImagePhotometryMP({hst!r}, {paths!r}, nprocess=1, fix_beta=2.5) as fits:
     for fit in fits:
         print(fit.name, round(fit.dx.value, 2), flush=True)
 """
@@ -327,7 +328,7 @@ def test_workers_have_one_thread_each():
     class Environment(Batch):
         _function = staticmethod(os.getenv)
 
-    with Environment(["E0", "E1"], [(("OMP_NUM_THREADS",), {})] * 2, nprocess=2) as variables:
+    with Environment(["E0", "E1"], [(("OMP_NUM_THREADS",), {})] * 2, nprocess=1) as variables:
         assert list(variables) == ["1", "1"]
 
 
