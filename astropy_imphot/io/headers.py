@@ -29,8 +29,8 @@ __all__ = [
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
 
-# Spellings in BUNIT by calibration software and archives, which are not FITS units. A nanomaggy is the flux of
-# magnitude 22.5 in the AB system, whose magnitude 0 is 3631 Jy (Oke & Gunn 1983).
+# Spellings in BUNIT by calibration software and archives, which are not FITS units. A maggy is the flux of
+# magnitude 0 in the AB system, 3631 Jy (Oke & Gunn 1983).
 UNIT_WORDS = {
     "electron": "electron",
     "electrons": "electron",

@@ -187,7 +187,9 @@ def companion_image(hdus, science, meaning):
     named = [hdu for hdu in images if EXTENSIONS.get(hdu.name) == meaning]
     found = next(iter(named or images), None)
     if found is None or found.shape != science.shape:
-        shape = "no image" if found is None else f"an image of {' x '.join(map(str, found.shape[::-1]))} pixels"
+        shape = (
+            "no image" if found is None else f"an image of {' x '.join(map(str, found.shape[::-1]))} pixels"
+        )
         wanted = " x ".join(map(str, science.shape[::-1]))
         raise UserError(f"it has {shape}, and the image {wanted}: give the {meaning} of the same pixels.")
     return found
