@@ -222,7 +222,17 @@ class Source:
         ...     source
         [1, 2]
         """
+        if isinstance(given, Source):
+            return given.once()
         return cls(given) if isinstance(given, (str, Path)) or is_mpdaf(given) else nullcontext(given)
+
+    def once(self):
+        """Return a context manager that gives this source, which stays open."""
+        return nullcontext(self)
+
+    def borrowed(self):
+        """Return a context manager that gives the HDUs, and leaves the file open."""
+        return nullcontext(self.hdus)
 
     @cached_property
     def hdus(self):
@@ -277,7 +287,7 @@ def opened(source):
 def _hdus(source):
     """Return a context manager that gives an input's HDUs."""
     if isinstance(source, Source):
-        return nullcontext(source.hdus)
+        return source.borrowed()
     if isinstance(source, fits.HDUList):
         return nullcontext(source)
     if isinstance(source, (str, Path)):

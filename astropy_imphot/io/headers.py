@@ -46,7 +46,7 @@ UNIT_WORDS = {
     "a": "Angstrom",
     "ang": "Angstrom",
     "angstroms": "Angstrom",
-    "flam": "(erg/(s cm2 Angstrom))",
+    "flam": "erg/(s cm2 Angstrom)",
     "jansky": "Jy",
     "nanojansky": "nJy",
     "microjansky": "uJy",
@@ -54,11 +54,11 @@ UNIT_WORDS = {
     "megajansky": "MJy",
     "njy": "nJy",
     "ujy": "uJy",
-    "nanomaggy": "(3.631e-6 Jy)",
-    "nanomaggies": "(3.631e-6 Jy)",
-    "nmgy": "(3.631e-6 Jy)",
-    "maggy": "(3631 Jy)",
-    "maggies": "(3631 Jy)",
+    "nanomaggy": "3.631e-6*Jy",
+    "nanomaggies": "3.631e-6*Jy",
+    "nmgy": "3.631e-6*Jy",
+    "maggy": "3631*Jy",
+    "maggies": "3631*Jy",
 }
 
 # Keywords of the observation, for which the primary header is used also if the extension has them.

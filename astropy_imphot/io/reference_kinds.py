@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import FILE_NAME, UserError
 from astropy_imphot.io.layout import EXTENSIONS
 
 __all__ = ["KINDS", "ReferenceKind", "companion_image", "kind_of"]
@@ -138,7 +138,7 @@ def kind_of(header, name=""):
     header : `~astropy.io.fits.Header` or dict
         The primary header and the image's in one.
     name : str
-        Its file (default: "", none).
+        Its file. By default ("") the one that is being read, see `~astropy_imphot.io.files.naming`.
 
     Returns
     -------
@@ -149,7 +149,8 @@ def kind_of(header, name=""):
     --------
     See `ReferenceKind`.
     """
-    return next((kind for kind in KINDS if kind.matches(header, str(name))), UNKNOWN)
+    name = str(name) or FILE_NAME.get()
+    return next((kind for kind in KINDS if kind.matches(header, name)), UNKNOWN)
 
 
 def companion_image(hdus, science, meaning):

@@ -1,0 +1,290 @@
+"""One sky in the layouts of many archives, and the fluxes that are read from them."""
+
+import pickle
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs.utils import proj_plane_pixel_area
+from scipy.integrate import simpson
+
+from astropy_imphot import (
+    HstReference,
+    Reference,
+    UserError,
+    fit_image_and_star_photometry,
+    fit_image_photometry,
+    fit_star_photometry,
+    make_template,
+    read_image,
+    read_reference,
+    rescale_hst_like_muse,
+)
+from astropy_imphot.calibration import curves
+from astropy_imphot.simulation import CENTER, Truth, simulate_field
+
+# erg/s/cm2/Angstrom of one electron/s in the image that is drawn: ACS/WFC F775W.
+DRAWN = 9.74e-20
+
+# Pixels that no measurement has, and what is in them.
+BAD = (slice(230, 240), slice(180, 200))
+GARBAGE = 30.0
+
+
+@pytest.fixture(scope="module")
+def sky():
+    """The sky, which is drawn once."""
+    truth = [Truth(dx=0.1, dy=-0.05)]
+    return simulate_field(seed=4, size=24.0, hst_pixel=0.06, hst_margin=3.2, truth=truth, central_star=20.5)
+
+
+def pivot(camera, name):
+    """The pivot wavelength of a curve, by Simpson's rule."""
+    table = Table.read(curves.available_curves()[camera][name], format="ascii.ecsv")
+    wavelength = np.arange(table["wavelength"][0], table["wavelength"][-1], 0.5)
+    values = np.interp(wavelength, table["wavelength"], table["sensitivity"])
+    return np.sqrt(simpson(values * wavelength, x=wavelength) / simpson(values / wavelength, x=wavelength))
+
+
+def jansky(wavelength):
+    """Jy of one electron/s of the drawn image, by hand."""
+    return DRAWN * wavelength**2 / 2.99792458e-5
+
+
+def of_magnitude(zero_point, wavelength):
+    """Pixel values, of an AB zero point, of one electron/s of the drawn image."""
+    return jansky(wavelength) / (3631 * 10 ** (-0.4 * zero_point))
+
+
+class Writer:
+    """Writes the sky in a folder."""
+
+    def __init__(self, sky, folder):
+        self.sky, self.folder = sky, folder
+        self.wcs = sky.hst.wcs.to_header()
+        self.area = proj_plane_pixel_area(sky.hst.wcs) * np.radians(1) ** 2
+
+    def pixels(self, factor):
+        data = self.sky.hst.data * factor
+        data[BAD] = GARBAGE * factor
+        return data.astype("f4")
+
+    def flags(self, bad, other, kind="i4"):
+        """A mask with a bit in bad pixels, and another one in all others."""
+        flags = np.full(self.sky.hst.shape, other, kind)
+        flags[BAD] = bad
+        return flags
+
+    def weights(self, kind="f4"):
+        weights = np.full(self.sky.hst.shape, 4, kind)
+        weights[BAD] = 0
+        return weights
+
+    def hdu(self, data, name=None, kind=fits.ImageHDU, **cards):
+        hdu = kind(data, self.wcs.copy())
+        if name is not None:
+            hdu.name = name
+        hdu.header.update(cards)
+        return hdu
+
+    def write(self, name, *hdus, **primary):
+        if isinstance(hdus[0], fits.PrimaryHDU):
+            written = fits.HDUList(list(hdus))
+        else:
+            written = fits.HDUList([fits.PrimaryHDU(), *hdus])
+        written[0].header.update(primary)
+        written.writeto(self.folder / name)
+        return self.folder / name
+
+
+def acs(to):
+    science = to.hdu(to.pixels(1), "SCI", BUNIT="ELECTRONS/S", PHOTFLAM=9.74e-20, PHOTPLAM=7692.4)
+    cards = {"TELESCOP": "HST", "INSTRUME": "ACS", "DETECTOR": "WFC", "EXPTIME": 5000.0}
+    cards |= {"FILTER1": "CLEAR1L", "FILTER2": "F775W"}
+    return to.write("j8wc_drc.fits", science, to.hdu(to.weights(), "WHT"), **cards)
+
+
+def acs_flc(to):
+    # Electrons, and a mask.
+    science = to.hdu(to.pixels(500), "SCI", BUNIT="ELECTRONS", PHOTFLAM=9.74e-20, PHOTPLAM=7692.4)
+    error = to.hdu(np.ones_like(science.data), "ERR")
+    cards = {"INSTRUME": "ACS", "DETECTOR": "WFC", "EXPTIME": 500.0, "FILTER1": "F775W", "FILTER2": "CLEAR2L"}
+    return to.write("j8wc_flc.fits", science, error, to.hdu(to.flags(256, 0, "i2"), "DQ"), **cards)
+
+
+def wfc3(to):
+    science = to.hdu(to.pixels(DRAWN / 1.4972e-19), "SCI", BUNIT="ELECTRONS/S", PHOTFLAM=1.4972e-19)
+    cards = {"TELESCOP": "HST", "INSTRUME": "WFC3", "DETECTOR": "UVIS", "FILTER": "F814W"}
+    return to.write("ibbs_drc.fits", science, to.hdu(to.weights(), "WHT"), **cards)
+
+
+def wfpc2(to):
+    # Counts, filters by numbers, and a header in one HDU.
+    cards = {"INSTRUME": "WFPC2", "FILTER1": 38, "FILTNAM1": "F814W", "FILTNAM2": "", "EXPTIME": 6300.0}
+    cards |= {"BUNIT": "COUNTS", "PHOTFLAM": 2.508e-18, "PHOTPLAM": 7996.8}
+    science = to.hdu(to.pixels(6300 * DRAWN / 2.508e-18), kind=fits.PrimaryHDU, **cards)
+    to.write("u2_wht.fits", to.hdu(to.weights(), kind=fits.PrimaryHDU))
+    return to.write("u2_drz.fits", science)
+
+
+def jwst(to):
+    factor = jansky(pivot("NIRCAM", "F070W")) / 1e6 / to.area
+    # The average area of a header is that of other pixels after another drizzle.
+    cards = {"BUNIT": "MJy/sr", "PIXAR_SR": 2 * to.area, "PHOTMJSR": 3.5}
+    data = to.pixels(factor)
+    data[BAD] = np.nan
+    more = [to.hdu(np.full_like(data, factor), "ERR"), to.hdu(to.flags(1, 1)[None], "CON")]
+    more += [to.hdu(to.weights(), "WHT"), to.hdu(np.ones_like(data), "VAR_POISSON")]
+    primary = {"TELESCOP": "JWST", "INSTRUME": "NIRCAM", "DETECTOR": "MULTIPLE", "FILTER": "F070W"}
+    return to.write("jw_f070w_i2d.fits", to.hdu(data, "SCI", **cards), *more, **primary, PUPIL="CLEAR")
+
+
+def dja(to):
+    # The zero point ZP is not that of the pixels.
+    cards = {"BUNIT": "10.0*nanoJansky", "PHOTFNU": 1e-8, "ZP": 28.0, "INSTRUME": "NIRCAM"}
+    cards |= {"TELESCOP": "JWST", "FILTER": "F090W-CLEAR"}
+    science = to.hdu(to.pixels(jansky(pivot("NIRCAM", "F090W")) / 1e-8), kind=fits.PrimaryHDU, **cards)
+    to.write("gds-f090w_drc_wht.fits", to.hdu(to.weights(), kind=fits.PrimaryHDU))
+    return to.write("gds-f090w_drc_sci.fits", science)
+
+
+def euclid(to):
+    factor = of_magnitude(24.6, pivot("VIS", "VIS"))
+    cards = {"MAGZERO": 24.6, "FILTER": "VIS", "INSTRUME": "VIS", "TELESCOP": "EUCLID"}
+    name = "EUC_MER_{}_TILE102018211-{}_20241018T1427{}.276838Z_00.00.fits"
+    sigma = to.hdu(np.full(to.sky.hst.shape, factor, "f4"), kind=fits.PrimaryHDU)
+    to.write(name.format("MOSAIC-VIS-RMS", "27D2BB", "22"), sigma)
+    to.write(name.format("MOSAIC-VIS-FLAG", "3D8E5F", "35"), to.hdu(to.flags(1, 64), kind=fits.PrimaryHDU))
+    science = to.hdu(to.pixels(factor), kind=fits.PrimaryHDU, **cards)
+    return to.write(name.format("BGSUB-MOSAIC-VIS", "ACBD03", "10"), science)
+
+
+def packed(to, data, name=None, **cards):
+    """A compressed image, of which the noise is sampled finely."""
+    return to.hdu(
+        data, name, kind=lambda *args, **kw: fits.CompImageHDU(*args, quantize_level=64, **kw), **cards
+    )
+
+
+def legacy(to):
+    factor = jansky(6417.6) / 3.631e-6
+    names = "legacysurvey-0531m277-{}.fits.fz"
+    to.write(names.format("invvar-r"), packed(to, to.weights()))
+    to.write(names.format("maskbits"), packed(to, to.flags(1 << 6, 1 | 1 << 10)))
+    to.write(names.format("psfsize-r"), packed(to, np.full(to.sky.hst.shape, 1.15, "f4")))
+    science = packed(to, to.pixels(factor), BUNIT="nanomaggy", MAGZERO=22.5, FILTER="r")
+    return to.write(names.format("image-r"), science, SURVEY="DECaLS")
+
+
+def hsc(to):
+    factor = of_magnitude(27.0, 6214.0)
+    data = to.pixels(factor)
+    # The plane DETECTED covers the objects.
+    planes = {"MP_BAD": 0, "MP_SAT": 1, "HIERARCH MP_DETECTED": 5, "HIERARCH MP_NO_DATA": 8}
+    mask = to.hdu(to.flags(1 << 8, 1 << 5), "MASK", **planes)
+    variance = to.hdu(np.full_like(data, factor**2), "VARIANCE")
+    primary = {"FLUXMAG0": 63095734448.0194, "FILTER": "HSC-R"}
+    return to.write("calexp-HSC-R-9813.fits", to.hdu(data, "IMAGE"), mask, variance, **primary)
+
+
+def des(to):
+    science = packed(to, to.pixels(of_magnitude(30.0, 6417.6)), "SCI", MAGZERO=30.0, INSTRUME="DECam")
+    science.header["FILTER"] = "r DECam SDSS c0002 6415.0 1480.0"
+    mask, weight = packed(to, to.flags(1, 0, "i2"), "MSK"), packed(to, to.weights(), "WGT")
+    return to.write("DES0332-2749_r.fits.fz", science, mask, weight)
+
+
+def rubin(to):
+    science = to.hdu(to.pixels(jansky(6207.6) * 1e9), "IMAGE", BUNIT="nJy")
+    mask = to.hdu(to.flags(1, 1 << 5), "MASK", MP_BAD=0, **{"HIERARCH MP_DETECTED": 5})
+    variance = to.hdu(np.ones_like(science.data), "VARIANCE", BUNIT="nJy**2")
+    return to.write("deep_coadd_r.fits", science, mask, variance, INSTRUME="LSSTComCam", FILTER="r_03")
+
+
+def kids(to):
+    science = to.hdu(to.pixels(of_magnitude(0.0, 6300.0)), kind=fits.PrimaryHDU, FILTER="OCAM_r_SDSS")
+    to.write("KiDS_DR4.0_53.2_-27.8_r_wei.fits", to.hdu(to.weights(), kind=fits.PrimaryHDU))
+    to.write("KiDS_DR4.0_53.2_-27.8_r_msk.fits", to.hdu(to.flags(4, 0), kind=fits.PrimaryHDU))
+    path = to.write("KiDS_DR4.0_53.2_-27.8_r_sci.fits", science)
+    return read_reference(path, pivot=6300 * u.AA)
+
+
+def nanojansky(to):
+    science = to.hdu(to.pixels(jansky(8000.0) * 1e9), "SCI", PHOTPLAM=8000.0)
+    # The unit is in the primary header only.
+    return to.write("njy.fits", science, to.hdu(to.weights(), "IVAR"), BUNIT="nJy")
+
+
+def megajansky(to):
+    science = to.hdu(to.pixels(jansky(8000.0) / 1e6 / to.area), BUNIT="MJy/sr", PHOTPLAM=8000.0)
+    return to.write("mjysr.fits", science, to.hdu(to.flags(1, 0), "BADPIX"))
+
+
+def per_angstrom(to):
+    science = to.hdu(to.pixels(DRAWN / 1e-18), BUNIT="10**-18 ergs/s/cm2/A")
+    return to.write("flam.fits", science, to.hdu(to.flags(1, 0), "FLAG"))
+
+
+def magnitude(to):
+    path = to.write("zp.fits", to.hdu(to.pixels(of_magnitude(28.3, 6500.0)), BUNIT="ADU"))
+    return read_reference(path, zeropoint=28.3, filter_name="r", pivot=6500.0, mask=to.flags(2, 0))
+
+
+LAYOUTS = {
+    one.__name__: one
+    for one in (
+        acs,
+        acs_flc,
+        wfc3,
+        wfpc2,
+        jwst,
+        dja,
+        euclid,
+        legacy,
+        hsc,
+        des,
+        rubin,
+        kids,
+        nanojansky,
+        megajansky,
+        per_angstrom,
+        magnitude,
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def written(sky, tmp_path_factory):
+    """The sky in all layouts."""
+    found = {}
+    for name, layout in LAYOUTS.items():
+        folder = tmp_path_factory.mktemp(name)
+        found[name] = layout(Writer(sky, folder))
+    return found
+
+
+@pytest.fixture(scope="module")
+def scales(sky, written):
+    """The scales of fits with all layouts."""
+    return {name: fit_image_photometry(source, sky.muse[0]).scale for name, source in written.items()}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_scale_of_one_sky_in_all_layouts(scales, name):
+    values = np.array([scale.value for scale in scales.values()])
+    assert abs(scales[name].value - 1) < 3 * scales[name].stdev
+    assert scales[name].stdev < 0.02
+    assert abs(scales[name].value - np.median(values)) < 5e-4
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_fluxes_mask_and_variance(sky, written, name):
+    image = rescale_hst_like_muse(written[name], sky.muse[0])
+    bad = np.zeros(image.shape, dtype=bool)
+    bad[BAD] = True
+    np.testing.assert_array_equal(image.mask, bad)
+    np.testing.assert_allclose(image.data[~bad], sky.hst.data[~bad] * DRAWN / 1e-20, rtol=1e-4, atol=2e-4)
+    # Those of a plain mask have no variances.
+    assert (image.uncertainty is None) == (name in ("megajansky", "per_angstrom", "magnitude"))
