@@ -8,7 +8,7 @@ from astropy_imphot.parameters import FLUX, model_parameters
 from astropy_imphot.psf.fourier import WINDOWS
 from astropy_imphot.psf.moffat import MOFFAT
 
-__all__ = ["add_fit_options", "add_hst_psf_options"]
+__all__ = ["add_fit_options", "add_hst_psf_options", "add_reference_options"]
 
 
 def add_fit_options(parser, *, fix_beta):
@@ -115,6 +115,39 @@ def add_fit_options(parser, *, fix_beta):
         type=float,
         default=ImageFitOptions.margin,
         help="width of the sky used around the MUSE image, arcsec",
+    )
+
+
+def add_reference_options(group):
+    """
+    Add the options for what the header of a reference image lacks.
+
+    Parameters
+    ----------
+    group : argument group of `ImphotArgumentParser`
+        Where they are listed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import ImphotArgumentParser
+    >>> from astropy_imphot.cli.fit_options import add_reference_options
+    >>> parser = ImphotArgumentParser(prog="fit")
+    >>> add_reference_options(parser.add_argument_group("the HST image"))
+    >>> parser.parse_args(["--zeropoint", "24.6"]).zeropoint
+    24.6
+    """
+    group.add_argument(
+        "--zeropoint",
+        metavar="MAG",
+        type=float,
+        help="AB magnitude of a pixel value of 1; None: from the unit or the zero point in the header",
+    )
+    group.add_argument("--filter", metavar="NAME", help="its filter; None: that of the header")
+    group.add_argument(
+        "--pivot",
+        metavar="A",
+        type=float,
+        help="pivot wavelength of its filter, Angstrom; None: PHOTPLAM, or that of the camera's filter",
     )
 
 

@@ -279,7 +279,7 @@ def _zero_point(value):
         return None
     # Of magnitudes with a unit, such as u.ABmag, the flux.
     value = getattr(value, "physical", value)
-    for unit in (u.Jy, PIPELINE_UNIT):
+    for unit in (u.Jy, u.erg / u.s / u.cm**2 / u.AA):
         if isinstance(value, u.Quantity) and value.unit.is_equivalent(unit):
             flux = value.to(unit)
             break

@@ -23,6 +23,7 @@ from astropy_imphot import (
     rescale_hst_like_muse,
 )
 from astropy_imphot.calibration import curves
+from astropy_imphot.io import reference_kinds
 from astropy_imphot.simulation import CENTER, Truth, simulate_field
 
 # erg/s/cm2/Angstrom of one electron/s in the image that is drawn: ACS/WFC F775W.
@@ -288,3 +289,239 @@ def test_fluxes_mask_and_variance(sky, written, name):
     np.testing.assert_allclose(image.data[~bad], sky.hst.data[~bad] * DRAWN / 1e-20, rtol=1e-4, atol=2e-4)
     # Those of a plain mask have no variances.
     assert (image.uncertainty is None) == (name in ("megajansky", "per_angstrom", "magnitude"))
+
+
+def without(written, keywords, tmp_path):
+    """A copy of a file, without keywords in any of its headers, and its errors when it is read."""
+    path = tmp_path / getattr(written, "given", written).name
+    with fits.open(getattr(written, "given", written)) as hdus:
+        for hdu in hdus:
+            for keyword in keywords:
+                hdu.header.remove(keyword, ignore_missing=True)
+        hdus.writeto(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "reason"),
+    [
+        ("wfc3", ["PHOTFLAM"], "no usable zero point of the filter F814W, HST WFC3/UVIS .*PHOTFLAM, PHOTFNU"),
+        ("wfpc2", ["PHOTFLAM"], r"the header has the unit ct and no usable zero point .*PHOTFLAM, PHOTFNU"),
+        (
+            "wfpc2",
+            ["BUNIT"],
+            "has PHOTFLAM but no BUNIT, and .*WFPC2.* can be in counts or in counts per sec",
+        ),
+        ("wfpc2", ["EXPTIME"], r"ct, PHOTFLAM is of counts per second, .*looked for EXPTIME, TEXPTIME"),
+        ("acs", ["PHOTFLAM", "FILTER2"], "a filter without a name, HST ACS/WFC .*PHOTFLAM.*INSTRUME"),
+        ("jwst", ["BUNIT"], "the header has no unit and no usable zero point .*BUNIT.*PHOTFLAM.*MAGZERO"),
+        (
+            "jwst",
+            ["FILTER"],
+            "pivot wavelength of a filter without a name .*PHOTPLAM, and INSTRUME with FILTER",
+        ),
+        ("dja", ["BUNIT"], "has PHOTFNU but no BUNIT"),
+        ("dja", ["BUNIT", "PHOTFNU"], "no unit and no usable zero point .*BUNIT; PHOTFLAM, PHOTFNU; MAGZERO"),
+        ("euclid", ["MAGZERO"], "no usable zero point of the filter VIS, Euclid VIS .*MAGZERO, MAGZPT"),
+        (
+            "legacy",
+            ["BUNIT", "MAGZERO"],
+            "no usable zero point of the filter R, Legacy Surveys .*BUNIT.*MAGZ",
+        ),
+        ("hsc", ["FLUXMAG0"], "no usable zero point of the filter HSC-R, HSC .*FLUXMAG0"),
+        ("des", ["MAGZERO"], "no usable zero point .*MAGZERO"),
+        ("rubin", ["BUNIT"], "no usable zero point .*BUNIT"),
+        ("kids", [], "the pivot wavelength of the filter OCAM_R_SDSS .KiDS. .*PHOTPLAM.*give pivot"),
+        ("nanojansky", ["PHOTPLAM"], "the pivot wavelength .*PHOTPLAM.*give pivot"),
+        ("megajansky", ["BUNIT"], "no usable zero point .*BUNIT"),
+        ("per_angstrom", ["BUNIT"], "no usable zero point .*BUNIT"),
+        ("magnitude", [], "the unit adu and no usable zero point .*give zeropoint"),
+    ],
+)
+def test_without_a_keyword(sky, written, tmp_path, name, keywords, reason):
+    path = without(written[name], keywords, tmp_path)
+    with pytest.raises(UserError, match=rf"{path.name}: .*{reason}") as caught:
+        read_reference(path)
+    with pytest.raises(UserError) as other:
+        fit_image_photometry(path, sky.muse[0])
+    assert str(other.value) == str(caught.value)
+    # It can be given, but not for PHOTPLAM alone, which these headers lack.
+    zero_point = 25.0 * u.ABmag if name == "magnitude" else 1e-30 * u.erg / u.s / u.cm**2 / u.AA
+    given = read_reference(path, zeropoint=zero_point, pivot=7000.0)
+    expected = 3631e-10 * 2.99792458e-5 / 7000**2 if name == "magnitude" else 1e-30
+    # Of magnitude 0 in the AB system, 3631 Jy are rounded.
+    np.testing.assert_allclose(given.pixel_flux.value, expected / 1e-20, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cards", "reason"),
+    [
+        ({"BOFFSET": 1.0, "BSOFTEN": 2.0}, "asinh magnitudes of Pan-STARRS .*: convert them to linear"),
+        (
+            {"PHOTZP": 24.0, "PHOTSYS": "VEGA"},
+            "PHOTZP is of Vega magnitudes .*PHOTSYS = VEGA.*: give that of AB",
+        ),
+        (
+            {"MAGZERO": 24.6, "PHOTZP": 23.9},
+            r"MAGZERO \(24.600 mag\) and PHOTZP \(23.900 mag\) of .* differ: give",
+        ),
+        ({"MAGZERO": "unknown"}, "no usable zero point"),
+        ({"BUNIT": "mag", "MAGZERO": 24.6}, "the unit mag and no usable zero point"),
+    ],
+    ids=str,
+)
+def test_zero_points_that_are_refused(sky, cards, reason):
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(cards)
+    hdu.header["PHOTPLAM"] = 6000.0
+    with pytest.raises(UserError, match=reason):
+        read_reference(hdu)
+
+
+def test_unit_that_is_not_understood(sky):
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(BUNIT="furlong", PHOTFLAM=1e-19)
+    with (
+        pytest.warns(UserWarning, match="furlong"),
+        pytest.raises(UserError, match="the unit 'furlong', which is not understood, and no usable"),
+    ):
+        read_reference(hdu)
+
+
+def test_same_zero_point_in_two_keywords(sky):
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(MAGZERO=27.0, FLUXMAG0=63095734448.0194, PHOTPLAM=6000.0)
+    expected = 3631 * 10 ** (-0.4 * 27) * 2.99792458e-5 / 6000**2
+    np.testing.assert_allclose(read_reference(hdu).pixel_flux.value, expected / 1e-20, rtol=1e-6)
+
+
+def test_camera_that_is_not_named(sky):
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(BUNIT="ELECTRONS/S", FILTER="F775W")
+    with pytest.warns(
+        UserWarning, match=r"neither PHOTFLAM nor INSTRUME: .* ACS/WFC F775W is used \(25.69 mag"
+    ):
+        assert read_reference(hdu).pixel_flux.value == pytest.approx(9.74)
+
+
+def test_what_is_given_takes_precedence(sky, written):
+    given = read_reference(written["euclid"], zeropoint=25.6, filter_name="new", pivot=500 * u.nm)
+    assert (given.filter_name, given.pivot) == ("NEW", pytest.approx(5000.0))
+    expected = 3631 * 10 ** (-0.4 * 25.6) * 2.99792458e-5 / 5000**2
+    np.testing.assert_allclose(given.pixel_flux.value, expected / 1e-20, rtol=1e-6)
+    assert given.kind.name == "Euclid VIS"
+    again = read_reference(given, zeropoint=24.6)
+    np.testing.assert_allclose(again.pixel_flux.value / given.pixel_flux.value, 10**0.4)
+    assert again.filter_name == "NEW"
+    assert read_reference(written["euclid"]).filter_name == "VIS"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"zeropoint": np.nan}, "zeropoint is nan: give an AB magnitude"),
+        ({"zeropoint": 3 * u.m}, "zeropoint is in m: give it in mag"),
+        ({"pivot": -5.0}, "pivot is -5.0: give a wavelength"),
+        (
+            {"mask": np.zeros((3, 4))},
+            "an image of 4 x 3 pixels, and the image 507 x 507: give the mask",
+        ),
+        ({"weight": "gone.fits"}, "gone.fits does not exist"),
+    ],
+    ids=str,
+)
+def test_options_that_are_refused(sky, options, reason):
+    with pytest.raises(UserError, match=reason):
+        read_reference(sky.hst, **options)
+
+
+@pytest.mark.parametrize("kind", ["path", "HDU", "HDUList", "CCDData"])
+def test_what_is_given_is_not_changed(sky, written, kind):
+    image = read_image(written["wfc3"])
+    with fits.open(written["wfc3"]) as hdus:
+        whole = {"path": str(written["wfc3"]), "HDU": hdus["SCI"], "HDUList": hdus, "CCDData": image}[kind]
+        before = str(image.meta), [str(hdu.header) for hdu in hdus]
+        reference = read_reference(whole, zeropoint=25.0, filter_name="X", pivot=6000.0)
+        expected = 3631e-10 * 2.99792458e-5 / 6000**2 / 1e-20
+        found = reference.image()
+        np.testing.assert_allclose(found.data, image.data * expected, rtol=1e-5)
+        assert found.meta["FILTER"] == reference.filter_name == "X"
+        if kind != "HDU":
+            np.testing.assert_array_equal(found.mask, image.mask)
+        assert before == (str(image.meta), [str(hdu.header) for hdu in hdus])
+
+
+def test_files_that_are_given(sky, written, tmp_path):
+    sigma = np.full(sky.hst.shape, 0.5)
+    sigma[:, :300] = 1.0
+    fits.writeto(tmp_path / "mask.fits", np.where(sigma == 0.5, 0, 4))
+    image = read_image(read_reference(written["jwst"], sigma=sigma, mask=tmp_path / "mask.fits"))
+    assert image.mask[:, :300].all()
+    assert image.mask[BAD].all()
+    assert not image.mask[300:, 300:].any()
+    np.testing.assert_array_equal(image.uncertainty.array, sigma**2)
+    weight = np.where(sigma == 0.5, 4.0, 0.0)
+    image = read_image(read_reference(written["per_angstrom"], weight=fits.PrimaryHDU(weight)))
+    assert image.mask[:, :300].all()
+    assert np.all(image.uncertainty.array[:, 300:] == 0.25)
+
+
+def test_a_copy_in_another_process(written):
+    reference = pickle.loads(pickle.dumps(written["magnitude"]))
+    assert isinstance(reference, Reference)
+    assert reference.pixel_flux == written["magnitude"].pixel_flux
+    assert repr(reference) == repr(written["magnitude"])
+    assert "unknown kind" in repr(reference)
+
+
+def test_every_function_takes_a_reference(sky, written):
+    muse, star = sky.muse[0], (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    plain, given = written["acs"], written["magnitude"]
+    one, other = (make_template(hst, muse) for hst in (plain, given))
+    np.testing.assert_allclose(other.data, one.data, rtol=1e-4, atol=1e-4)
+    kept = HstReference(given).template(muse)
+    np.testing.assert_array_equal(kept.data, other.data)
+    plain = written["per_angstrom"]
+    one, other = (fit_star_photometry(hst, muse, star).scale for hst in (plain, given))
+    assert abs(one.value - other.value) < 1e-4
+    fits_of_both = fit_image_and_star_photometry(given, muse, star)
+    assert abs(fits_of_both[1].scale.value - one.value) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "psf"),
+    [
+        ("acs", (0.085, 1.6)),
+        ("wfc3", (0.08, 1.6)),
+        ("jwst", (0.045, 1.6)),
+        ("euclid", (0.16, 2.5)),
+        # Of the map beside the image.
+        ("legacy", (1.15, 2.5)),
+        ("nanojansky", None),
+    ],
+)
+def test_psf(written, name, psf):
+    found = read_reference(written[name]).psf
+    assert found == (None if psf is None else pytest.approx(psf, abs=1e-3))
+
+
+def test_psf_of_the_header(sky):
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(MAGZERO=27.0, INSTRUME="OMEGACAM", OBJECT="KIDS_53", PSF_FWHM=0.66)
+    assert read_reference(hdu, pivot=6300.0).psf == (0.66, 2.5)
+
+
+def test_add_a_kind(sky, monkeypatch):
+    # One row is all that is needed.
+    hdu = fits.PrimaryHDU(sky.hst.data, sky.hst.wcs.to_header())
+    hdu.header.update(INSTRUME="NEWCAM", PHOTPLAM=6000.0)
+    with pytest.raises(UserError, match="unknown kind"):
+        read_reference(hdu)
+    row = reference_kinds.ReferenceKind(
+        name="New", cards=({"INSTRUME": "NEWCAM"},), zero_point=30.0, fwhm=0.3
+    )
+    monkeypatch.setattr(reference_kinds, "KINDS", (row, *reference_kinds.KINDS))
+    reference = read_reference(hdu)
+    assert (reference.kind, reference.psf) == (row, (0.3, 1.6))
+    expected = 3631e-12 * 2.99792458e-5 / 6000**2
+    np.testing.assert_allclose(reference.pixel_flux.value, expected / 1e-20, rtol=1e-6)
