@@ -197,7 +197,8 @@ def filter_in_header(header):
         # Both wheels in one keyword, such as F606W;CLEAR2L.
         for name in re.split(r"[;,]|-(?=CLEAR)|(?<=CLEAR)-", value.upper()) if isinstance(value, str) else ():
             if name.strip() and not name.strip().startswith("CLEAR"):
-                return name.strip()
+                # DECam's have more words.
+                return name.split()[0]
     return ""
 
 
