@@ -252,16 +252,19 @@ def _references(options):
         name, equals, path = text.partition("=")
         given = bool(equals) and not Path(text).exists()
         path = path if given else text
-        with naming(path):
-            found = name.upper() if given else filter_in_header(read_header(path))
-        images[path] = {"filter_name": found} if given else {}, found
+        images[path] = {"filter_name": name.upper()} if given else {}
     for key, values in (("zeropoint", options.zeropoints), ("pivot", options.pivots)):
         for name, value in values:
-            of_filter = [more for more, found in images.values() if found == name.upper()]
+            of_filter = [path for path, more in images.items() if _filter(path, more) == name.upper()]
             if not of_filter:
                 raise UserError(f"--{key} is given for {name}, in which there is no HST image.")
-            of_filter[0][key] = value
-    return [read_reference(path, **more) if more else path for path, (more, _) in images.items()]
+            images[of_filter[0]][key] = value
+    return [read_reference(path, **more) if more else path for path, more in images.items()]
+
+
+def _filter(path, given):
+    with naming(path):
+        return given["filter_name"] if "filter_name" in given else filter_in_header(read_header(path))
 
 
 def _number(text):

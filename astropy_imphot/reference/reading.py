@@ -248,7 +248,7 @@ class Reference(Representation, Source):
         """Return HDUs of which the headers can be changed."""
         if isinstance(self.given, NDData):
             return image_hdus(self.given)
-        hdus = files.enter_context(opened(self.given))
+        hdus = _opened(self.given, files)
         if isinstance(self.given, str | Path):
             return hdus
         # They are the user's.
@@ -290,15 +290,20 @@ def _zero_point(value):
     return f"{float(flux.value)!r} {flux.unit}"
 
 
+def _opened(given, files):
+    """Return the HDUs of an input, open as long as ``files`` is."""
+    # The name of a file that stays open is not that of errors elsewhere.
+    return given.hdus if isinstance(given, Source) else files.enter_context(Source(given)).hdus
+
+
 def _pixels(source, science, meaning, files):
     """Return the pixels of a given file or array."""
     if isinstance(source, np.ndarray):
         image = fits.PrimaryHDU(np.where(source, 1, 0) if source.dtype == bool else source)
         pixels = companion_image([image], science, meaning).data
     else:
-        others = files.enter_context(opened(source))
         with naming(source):
-            pixels = companion_image(others, science, meaning).data
+            pixels = companion_image(_opened(source, files), science, meaning).data
     # All bits, of which each kind of images reads some.
     return np.where(pixels != 0, -1, 0).astype(np.int16) if meaning == "mask" else pixels
 

@@ -11,6 +11,7 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from scipy.integrate import simpson
 
 from astropy_imphot import (
+    FilterCurve,
     HstReference,
     Reference,
     UserError,
@@ -24,6 +25,7 @@ from astropy_imphot import (
 )
 from astropy_imphot.calibration import curves
 from astropy_imphot.io import reference_kinds
+from astropy_imphot.io.errors import FILE_NAME
 from astropy_imphot.simulation import CENTER, Truth, simulate_field
 
 # erg/s/cm2/Angstrom of one electron/s in the image that is drawn: ACS/WFC F775W.
@@ -525,3 +527,12 @@ def test_add_a_kind(sky, monkeypatch):
     assert (reference.kind, reference.psf) == (row, (0.3, 1.6))
     expected = 3631e-12 * 2.99792458e-5 / 6000**2
     np.testing.assert_allclose(reference.pixel_flux.value, expected / 1e-20, rtol=1e-6)
+
+
+def test_errors_elsewhere_have_no_name_of_a_reference(sky, written):
+    with HstReference(written["magnitude"]).opened() as hst:
+        _ = hst.template(sky.muse[0])
+        with pytest.raises(UserError, match="^the filter curve F606X.txt"):
+            FilterCurve.read("F606X.txt")
+        assert FILE_NAME.get() == ""
+    assert FILE_NAME.get() == ""
