@@ -245,8 +245,8 @@ KINDS = (
         name="HST WFPC2",
         cards=({"INSTRUME": "WFPC2"},),
         camera="WFPC2",
-        fwhm=0.14,
-        psf_source="images of the HDF, Williams et al. 1996, AJ 112, 1335",
+        fwhm=0.085,
+        psf_source="as of ACS; wider ones fit MPDAF's image of the HDF-S worse",
         files=HST_FILES,
     ),
     ReferenceKind(
