@@ -253,7 +253,7 @@ class Reference(Representation, Source):
             return hdus
         # They are the user's.
         images = [
-            fits.ImageHDU(hdu.data, hdu.header.copy(), name=hdu.name, ver=hdu.ver)
+            fits.ImageHDU(hdu.data, hdu.header, name=hdu.name, ver=hdu.ver)
             for hdu in hdus
             if hdu.is_image and hdu.header.get("NAXIS", 0) > 0
         ]
