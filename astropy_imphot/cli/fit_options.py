@@ -173,11 +173,13 @@ def add_hst_psf_options(group):
         "--hst_fwhm",
         metavar="A",
         type=float,
-        default=ImageFitOptions.hst_fwhm,
-        help="FWHM of its PSF, arcsec",
+        help="FWHM of its PSF, arcsec; None: that of its camera, of ACS 0.085",
     )
     group.add_argument(
-        "--hst_beta", metavar="V", type=float, default=ImageFitOptions.hst_beta, help="exponent of its PSF"
+        "--hst_beta",
+        metavar="V",
+        type=float,
+        help="exponent of its PSF; None: that of its camera, of ACS 1.6",
     )
     group.add_argument(
         "--hst_psf",

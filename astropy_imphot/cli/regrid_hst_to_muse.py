@@ -85,19 +85,20 @@ def _regrid(options):
         if path in paths.values():
             raise UserError(f"two HST images would be written to {path}: give one of each filter.")
         paths[reference] = path
-    preparation = _preparation(options)
+    given = _given(options)
     hidden = options.quiet or len(paths) == 1 or not sys.stderr.isatty()
     for hst, path in tqdm(paths.items(), unit="image", disable=hidden):
         # The image has the point sources, the template has them in a table.
         image = make_template(hst, muse, margin=options.margin).image()
+        preparation = given.for_reference(hst).preparation
         template = make_template(hst, muse, margin=options.margin, **preparation)
         template.write(path, image=image, overwrite=options.overwrite)
         if not options.quiet:
             print(path)
 
 
-def _preparation(options):
-    """Return what is done with HST images at their own pixels, as in fits."""
+def _given(options):
+    """Return what is done with HST images at their own pixels, as options of fits."""
     keys = (
         "hst_fwhm",
         "hst_beta",
@@ -107,7 +108,7 @@ def _preparation(options):
         "point_sources",
         "not_point_sources",
     )
-    return ImageFitOptions(**{key: getattr(options, key) for key in keys}).loaded().preparation
+    return ImageFitOptions(**{key: getattr(options, key) for key in keys}).loaded()
 
 
 def _word(text):

@@ -12,19 +12,25 @@ from astropy.nddata import NDData
 from astropy_imphot.calibration.filters import filter_in_header, positive_number
 from astropy_imphot.calibration.units import PIPELINE_UNIT, flux_factor, scaled
 from astropy_imphot.calibration.zero_points import AB_FLUX, pivot_in_header
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import Source, naming, opened, source_name
 from astropy_imphot.io.grid import read_grid
-from astropy_imphot.io.images import image_hdus, read_image
+from astropy_imphot.io.images import image_hdus, read_header, read_image
 from astropy_imphot.io.layout import EXTENSIONS, science_hdu
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.reference_kinds import companion_image, kind_of
 from astropy_imphot.io.representation import Representation
+from astropy_imphot.reference.template import HstTemplate
 
-__all__ = ["Reference", "read_reference"]
+__all__ = ["HST_PSF", "Reference", "default_psf", "read_reference"]
 
 # Names of the extensions in place of files that are given.
 NAMES = {"sigma": "ERR", "weight": "WHT", "mask": "DQ"}
+
+OPTIONS = ("zeropoint", "filter_name", "pivot", *NAMES)
+
+# FWHM (arcsec) and beta of images whose camera is not named, as in the classic imphot: those of ACS.
+HST_PSF = (0.085, 1.6)
 
 
 def read_reference(
@@ -125,7 +131,7 @@ class Reference(Representation, Source):
 
     def __init__(self, given, **options):
         super().__init__(given)
-        self.options = options
+        self.options = dict.fromkeys(OPTIONS) | options
         self._entered = False
 
     def __enter__(self):
@@ -187,10 +193,7 @@ class Reference(Representation, Source):
     @property
     def psf(self):
         """FWHM (arcsec) and beta of its PSF: of a map beside it, or of its kind; None if not known."""
-        kind = self.kind
-        sizes = kind.companion_files(source_name(self, "")).get("psfsize")
-        fwhm = _header_fwhm(self._grid.meta) or kind.fwhm if sizes is None else _median(sizes)
-        return None if fwhm is None else (fwhm, kind.beta)
+        return _psf(self._grid.meta, source_name(self, ""))
 
     def image(self, footprint=None):
         """
@@ -269,6 +272,43 @@ class Reference(Representation, Source):
         return {key: value for key, value in cards.items() if value is not None}
 
 
+def default_psf(reference):
+    """
+    Return the PSF of a reference image by its camera.
+
+    Parameters
+    ----------
+    reference : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `Reference`
+        The image, of which the header is read.
+
+    Returns
+    -------
+    (float, float)
+        FWHM (arcsec) and beta.
+
+    Warns
+    -----
+    ImphotWarning
+        If a camera is named of which no PSF is known, and that of ACS is taken.
+
+    Examples
+    --------
+    >>> from astropy_imphot.reference.reading import default_psf
+    >>> from astropy_imphot.simulation import example_field
+    >>> default_psf(example_field().hst)
+    (0.085, 1.6)
+    """
+    header = reference.meta if isinstance(reference, HstTemplate) else read_header(reference)
+    if (found := _psf(header, source_name(reference, ""))) is not None:
+        return found
+    if camera := str(header.get("INSTRUME", "")).strip():
+        warn(
+            f"the PSF of images of {camera} is not known, and FWHM {HST_PSF[0]} arcsec is taken: give "
+            "hst_fwhm and hst_beta, or hst_psf."
+        )
+    return HST_PSF
+
+
 def _rebuilt(given, options):
     return Reference(given, **options)
 
@@ -306,6 +346,14 @@ def _pixels(source, science, meaning, files):
             pixels = companion_image(_opened(source, files), science, meaning).data
     # All bits, of which each kind of images reads some.
     return np.where(pixels != 0, -1, 0).astype(np.int16) if meaning == "mask" else pixels
+
+
+def _psf(header, name):
+    """Return FWHM and beta of an image by its header and the name of its file, or None."""
+    kind = kind_of(header, name)
+    sizes = kind.companion_files(name).get("psfsize")
+    fwhm = _header_fwhm(header) or kind.fwhm if sizes is None else _median(sizes)
+    return None if fwhm is None else (fwhm, kind.beta)
 
 
 def _header_fwhm(header):

@@ -26,6 +26,7 @@ from astropy_imphot import (
 from astropy_imphot.calibration import curves
 from astropy_imphot.io import reference_kinds
 from astropy_imphot.io.errors import FILE_NAME
+from astropy_imphot.reference.reading import default_psf
 from astropy_imphot.simulation import CENTER, Truth, simulate_field
 
 # erg/s/cm2/Angstrom of one electron/s in the image that is drawn: ACS/WFC F775W.
@@ -271,7 +272,8 @@ def written(sky, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scales(sky, written):
     """The scales of fits with all layouts."""
-    return {name: fit_image_photometry(source, sky.muse[0]).scale for name, source in written.items()}
+    psf = {"hst_fwhm": 0.085, "hst_beta": 1.6}
+    return {name: fit_image_photometry(source, sky.muse[0], **psf).scale for name, source in written.items()}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -536,3 +538,28 @@ def test_errors_elsewhere_have_no_name_of_a_reference(sky, written):
             FilterCurve.read("F606X.txt")
         assert FILE_NAME.get() == ""
     assert FILE_NAME.get() == ""
+
+
+def test_psf_of_a_fit_is_that_of_the_camera(sky, written):
+    options = {"fix_beta": 2.5, "background": "constant"}
+    fit = fit_image_photometry(written["wfc3"], sky.muse[0], **options)
+    assert (fit.options.hst_fwhm, fit.options.hst_beta) == (0.08, 1.6)
+    given = fit_image_photometry(written["acs"], sky.muse[0], hst_fwhm=0.08, **options)
+    assert abs(fit.fwhm.value - given.fwhm.value) < 1e-4
+    template = make_template(written["wfc3"], sky.muse[0])
+    assert default_psf(template) == (0.08, 1.6)
+
+
+def test_psf_of_a_camera_that_is_not_known(sky):
+    image = sky.hst.copy()
+    image.meta = {"INSTRUME": "NEWCAM"}
+    with pytest.warns(UserWarning, match=r"the PSF of images of NEWCAM is not known, and FWHM 0.085 arcsec"):
+        assert default_psf(image) == (0.085, 1.6)
+    image.meta = {}
+    assert default_psf(image) == (0.085, 1.6)
+
+
+def test_star_in_an_image_with_weights(sky, written):
+    star = (CENTER.ra.deg, CENTER.dec.deg, 2.0)
+    scales = [fit_star_photometry(written[one], sky.muse[0], star).scale for one in ("acs", "per_angstrom")]
+    assert abs(scales[0].value - scales[1].value) < 0.1 * scales[0].stdev
