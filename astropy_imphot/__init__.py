@@ -24,6 +24,7 @@ from astropy_imphot.products.plots import plot_image_fit, plot_star_fit
 from astropy_imphot.psf.epsf import build_hst_psf
 from astropy_imphot.psf.images import HstPsf, read_hst_psf
 from astropy_imphot.reference.image import HstReference
+from astropy_imphot.reference.reading import Reference, read_reference
 from astropy_imphot.reference.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
@@ -59,6 +60,7 @@ __all__ = [
     "ImphotWarning",
     "MoffatStar2D",
     "PointSource2D",
+    "Reference",
     "StarFit",
     "UserError",
     "WorkerError",
@@ -80,6 +82,7 @@ __all__ = [
     "read_cube",
     "read_hst_psf",
     "read_image",
+    "read_reference",
     "regrid_hst_like_muse",
     "rescale_hst_like_muse",
     "summary_header",

@@ -19,7 +19,7 @@ def good_files(tmp_path_factory):
     field = simulate_field(seed=1, size=12.0, hst_pixel=0.06)
     hst, muse = field.hst, field.muse[0]
     primary = fits.PrimaryHDU()
-    primary.header["FILTER"] = "F775W"
+    primary.header.update(INSTRUME="ACS", FILTER="F775W")
     science = fits.ImageHDU(hst.data, hst.wcs.to_header(), name="SCI")
     science.header["BUNIT"] = "ELECTRONS/S"
     weight = fits.ImageHDU(np.ones(hst.shape, "f4"), hst.wcs.to_header(), name="WHT")
@@ -146,9 +146,9 @@ CASES = {
     "no variance": ("muse", fill("STAT", 0), {}, "every pixel .* is masked .*: check its mask"),
     "no weight": ("hst", fill("WHT", 0), {}, "no valid pixel .*: check its mask and weights"),
     "MUSE in electrons": ("muse", set_cards(1, BUNIT="ELECTRONS/S"), {}, "is in electron / s: convert it"),
-    "HST not per second": ("hst", set_cards(1, BUNIT="ELECTRONS"), {}, "is in electron: convert it"),
-    "unknown filter": ("hst", set_cards(0, FILTER="F300X"), {}, "unknown filter F300X .*PHOTFLAM.*: add"),
-    "no filter": ("hst", set_cards(0, FILTER=""), {}, "no filter's name .*PHOTFLAM.*: add"),
+    "HST not per second": ("hst", set_cards(1, BUNIT="ELECTRONS"), {}, "no exposure time .*: add EXPTIME"),
+    "unknown filter": ("hst", set_cards(0, FILTER="F300X"), {}, "the filter F300X.*PHOTFLAM.*: add"),
+    "no filter": ("hst", set_cards(0, FILTER=""), {}, "a filter without a name.*PHOTFLAM.*: add"),
     "next to it": ("hst", move(30 / 3600), {}, "does not overlap .*: give an image that does"),
     # HST reaches the margin, but not the image: half sizes are 11 and 6 arcsec.
     "in the margin only": ("hst", move(18.5 / 3600), {}, "(does not overlap|has to cover)"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.reference_kinds import kind_of
 
 __all__ = ["available_curves", "camera_in_header", "named_curve"]
 
@@ -109,7 +110,8 @@ def camera_in_header(header):
     Returns
     -------
     str
-        INSTRUME/DETECTOR or INSTRUME, whichever has curves; if neither has, ACS/WFC, the camera of most
+        INSTRUME/DETECTOR or INSTRUME, whichever has curves, or else that of
+        `~astropy_imphot.io.reference_kinds.KINDS`; if there is no INSTRUME, ACS/WFC, the camera of most
         mosaics.
 
     Examples
@@ -120,7 +122,8 @@ def camera_in_header(header):
     """
     instrument, detector = (str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
     available = available_curves()
-    return next((one for one in (f"{instrument}/{detector}", instrument) if one in available), COMMON_CAMERA)
+    known = next((one for one in (f"{instrument}/{detector}", instrument) if one in available), "")
+    return known or kind_of(header).camera or instrument or COMMON_CAMERA
 
 
 def _from_file(path):

@@ -1,5 +1,6 @@
 """Filters: zero points of HST filters, and sensitivity curves."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -43,8 +44,8 @@ class HstFilterInfo:
     ----------
     source : str, path, header, HDU, HDUList or `~astropy.nddata.NDData`
         The name of an ACS/WFC filter, such as ``"F775W"``, or an HST image or its
-        header. PHOTFLAM and PHOTPLAM of the header are used where it has both, of
-        any HST camera. Otherwise the values are those of a table of ACS/WFC filters.
+        header. PHOTFLAM and PHOTPLAM of the header are used, of any HST camera. Otherwise the
+        values are those of a table of ACS/WFC filters, unless the header has another camera.
 
     Attributes
     ----------
@@ -93,18 +94,21 @@ class HstFilterInfo:
 
     def _set(self, header, name, table):
         self.filter_name = name
-        photflam, photplam, photbw = (_positive(header.get(f"PHOT{key}")) for key in ("FLAM", "PLAM", "BW"))
+        photflam, photplam, photbw = (
+            positive_number(header.get(f"PHOT{key}")) for key in ("FLAM", "PLAM", "BW")
+        )
+        known = name in table and is_acs_wfc(header)
+        if known and np.isfinite(photflam) and not np.isfinite(photplam):
+            photplam, photbw = table[name][1], table[name][3]
         if np.isfinite(photflam * photplam):
             self.photflam, self.photplam, self.photbw = photflam, photplam, photbw
             self.abmag_zero = -2.5 * (np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632)
-        elif name in table:
+        elif known:
             self.abmag_zero, self.photplam, self.photflam, self.photbw = table[name]
         else:
-            raise UserError(
-                "the header has "
-                + (f"the unknown filter {name}" if name else "no filter's name")
-                + " and no PHOTFLAM and PHOTPLAM: add these two keywords."
-            )
+            unknown = f"the filter {name} of another camera than ACS/WFC" if name in table else ""
+            unknown = unknown or (f"the unknown filter {name}" if name else "no filter's name")
+            raise UserError(f"the header has {unknown} and no PHOTFLAM and PHOTPLAM: add these two keywords.")
 
     def __repr__(self):
         return (
@@ -148,8 +152,26 @@ def _zero_points(path):
     return dict(zip(table["filter"].tolist(), zip(*columns, strict=True), strict=True))
 
 
-def _positive(value):
-    """Return the number of a keyword, or NaN if it is missing, no number, or not positive."""
+def positive_number(value):
+    """
+    Return the number of a keyword.
+
+    Parameters
+    ----------
+    value : object
+        Its value, or None.
+
+    Returns
+    -------
+    float
+        NaN if it is missing, no number, or not positive.
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.filters import positive_number
+    >>> positive_number("7.7e-20"), positive_number("N/A")
+    (7.7e-20, nan)
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -177,11 +199,44 @@ def filter_in_header(header):
     >>> filter_in_header({"FILTER1": "CLEAR1L", "FILTER2": "F775W"})
     'F775W'
     """
+    pupil = str(header.get("PUPIL", "")).strip().upper()
+    if re.fullmatch(r"F\d+[WMN]2?", pupil):
+        # Of JWST, behind a wider filter.
+        return pupil
     for key in FILTER_KEYWORDS:
         value = header.get(key, "")
-        if isinstance(value, str) and value.strip() and not value.upper().startswith("CLEAR"):
-            return value.strip().upper()
+        # Both wheels in one keyword, such as F606W;CLEAR2L.
+        for name in re.split(r"[;,]|-(?=CLEAR)|(?<=CLEAR)-", value.upper()) if isinstance(value, str) else ():
+            if name.strip() and not name.strip().startswith("CLEAR"):
+                # DECam's have more words.
+                return name.split()[0]
     return ""
+
+
+def is_acs_wfc(header):
+    """
+    Return whether the zero points of ACS/WFC can be those of an image.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Of the image.
+
+    Returns
+    -------
+    bool
+        False if it has another camera or telescope.
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.filters import is_acs_wfc
+    >>> is_acs_wfc({"INSTRUME": "ACS"}), is_acs_wfc({"INSTRUME": "WFC3"}), is_acs_wfc({})
+    (True, False, True)
+    """
+    instrument, detector, telescope = (
+        str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR", "TELESCOP")
+    )
+    return instrument in ("", "ACS") and detector in ("", "WFC") and telescope in ("", "HST")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

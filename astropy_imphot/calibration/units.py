@@ -3,30 +3,16 @@
 import astropy.units as u
 from astropy.nddata import CCDData, VarianceUncertainty
 
-from astropy_imphot.calibration.filters import HstFilterInfo
+from astropy_imphot.calibration.zero_points import pixel_flux
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import read_image
 
-__all__ = ["FLUX_UNITS", "flux_factor", "muse_unit", "read_muse_image", "rescale_hst_like_muse", "scaled"]
+__all__ = ["flux_factor", "muse_unit", "read_muse_image", "rescale_hst_like_muse", "scaled"]
 
 # The unit of the MUSE pipeline's products.
 PIPELINE_UNIT = u.Unit(1e-20 * u.erg / u.s / u.cm**2 / u.AA)
-
-
-def _photflam(header):
-    return HstFilterInfo(header).photflam * u.erg / u.s / u.cm**2 / u.AA
-
-
-# Units of images other than flux densities per Angstrom, each with a function: it takes the header of an
-# image, and returns the flux density per Angstrom of one such unit. A new unit needs one row.
-FLUX_UNITS = {
-    u.electron / u.s: _photflam,
-    u.ct / u.s: _photflam,
-    u.DN / u.s: _photflam,
-    u.adu / u.s: _photflam,
-}
 
 
 def rescale_hst_like_muse(hst, muse):
@@ -35,8 +21,8 @@ def rescale_hst_like_muse(hst, muse):
 
     Parameters
     ----------
-    hst : str, path, HDU, HDUList or `~astropy.nddata.NDData`
-        The HST image, in counts per second or a flux density per Angstrom.
+    hst : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.Reference`
+        The HST image, or another one, in a flux density, or with a zero point in its header.
     muse : str, path, HDU, HDUList or `~astropy.nddata.NDData`
         The MUSE image or cube; only its header is read.
 
@@ -48,8 +34,7 @@ def rescale_hst_like_muse(hst, muse):
     Raises
     ------
     UserError
-        If the HST image is not in counts per second or a flux density, or the zero point
-        of its filter is not known.
+        If the HST image has neither a unit of flux nor a zero point.
 
     Examples
     --------
@@ -59,7 +44,8 @@ def rescale_hst_like_muse(hst, muse):
     >>> from astropy_imphot import rescale_hst_like_muse
     >>> from astropy_imphot.simulation import sky_grid
     >>> grid = sky_grid((4, 4))
-    >>> hst = CCDData(np.ones((4, 4)), unit="electron/s", wcs=grid.wcs, meta={"FILTER": "F775W"})
+    >>> hst = CCDData(np.ones((4, 4)), unit="electron/s", wcs=grid.wcs,
+    ...               meta={"INSTRUME": "ACS", "FILTER": "F775W"})
     >>> round(float(rescale_hst_like_muse(hst, grid).data[0, 0]), 3)
     9.74
     """
@@ -198,12 +184,12 @@ def scaled(image, factor, unit):
 
 def flux_factor(unit, meta, to_unit):
     """
-    Return the factor that converts the values of an HST image to fluxes.
+    Return the factor that converts the values of a reference image to fluxes.
 
     Parameters
     ----------
     unit : `~astropy.units.UnitBase`
-        The unit of the HST image; dimensionless is read as counts per second.
+        The unit of the image, per pixel; dimensionless if it has none.
     meta : `~astropy.io.fits.Header` or dict
         Its header.
     to_unit : `~astropy.units.UnitBase`
@@ -217,23 +203,15 @@ def flux_factor(unit, meta, to_unit):
     Raises
     ------
     UserError
-        As for `~astropy_imphot.rescale_hst_like_muse`.
+        As `~astropy_imphot.calibration.zero_points.pixel_flux` does.
 
     Examples
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.calibration.units import PIPELINE_UNIT, flux_factor
-    >>> round(flux_factor(u.electron / u.s, {"FILTER": "F606W"}, PIPELINE_UNIT), 2)
+    >>> round(flux_factor(u.electron / u.s, {"INSTRUME": "ACS", "FILTER": "F606W"}, PIPELINE_UNIT), 2)
     7.73
     """
     if unit.is_equivalent(to_unit):
-        return unit.to(to_unit)
-    if unit == u.dimensionless_unscaled:
-        unit = u.ct / u.s
-    for row, flux in FLUX_UNITS.items():
-        if unit.is_equivalent(row):
-            return float(unit.to(row) * flux(meta).to_value(to_unit))
-    raise UserError(
-        f"the HST image is in {unit}: convert it to counts per second (divide by its exposure "
-        f"time) or to {PIPELINE_UNIT}."
-    )
+        return float(unit.to(to_unit))
+    return float(pixel_flux(unit, meta).to_value(to_unit))

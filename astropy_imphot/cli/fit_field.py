@@ -9,11 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from astropy_imphot.calibration.filters import filter_in_header
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, run
 from astropy_imphot.cli.fit_options import add_fit_options
 from astropy_imphot.field.run import fit_field
 from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.files import naming
+from astropy_imphot.io.images import read_header
 from astropy_imphot.psf.wavelength import REFERENCE
+from astropy_imphot.reference.reading import read_reference
 from astropy_imphot.results.flags import ExposureFlags, flag_names
 
 __all__ = ["main"]
@@ -54,7 +58,8 @@ def _parser():
         nargs="+",
         required=True,
         metavar="image",
-        help="FITS files of HST images at their own pixels, one for each filter",
+        help="FITS files of images of HST, JWST, Euclid or surveys at their own pixels, one for each filter; "
+        "NAME=file where the header does not have the filter's name",
     )
     parser.add_argument(
         "--outdir",
@@ -79,6 +84,25 @@ def _parser():
         default=[],
         help="curve of a filter, for cubes: a text file of wavelengths (Angstrom) and sensitivities; "
         "without it, the curve of the HST image's camera that comes with the package",
+    )
+    filters.add_argument(
+        "--zeropoint",
+        dest="zeropoints",
+        action="append",
+        type=_number,
+        metavar="NAME=MAG",
+        default=[],
+        help="AB magnitude of a pixel value of 1 in the HST image of a filter; without it, from the unit or "
+        "the zero point in the header",
+    )
+    filters.add_argument(
+        "--pivot",
+        dest="pivots",
+        action="append",
+        type=_number,
+        metavar="NAME=A",
+        default=[],
+        help="pivot wavelength of a filter, Angstrom; without it, PHOTPLAM or that of the camera's filter",
     )
     filters.add_argument(
         "--fwhm_degree",
@@ -169,6 +193,7 @@ def _fit(options):
     if options.regions == "star" and options.star is None:
         options.regions = None
     keywords = extract_function_args(options, fit_field)
+    keywords["hst"] = _references(options)
     keywords["curves"] = dict(options.curves)
     if len(keywords["curves"]) < len(options.curves):
         raise UserError("--curve is given twice for the same filter: give one.")
@@ -218,6 +243,36 @@ def _address(path):
         return json.loads(Path(path).read_text())["address"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is not the file of a Dask scheduler: start the scheduler first.") from error
+
+
+def _references(options):
+    """Return the HST images with what is given for their filters."""
+    images = {}
+    for text in options.hst:
+        name, equals, path = text.partition("=")
+        given = bool(equals) and not Path(text).exists()
+        path = path if given else text
+        images[path] = {"filter_name": name.upper()} if given else {}
+    for key, values in (("zeropoint", options.zeropoints), ("pivot", options.pivots)):
+        for name, value in values:
+            of_filter = [path for path, more in images.items() if _filter(path, more) == name.upper()]
+            if not of_filter:
+                raise UserError(f"--{key} is given for {name}, in which there is no HST image.")
+            images[of_filter[0]][key] = value
+    return [read_reference(path, **more) if more else path for path, more in images.items()]
+
+
+def _filter(path, given):
+    with naming(path):
+        return given["filter_name"] if "filter_name" in given else filter_in_header(read_header(path))
+
+
+def _number(text):
+    name, equals, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME=number") from error
 
 
 def _curve(text):

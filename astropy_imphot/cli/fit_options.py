@@ -8,7 +8,7 @@ from astropy_imphot.parameters import FLUX, model_parameters
 from astropy_imphot.psf.fourier import WINDOWS
 from astropy_imphot.psf.moffat import MOFFAT
 
-__all__ = ["add_fit_options", "add_hst_psf_options"]
+__all__ = ["add_fit_options", "add_hst_psf_options", "add_reference_options"]
 
 
 def add_fit_options(parser, *, fix_beta):
@@ -118,6 +118,39 @@ def add_fit_options(parser, *, fix_beta):
     )
 
 
+def add_reference_options(group):
+    """
+    Add the options for what the header of a reference image lacks.
+
+    Parameters
+    ----------
+    group : argument group of `ImphotArgumentParser`
+        Where they are listed.
+
+    Examples
+    --------
+    >>> from astropy_imphot import ImphotArgumentParser
+    >>> from astropy_imphot.cli.fit_options import add_reference_options
+    >>> parser = ImphotArgumentParser(prog="fit")
+    >>> add_reference_options(parser.add_argument_group("the HST image"))
+    >>> parser.parse_args(["--zeropoint", "24.6"]).zeropoint
+    24.6
+    """
+    group.add_argument(
+        "--zeropoint",
+        metavar="MAG",
+        type=float,
+        help="AB magnitude of a pixel value of 1; None: from the unit or the zero point in the header",
+    )
+    group.add_argument("--filter", metavar="NAME", help="its filter; None: that of the header")
+    group.add_argument(
+        "--pivot",
+        metavar="A",
+        type=float,
+        help="pivot wavelength of its filter, Angstrom; None: PHOTPLAM, or that of the camera's filter",
+    )
+
+
 def add_hst_psf_options(group):
     """
     Add the options for the PSF, the artefacts and the point sources of the HST image.
@@ -140,11 +173,13 @@ def add_hst_psf_options(group):
         "--hst_fwhm",
         metavar="A",
         type=float,
-        default=ImageFitOptions.hst_fwhm,
-        help="FWHM of its PSF, arcsec",
+        help="FWHM of its PSF, arcsec; None: that of its camera, of ACS 0.085",
     )
     group.add_argument(
-        "--hst_beta", metavar="V", type=float, default=ImageFitOptions.hst_beta, help="exponent of its PSF"
+        "--hst_beta",
+        metavar="V",
+        type=float,
+        help="exponent of its PSF; None: that of its camera, of ACS 1.6",
     )
     group.add_argument(
         "--hst_psf",

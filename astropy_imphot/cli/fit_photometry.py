@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, none_or, run
-from astropy_imphot.cli.fit_options import add_fit_options
+from astropy_imphot.cli.fit_options import add_fit_options, add_reference_options
 from astropy_imphot.fitting.batch import FitImageAndStarPhotometryMP, FitImagePhotometryMP
 from astropy_imphot.fitting.image import fit_image_photometry
 from astropy_imphot.fitting.star import fit_image_and_star_photometry
@@ -18,6 +18,7 @@ from astropy_imphot.io.images import write_image
 from astropy_imphot.products.corrected import apply_corrections
 from astropy_imphot.products.images import saved_paths, write_fit_images
 from astropy_imphot.products.tables import check_format, write_table
+from astropy_imphot.reference.reading import read_reference
 from astropy_imphot.results.photometry import FailedPhotometry
 
 __all__ = ["main"]
@@ -36,11 +37,14 @@ def _parser():
         "MUSE - HST; dra and ddec are differences of coordinates, to be subtracted from CRVAL1 and CRVAL2.",
     )
     parser.add_argument(
-        "hst_image", help="FITS file: the HST image at its own pixels, or a file of regrid_hst_to_muse"
+        "hst_image",
+        help="FITS file: the image of HST, JWST, Euclid or a survey at its own pixels, or a file of "
+        "regrid_hst_to_muse",
     )
     parser.add_argument("muse_images", nargs="+", help="FITS files of MUSE images")
 
     add_fit_options(parser, fix_beta=2.5)
+    add_reference_options(parser.add_argument_group("what the header of the HST image lacks"))
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="table", help="write a table: .ecsv, .fits, .csv, ...")
@@ -143,13 +147,14 @@ def _fits(options):
     )
     keywords = extract_function_args(options, fit_image_photometry)
     images = options.muse_images
+    hst = read_reference(
+        options.hst_image, zeropoint=options.zeropoint, filter_name=options.filter, pivot=options.pivot
+    )
     if len(images) == 1 and options.on_error == "raise":
         star = () if options.star is None else (keywords.pop("star"),)
-        yield ((muse, function(options.hst_image, muse, *star, **keywords)) for muse in images)
+        yield ((muse, function(hst, muse, *star, **keywords)) for muse in images)
         return
-    with batch(
-        options.hst_image, images, nprocess=options.nprocess, on_error=options.on_error, **keywords
-    ) as fits:
+    with batch(hst, images, nprocess=options.nprocess, on_error=options.on_error, **keywords) as fits:
         yield fits.items()
 
 

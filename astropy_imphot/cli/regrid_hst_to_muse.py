@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
-from astropy_imphot.cli.fit_options import add_hst_psf_options
+from astropy_imphot.cli.fit_options import add_hst_psf_options, add_reference_options
 from astropy_imphot.fitting.options import ImageFitOptions
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import refuse_existing
 from astropy_imphot.io.grid import read_grid
+from astropy_imphot.reference.reading import read_reference
 from astropy_imphot.reference.regrid import make_template
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def _parser():
         "sources and artefacts, and tables of these.",
     )
     parser.add_argument("muse_image_or_cube", help="FITS file with the pixel grid of the output")
-    parser.add_argument("hst_images", nargs="+", help="FITS files of HST images")
+    parser.add_argument("hst_images", nargs="+", help="FITS files of images of HST, JWST, Euclid or surveys")
     parser.add_argument(
         "--field",
         metavar="NAME",
@@ -42,6 +42,7 @@ def _parser():
         help="width of the sky kept around the MUSE image, arcsec",
     )
     add_hst_psf_options(parser.add_argument_group("the HST image"))
+    add_reference_options(parser.add_argument_group("what the headers of the HST images lack"))
     parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
     parser.add_argument("--quiet", action="store_true", help="show neither progress nor the files' names")
     return parser
@@ -75,25 +76,29 @@ def _regrid(options):
     field = options.field or muse.meta.get("OBJECT") or Path(options.muse_image_or_cube).stem
     paths = {}
     for hst in options.hst_images:
-        filter_name = HstFilterInfo(hst).filter_name or Path(hst).stem
+        reference = read_reference(
+            hst, zeropoint=options.zeropoint, filter_name=options.filter, pivot=options.pivot
+        )
+        filter_name = reference.filter_name or Path(hst).stem
         path = Path(options.outdir) / f"hst_{_word(filter_name)}_for_{_word(field)}.fits"
         refuse_existing(path, options.overwrite)
         if path in paths.values():
             raise UserError(f"two HST images would be written to {path}: give one of each filter.")
-        paths[hst] = path
-    preparation = _preparation(options)
+        paths[reference] = path
+    given = _given(options)
     hidden = options.quiet or len(paths) == 1 or not sys.stderr.isatty()
     for hst, path in tqdm(paths.items(), unit="image", disable=hidden):
         # The image has the point sources, the template has them in a table.
         image = make_template(hst, muse, margin=options.margin).image()
+        preparation = given.for_reference(hst).preparation
         template = make_template(hst, muse, margin=options.margin, **preparation)
         template.write(path, image=image, overwrite=options.overwrite)
         if not options.quiet:
             print(path)
 
 
-def _preparation(options):
-    """Return what is done with HST images at their own pixels, as in fits."""
+def _given(options):
+    """Return what is done with HST images at their own pixels, as options of fits."""
     keys = (
         "hst_fwhm",
         "hst_beta",
@@ -103,7 +108,7 @@ def _preparation(options):
         "point_sources",
         "not_point_sources",
     )
-    return ImageFitOptions(**{key: getattr(options, key) for key in keys}).loaded().preparation
+    return ImageFitOptions(**{key: getattr(options, key) for key in keys}).loaded()
 
 
 def _word(text):

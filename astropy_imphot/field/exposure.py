@@ -14,11 +14,12 @@ from astropy_imphot.field.store import fingerprint, write_record
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.star import fit_image_and_star
 from astropy_imphot.io.errors import UserError, WorkerError
-from astropy_imphot.io.files import atomic_folder, naming
+from astropy_imphot.io.files import atomic_folder, naming, source_name
 from astropy_imphot.io.images import read_header, read_image
 from astropy_imphot.products.images import object_regions
 from astropy_imphot.products.imphot_table import write_imphot
 from astropy_imphot.reference.image import HstReference
+from astropy_imphot.reference.reading import Reference, read_reference
 from astropy_imphot.report.pictures import exposure_picture, save_jpeg
 from astropy_imphot.results.columns import describe
 from astropy_imphot.results.flags import ExposureFlags
@@ -53,7 +54,7 @@ def fit_exposure(exposure, hst, curves, folder, record, options, *, degrees, plo
     ----------
     exposure : `~astropy_imphot.field.plan.Exposure`
         The exposure.
-    hst : dict of str to str
+    hst : dict of str to str or `~astropy_imphot.Reference`
         The HST images, by the names of their filters.
     curves : dict of str to `FilterCurve`
         The filters' curves, for cubes.
@@ -144,13 +145,17 @@ def _band(image, hst):
     meta = getattr(image, "meta", {})
     if "FILTWAVE" in meta:
         return float(meta["FILTWAVE"]), float(meta.get("FILTWIDT", 0))
-    info = HstFilterInfo(hst)
+    try:
+        info = HstFilterInfo(hst)
+    except UserError:
+        return read_reference(hst).pivot, 0.0
     return info.photplam, info.photbw if np.isfinite(info.photbw) else 0.0
 
 
 def _fit(hst, image, options, name):
     """Return the results of a filter: that of the image, which may have failed, and that of a star."""
-    reference = _reference(hst, *fingerprint(hst))
+    path = source_name(hst)
+    reference = _reference(path, tuple(getattr(hst, "options", {}).items()), *fingerprint(path))
     try:
         if isinstance(image, UserError):
             raise image
@@ -165,9 +170,9 @@ def _fit(hst, image, options, name):
 
 
 @lru_cache(maxsize=16)
-def _reference(path, *_fingerprint):
+def _reference(path, options, *_fingerprint):
     # Kept until the process ends, for exposures that share a grid.
-    return HstReference(path)
+    return HstReference(Reference(path, **dict(options)) if options else path)
 
 
 def _row(fit, exposure, name, wavelength, path):

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astropy_imphot.calibration.filters import HstFilterInfo, filter_in_header
+from astropy_imphot.calibration.filters import filter_in_header
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import short_name
+from astropy_imphot.io.files import short_name, source_name
 from astropy_imphot.io.images import read_header
+from astropy_imphot.reference.reading import Reference, read_reference
 
 __all__ = ["Exposure", "find_exposures", "find_hst_images"]
 
@@ -54,13 +55,13 @@ def find_hst_images(paths):
 
     Parameters
     ----------
-    paths : sequence of str or path
+    paths : sequence of str, path or `~astropy_imphot.Reference`
         The images' files, one for each filter.
 
     Returns
     -------
-    dict of str to str
-        The absolute paths of the files, by the names of their filters.
+    dict of str to str or `~astropy_imphot.Reference`
+        The absolute paths of the files, or the references with these, by the names of their filters.
 
     Raises
     ------
@@ -78,17 +79,31 @@ def find_hst_images(paths):
     """
     found = {}
     for path in paths:
-        name = HstFilterInfo(str(path)).filter_name
+        reference = read_reference(path)
+        path, name = source_name(reference, ""), reference.filter_name
+        if not path:
+            raise UserError("an HST image is not a file: write it to one.")
         if not name:
             raise UserError(f"{path} has no filter in its header: add the keyword FILTER.")
         if name in found:
-            raise UserError(
-                f"{found[name]} and {path} are both in {name}: give one HST image for each filter."
-            )
+            first = source_name(found[name])
+            raise UserError(f"{first} and {path} are both in {name}: give one HST image for each filter.")
+        given = {key: value for key, value in reference.options.items() if value is not None}
         found[name] = os.path.abspath(path)
+        if given:
+            found[name] = Reference(found[name], **(reference.options | _absolute(given)))
     if not found:
         raise UserError("there are no HST images: give one for each filter.")
     return found
+
+
+def _absolute(given):
+    """Return what is given beside a reference image, with the absolute paths of files."""
+    files = {key: given[key] for key in ("sigma", "weight", "mask") if key in given}
+    for key, path in files.items():
+        if not isinstance(path, str | Path):
+            raise UserError(f"the {key} of an HST image is not a file: write it to one.")
+    return given | {key: os.path.abspath(path) for key, path in files.items()}
 
 
 def find_exposures(paths, filters, filter_name=None):

@@ -23,7 +23,7 @@ from astropy_imphot.field.tables import collect
 from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import atomic_write, opened
+from astropy_imphot.io.files import atomic_write, opened, source_name
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.products.offset_list import write_offset_list
 from astropy_imphot.products.psf_keywords import fsf_keywords, write_fsf
@@ -96,8 +96,9 @@ def fit_field(
     exposures : sequence of str or path
         Cubes, of which images in all filters are made, or images; see
         `~astropy_imphot.field.plan.find_exposures`. They need not share a grid.
-    hst : sequence of str or path
-        HST images at their own pixels, one for each filter.
+    hst : sequence of str, path or `Reference`
+        Images of HST or others at their own pixels, one for each filter; from `read_reference` if their
+        headers lack something.
     outdir : str or path
         The folder of all output, which is made if it does not exist. Exposures that an earlier run has
         finished are not fitted again.
@@ -180,7 +181,7 @@ def fit_field(
     store = Store(outdir, settings, restart=restart)
     for path in [
         *(path for exposure in found for path in exposure.files),
-        *hst.values(),
+        *map(source_name, hst.values()),
         *options.files.values(),
     ]:
         if store.contains(path):

@@ -14,6 +14,7 @@ from astropy_imphot.calibration.curves import camera_in_header
 from astropy_imphot.calibration.filters import FilterCurve, as_curve
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.io.errors import FileError, UserError
+from astropy_imphot.io.files import source_name
 from astropy_imphot.io.images import read_header
 from astropy_imphot.psf.shape import PsfShape
 
@@ -90,7 +91,7 @@ def find_curves(given, hst, *, all_filters=True):
     ----------
     given : dict of str to `FilterCurve`, path or (wavelength, sensitivity)
         The user's, each as for `~astropy_imphot.bandpass_image`.
-    hst : dict of str to str
+    hst : dict of str to str or `~astropy_imphot.Reference`
         The HST images, by the names of their filters; the camera is that of their headers.
     all_filters : bool
         Whether filters of which no curve is given have that of the package (default: True), see
@@ -138,7 +139,7 @@ def describe_settings(options, hst, **more):
     ----------
     options : `~astropy_imphot.fitting.options.ImageFitOptions`
         Of the fits.
-    hst : dict of str to str
+    hst : dict of str to str or `~astropy_imphot.Reference`
         The HST images.
     **more
         Other settings.
@@ -167,7 +168,11 @@ def describe_settings(options, hst, **more):
             described[key] = value.name
         else:
             described[key] = f"{type(value).__name__} {_digest(pickle.dumps(value))}"
-    return described | {f"HST image in {name}": [path, *fingerprint(path)] for name, path in hst.items()}
+    for name, image in hst.items():
+        path = source_name(image)
+        given = {key: value for key, value in getattr(image, "options", {}).items() if value is not None}
+        described[f"HST image in {name}"] = [path, *fingerprint(path), *([given] if given else [])]
+    return described
 
 
 def describe_curves(curves):

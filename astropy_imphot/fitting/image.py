@@ -59,8 +59,10 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
     psf : `~astropy_imphot.psf.shape.PsfShape`
         The shape of the MUSE PSF (default: a Moffat function). Parameters of another shape are held by
         ``fix_`` and their names.
-    hst_fwhm, hst_beta : float or `~astropy.units.Quantity`
-        The Moffat PSF of the HST image (default: 0.085 arcsec and 1.6).
+    hst_fwhm, hst_beta : float or `~astropy.units.Quantity`, optional
+        The Moffat PSF of the HST image, FWHM in arcsec. By default (None) that of its camera, see
+        `~astropy_imphot.io.reference_kinds.KINDS`: of ACS, and of images whose camera is not named, 0.085
+        and 1.6.
     hst_psf : str, path, HDU, HDUList, `~astropy.nddata.NDData`, array or `~photutils.psf.ImagePSF`, optional
         The PSF of the HST image as an image along its pixel axes, response of the pixels included,
         such as `~astropy_imphot.build_hst_psf` makes; see
@@ -165,7 +167,7 @@ def fit_image(hst, muse, options, name=None):
     reference = HstReference.of(hst)
     hst = reference.source
     with naming(muse), reference.opened() as reference:
-        options = options.loaded()
+        options = options.loaded().for_reference(reference.source)
         image = read_muse_image(muse)
         mask = exclusion_mask(
             image,

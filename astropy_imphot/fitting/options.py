@@ -21,6 +21,7 @@ from astropy_imphot.psf.fourier import check_window
 from astropy_imphot.psf.images import HstPsf, read_hst_psf
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import PsfShape
+from astropy_imphot.reference.reading import HST_PSF, default_psf
 
 __all__ = ["ImageFitOptions", "StarFitOptions", "takes_options"]
 
@@ -143,7 +144,7 @@ class StarFitOptions:
         --------
         >>> from astropy_imphot.fitting.options import ImageFitOptions
         >>> [ImageFitOptions.keywords()[key] for key in ("margin", "fix_beta", "hst_beta")]
-        [3.0, None, 1.6]
+        [3.0, None, None]
         """
         found = {}
         for one in fields(cls):
@@ -204,8 +205,8 @@ free, background, repair, point_sources, not_point_sources, keep_changed
     """
 
     star: tuple | None = None
-    hst_fwhm: float = 0.085
-    hst_beta: float = 1.6
+    hst_fwhm: float | None = None
+    hst_beta: float | None = None
     hst_psf: object = None
     hst_psf_scale: float | None = None
     hst_window: str | None = None
@@ -237,11 +238,47 @@ free, background, repair, point_sources, not_point_sources, keep_changed
         if self.min_scale is not None and not np.isfinite(self.min_scale):
             raise UserError(f"min_scale is {self.min_scale}: give a finite number.")
         if self.hst_psf is None:
-            moffat_of_hst(self.hst_fwhm, self.hst_beta)
+            moffat_of_hst(*self._psf_numbers(HST_PSF))
         if self.hst_window is not None:
             check_window(self.hst_window)
         if not 0 <= self.margin <= MOST_MARGIN:
             raise UserError(f"margin is {self.margin}: give 0 to {MOST_MARGIN:g} arcsec.")
+
+    def _psf_numbers(self, default):
+        given = (self.hst_fwhm, self.hst_beta)
+        return tuple(two if one is None else one for one, two in zip(given, default, strict=True))
+
+    def for_reference(self, reference):
+        """
+        Return the options of fits to a reference image.
+
+        Parameters
+        ----------
+        reference : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `Reference`
+            The image, of which the header is read.
+
+        Returns
+        -------
+        ImageFitOptions
+            With ``hst_fwhm`` and ``hst_beta`` of the image's camera where they are None.
+
+        Raises
+        ------
+        UserError
+            If the image cannot be read.
+
+        Examples
+        --------
+        >>> from astropy_imphot.fitting.options import ImageFitOptions
+        >>> from astropy_imphot.simulation import example_field
+        >>> options = ImageFitOptions(hst_beta=2.0).for_reference(example_field().hst)
+        >>> options.hst_fwhm, options.hst_beta
+        (0.085, 2.0)
+        """
+        if self.hst_psf is not None or None not in (self.hst_fwhm, self.hst_beta):
+            return self
+        fwhm, beta = self._psf_numbers(default_psf(reference))
+        return replace(self, hst_fwhm=fwhm, hst_beta=beta)
 
     def for_star(self):
         """
@@ -315,7 +352,7 @@ free, background, repair, point_sources, not_point_sources, keep_changed
     def preparation(self):
         """What is done with the HST image at its own pixels: keywords of `~astropy_imphot.make_template`."""
         return {
-            "psf": moffat_of_hst(self.hst_fwhm, self.hst_beta) if self.hst_psf is None else self.hst_psf,
+            "psf": self.hst_psf if self.hst_psf is not None else moffat_of_hst(*self._psf_numbers(HST_PSF)),
             "repair": self.repair,
             "point_sources": self.point_sources,
             "not_point_sources": self.not_point_sources,

@@ -5,12 +5,12 @@ import warnings
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy import ndimage
 
-from astropy_imphot.calibration.units import flux_factor
+from astropy_imphot.calibration.units import flux_factor, scaled
 from astropy_imphot.fitting.statistics import (
     fit_pixels,
     has_converged,
@@ -107,17 +107,7 @@ def hst_around_star(hst, star, muse):
     if image_grids_aligned(grid, muse):
         _warn_of_filter()
     image = read_image(hst, footprint=around)
-    factor = flux_factor(grid.unit, grid.meta, unit)
-    if image.uncertainty is not None:
-        image.uncertainty = VarianceUncertainty(image.uncertainty.array * factor**2)
-    return CCDData(
-        image.data * factor,
-        mask=image.mask,
-        uncertainty=image.uncertainty,
-        unit=unit,
-        wcs=image.wcs,
-        meta=image.meta,
-    )
+    return scaled(image, flux_factor(image.unit, image.meta, unit), unit)
 
 
 def _warn_of_filter():

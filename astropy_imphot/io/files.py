@@ -225,15 +225,25 @@ class Source:
         ...     source
         [1, 2]
         """
+        if isinstance(given, Source):
+            return given.shared()
         has_hdus = isinstance(given, (str, Path, fits.HDUList, *IMAGE_HDUS)) or is_mpdaf(given)
         return cls(given) if has_hdus else nullcontext(given)
+
+    def shared(self):
+        """Return a context manager that gives this source, which stays open."""
+        return nullcontext(self)
+
+    def borrowed(self):
+        """Return a context manager that gives the HDUs, and leaves the file open."""
+        return nullcontext(self.hdus)
 
     @cached_property
     def hdus(self):
         """The `~astropy.io.fits.HDUList`, opened now if it was not before."""
         return self._context.enter_context(_hdus(self.given))
 
-    def once(self, read):
+    def once(self, read, hdus):
         """
         Return what a function reads from the HDUs.
 
@@ -242,6 +252,8 @@ class Source:
         read : callable
             A function of the HDUs. It is called the first time only: headers of drizzled images have
             thousands of cards, which take a second to parse.
+        hdus : `~astropy.io.fits.HDUList`
+            The HDUs, opened.
 
         Returns
         -------
@@ -253,11 +265,11 @@ class Source:
         >>> from astropy.io import fits
         >>> from astropy_imphot.io.files import Source
         >>> with Source(fits.PrimaryHDU()) as source:
-        ...     source.once(len), source.once(lambda hdus: hdus[0].name)
-        (1, 'PRIMARY')
+        ...     source.once(len, source.hdus), source.once(len, [])
+        (1, 1)
         """
         if read not in self._results:
-            self._results[read] = read(self.hdus)
+            self._results[read] = read(hdus)
         return self._results[read]
 
 
@@ -308,7 +320,7 @@ def opened(source):
 def _hdus(source):
     """Return a context manager that gives an input's HDUs."""
     if isinstance(source, Source):
-        return nullcontext(source.hdus)
+        return source.borrowed()
     if isinstance(source, fits.HDUList):
         return nullcontext(source)
     if isinstance(source, (str, Path)):

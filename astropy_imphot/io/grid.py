@@ -10,7 +10,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, opened
-from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit
+from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit, unit_per_pixel
 from astropy_imphot.io.layout import science_hdu
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
@@ -97,19 +97,18 @@ def read_grid(source):
         unit = source.unit if source.unit is not None else u.dimensionless_unscaled
         if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
             raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
-        return Grid(source.wcs.celestial, source.data.shape[-2:], unit, source.meta)
+        wcs = source.wcs.celestial
+        return Grid(wcs, source.data.shape[-2:], unit_per_pixel(unit, wcs), source.meta)
     with opened(source) as hdus:
-        return source.once(_grid_of) if isinstance(source, Source) else _grid_of(hdus)
+        return source.once(_grid_of, hdus) if isinstance(source, Source) else _grid_of(hdus)
 
 
 def _grid_of(hdus):
     science = science_hdu(hdus)
-    return Grid(
-        header_wcs(science.header, hdus).celestial,
-        science.shape[-2:],
-        parse_unit(science.header.get("BUNIT")),
-        merged_header(hdus, science),
-    )
+    header = merged_header(hdus, science)
+    wcs = header_wcs(science.header, hdus).celestial
+    unit = unit_per_pixel(parse_unit(header.get("BUNIT")), wcs)
+    return Grid(wcs, science.shape[-2:], unit, header)
 
 
 def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):

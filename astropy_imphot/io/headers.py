@@ -10,6 +10,7 @@ import astropy.units as u
 from astropy import log
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from astropy_imphot.io.dates import header_value
 from astropy_imphot.io.errors import UserError, warn
@@ -19,6 +20,7 @@ __all__ = [
     "header_wcs",
     "merged_header",
     "parse_unit",
+    "unit_per_pixel",
     "unit_string",
     "wcs_header",
     "without_information",
@@ -27,7 +29,8 @@ __all__ = [
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
 
-# Spellings in BUNIT by HST's calibration software and by mission archives, which are not FITS units.
+# Spellings in BUNIT by calibration software and archives, which are not FITS units. A maggy is the flux of
+# magnitude 0 in the AB system, 3631 Jy (Oke & Gunn 1983).
 UNIT_WORDS = {
     "electron": "electron",
     "electrons": "electron",
@@ -37,7 +40,25 @@ UNIT_WORDS = {
     "cps": "ct/s",
     "dn": "DN",
     "sec": "s",
+    "second": "s",
     "s": "s",
+    "ergs": "erg",
+    "a": "Angstrom",
+    "ang": "Angstrom",
+    "angstroms": "Angstrom",
+    "flam": "erg/(s cm2 Angstrom)",
+    "jansky": "Jy",
+    "nanojansky": "nJy",
+    "microjansky": "uJy",
+    "millijansky": "mJy",
+    "megajansky": "MJy",
+    "njy": "nJy",
+    "ujy": "uJy",
+    "nanomaggy": "3.631e-6*Jy",
+    "nanomaggies": "3.631e-6*Jy",
+    "nmgy": "3.631e-6*Jy",
+    "maggy": "3631*Jy",
+    "maggies": "3631*Jy",
 }
 
 # Keywords of the observation, for which the primary header is used also if the extension has them.
@@ -86,7 +107,7 @@ def parse_unit(text):
     words = re.sub(
         r"[A-Za-z]+",
         lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
-        re.sub(r"/A(ng)?$", "/Angstrom", str(text).strip()).replace("e-/", "electron/"),
+        str(text).strip().replace("e-/", "electron/"),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)
@@ -94,6 +115,38 @@ def parse_unit(text):
     if isinstance(unit, u.UnrecognizedUnit):
         warn(f"the image has the unit {text!r}, which is not understood and ignored: correct BUNIT.")
         return u.dimensionless_unscaled
+    return unit
+
+
+def unit_per_pixel(unit, wcs):
+    """
+    Return the unit of an image per pixel.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.UnitBase`
+        The unit of its values.
+    wcs : `~astropy.wcs.WCS`
+        Of the image.
+
+    Returns
+    -------
+    `~astropy.units.UnitBase`
+        Of a surface brightness, such as MJy/sr, the unit times the area of a pixel; of any other, itself.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy_imphot.io.headers import unit_per_pixel
+    >>> from astropy_imphot.simulation import sky_grid
+    >>> round(unit_per_pixel(u.MJy / u.sr, sky_grid((5, 5), 0.1).wcs).to(u.nJy), 4)
+    235.0443
+    """
+    for base, power in zip(unit.bases, unit.powers, strict=True):
+        if (base**power).is_equivalent(u.sr**-1):
+            area = proj_plane_pixel_area(wcs.celestial) * u.deg**2
+            # A factor in place of two units of the same kind.
+            return u.Unit(area.to_value(base**-power) * (unit * base**-power))
     return unit
 
 

@@ -1,9 +1,10 @@
 """
 Reading and writing of images and cubes.
 
-This is the only module that depends on the file layouts of MUSE (DATA, STAT, DQ), of HST (SCI, WHT or ERR,
-DQ) and of plain images.
+The layouts of files are in the tables of `astropy_imphot.io.layout` and `astropy_imphot.io.reference_kinds`.
 """
+
+from contextlib import ExitStack
 
 import astropy.units as u
 import numpy as np
@@ -11,19 +12,21 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import Source, atomic_write, opened
+from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
 from astropy_imphot.io.headers import (
     header_wcs,
     merged_header,
     parse_unit,
+    unit_per_pixel,
     unit_string,
     wcs_header,
     without_structure,
 )
-from astropy_imphot.io.layout import companion_hdus, science_hdu
+from astropy_imphot.io.layout import EXTENSIONS, companion_hdus, science_hdu
+from astropy_imphot.io.reference_kinds import companion_image, kind_of
 
-__all__ = ["read_cube", "read_header", "read_image", "write_image"]
+__all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
 
 
 def read_image(source, *, footprint=None):
@@ -33,10 +36,12 @@ def read_image(source, *, footprint=None):
     Parameters
     ----------
     source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or mpdaf Image
-        The image. In a file, the extension DATA or SCI is read, or else the first
-        image. STAT (variances), ERR (standard deviations), DQ (not 0 where a pixel is
-        bad) and WHT (0 where a pixel was not observed; without STAT and ERR, 1/WHT are the
-        variances, up to a factor) are used where they are present.
+        The image. In a file, the extension DATA, SCI or IMAGE is read, or else the first image. Variances
+        (STAT, VARIANCE and the like), standard deviations (ERR, RMS), weights (WHT, INVVAR: 0 where a pixel
+        was not observed; without the former two, 1/WHT are the variances, up to a factor) and masks (DQ,
+        MASK, FLAG: not 0 where a pixel is bad) are used where they are present, see
+        `~astropy_imphot.io.layout.EXTENSIONS`; so are files beside the image, see
+        `~astropy_imphot.io.reference_kinds.KINDS`.
     footprint : `~astropy.coordinates.SkyCoord`, optional
         Read only the rectangle of pixels that encloses these positions. By default
         (None) the whole image is read.
@@ -46,8 +51,8 @@ def read_image(source, *, footprint=None):
     `~astropy.nddata.CCDData`
         ``data`` of shape (ny, nx); ``mask``, a bool array of that shape or None; ``uncertainty``, a
         `~astropy.nddata.VarianceUncertainty` or None; ``unit`` (dimensionless where the
-        header has none that can be understood); ``wcs``, celestial; ``meta``, the primary header and the
-        image's in one.
+        header has none that can be understood; of a surface brightness, such as MJy/sr, that per pixel);
+        ``wcs``, celestial; ``meta``, the primary header and the image's in one.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def read_image(source, *, footprint=None):
     """
     if isinstance(source, NDData):
         return _from_nddata(source, footprint)
-    with Source.of(source) as source, opened(source) as hdus:
+    with Source.of(source) as source, opened(source) as hdus, ExitStack() as files:
         science = science_hdu(hdus, naxis=2)
         grid = read_grid(source)
         wcs, cut = grid.wcs, (slice(None), slice(None))
@@ -77,22 +82,33 @@ def read_image(source, *, footprint=None):
             cut = enclosing_slices(footprint, grid)
             wcs = wcs[cut]
         data = _pixels(science, cut)
+        name = source_name(source, "")
+        kind, companions = kind_of(grid.meta, name), companion_hdus(hdus, science)
+        for meaning, path in kind.companion_files(name).items():
+            if meaning not in companions and meaning in EXTENSIONS.values():
+                others = files.enter_context(opened(path))
+                with naming(path):
+                    companions[meaning] = companion_image(others, science, meaning)
+        layers = {meaning: _pixels(hdu, cut) for meaning, hdu in companions.items()}
         mask = ~np.isfinite(data)
-        variance = weight = None
-        for extension in companion_hdus(hdus, science):
-            pixels = _pixels(extension, cut)
-            if extension.name == "STAT":
-                variance = pixels
-            elif extension.name == "ERR":
-                variance = pixels**2
-            elif extension.name == "DQ":
-                mask |= pixels != 0
-            elif extension.name == "WHT":
-                mask |= ~(pixels > 0)
-                weight = pixels
-    if variance is None and weight is not None:
-        variance = np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
-    return _ccddata(data, mask, variance, grid.unit, wcs, grid.meta)
+        if "mask" in layers:
+            bits = kind.bad_bits(companions["mask"].header)
+            mask |= (layers["mask"] if bits is None else layers["mask"].astype(int) & bits) != 0
+        if "weight" in layers:
+            mask |= ~(layers["weight"] > 0)
+        return _ccddata(data, mask, _variance(layers), grid.unit, wcs, grid.meta)
+
+
+def _variance(layers):
+    """Return the variances of an image, or those up to a factor, or None if it has none."""
+    if "variance" in layers:
+        return layers["variance"]
+    if "sigma" in layers:
+        return layers["sigma"] ** 2
+    if "weight" not in layers:
+        return None
+    weight = layers["weight"]
+    return np.divide(1, weight, out=np.zeros(weight.shape), where=weight > 0)
 
 
 def read_header(source):
@@ -172,14 +188,14 @@ def read_cube(source):
         wcs = header_wcs(science.header, hdus)
         if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
             raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
-        companions = {hdu.name: hdu.data for hdu in companion_hdus(hdus, science)}
-        variance = companions.get("STAT")
+        companions = {meaning: hdu.data for meaning, hdu in companion_hdus(hdus, science).items()}
+        variance = companions.get("variance")
         return NDData(
             science.data,
             # Not every cube's STAT has the square of DATA's unit in its header, though
             # it always has it in its pixels.
             uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
-            mask=companions.get("DQ"),
+            mask=companions.get("mask"),
             unit=parse_unit(science.header.get("BUNIT")),
             wcs=wcs,
             meta=merged_header(hdus, science),
@@ -217,19 +233,44 @@ def write_image(image, path, *, overwrite=False, extensions=()):
         ...
     astropy_imphot.io.errors.FileError: /no/such/folder/image.fits cannot be written: there is no folder /no/such/folder.
     """  # noqa: E501
+    with atomic_write(path, overwrite) as temporary:
+        fits.HDUList([*image_hdus(image), *extensions]).writeto(temporary)
+
+
+def image_hdus(image):
+    """
+    Return the HDUs of an image in MUSE's layout.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.NDData`
+        The image, of shape (ny, nx).
+
+    Returns
+    -------
+    `~astropy.io.fits.HDUList`
+        A header, then DATA, and STAT and DQ if the image has variances and masked pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData
+    >>> from astropy_imphot.io.images import image_hdus
+    >>> [hdu.name for hdu in image_hdus(CCDData(np.ones((5, 7)), unit="ct"))]
+    ['PRIMARY', 'DATA']
+    """
+    unit = u.dimensionless_unscaled if image.unit is None else image.unit
     hdus = fits.HDUList([fits.PrimaryHDU(header=without_structure(image.meta))])
     header = fits.Header() if image.wcs is None else wcs_header(image.wcs)
     hdus.append(fits.ImageHDU(image.data, header=header, name="DATA"))
-    hdus["DATA"].header["BUNIT"] = unit_string(image.unit)
+    hdus["DATA"].header["BUNIT"] = unit_string(unit)
     if image.uncertainty is not None:
         variance = image.uncertainty.represent_as(VarianceUncertainty)
         hdus.append(fits.ImageHDU(variance.array, header=header, name="STAT"))
-        hdus["STAT"].header["BUNIT"] = unit_string(image.unit**2)
+        hdus["STAT"].header["BUNIT"] = unit_string(unit**2)
     if image.mask is not None and np.any(image.mask):
         hdus.append(fits.ImageHDU(image.mask.astype(np.uint8), header=header, name="DQ"))
-    hdus.extend(extensions)
-    with atomic_write(path, overwrite) as temporary:
-        hdus.writeto(temporary)
+    return hdus
 
 
 def _pixels(hdu, cut):
@@ -271,4 +312,4 @@ def _from_nddata(image, footprint):
     if image.uncertainty is not None:
         variance = image.uncertainty.represent_as(VarianceUncertainty).array[cut]
     unit = image.unit if image.unit is not None else u.dimensionless_unscaled
-    return _ccddata(data, mask, variance, unit, wcs, image.meta)
+    return _ccddata(data, mask, variance, unit_per_pixel(unit, wcs.celestial), wcs, image.meta)

@@ -2,9 +2,32 @@
 
 from astropy_imphot.io.errors import UserError
 
-__all__ = ["companion_hdus", "science_hdu"]
+__all__ = ["EXTENSIONS", "companion_hdus", "science_hdu"]
 
-SCIENCE_NAMES = ("DATA", "SCI")
+# What extensions are, by their names: the image; its variances, standard deviations, or weights, which are
+# inverse variances up to a factor, and 0 where nothing was observed; its mask.
+EXTENSIONS = {
+    "DATA": "image",
+    "SCI": "image",
+    "IMAGE": "image",
+    "STAT": "variance",
+    "VAR": "variance",
+    "VARIANCE": "variance",
+    "ERR": "sigma",
+    "ERROR": "sigma",
+    "SIGMA": "sigma",
+    "RMS": "sigma",
+    "WHT": "weight",
+    "WEIGHT": "weight",
+    "WGT": "weight",
+    "IVAR": "weight",
+    "INVVAR": "weight",
+    "DQ": "mask",
+    "MASK": "mask",
+    "MSK": "mask",
+    "FLAG": "mask",
+    "BADPIX": "mask",
+}
 
 
 def science_hdu(hdus, naxis=None):
@@ -21,7 +44,7 @@ def science_hdu(hdus, naxis=None):
     Returns
     -------
     HDU
-        DATA or SCI, or else the first that is an image.
+        DATA, SCI or IMAGE, or else the first that is an image.
 
     Raises
     ------
@@ -40,7 +63,7 @@ def science_hdu(hdus, naxis=None):
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) > 0]
     if not images:
         raise UserError("there is no image: give a file with an image in DATA, SCI or the first extension.")
-    named = [hdu for hdu in images if hdu.name in SCIENCE_NAMES]
+    named = [hdu for hdu in images if EXTENSIONS.get(hdu.name) == "image"]
     science = (named or images)[0]
     found = science.header["NAXIS"]
     if (naxis, found) == (2, 3):
@@ -52,13 +75,34 @@ def science_hdu(hdus, naxis=None):
 
 
 def companion_hdus(hdus, science):
-    """Return the extensions that describe the same pixels as the science image."""
-    return [
-        hdu
-        for hdu in hdus
-        if hdu is not science
-        and hdu.is_image
-        and hdu.shape == science.shape
-        and hdu.ver == science.ver
-        and hdu.name in ("STAT", "ERR", "DQ", "WHT")
-    ]
+    """
+    Return the extensions that describe the same pixels as the science image.
+
+    Parameters
+    ----------
+    hdus : sequence of HDU
+        Of one file.
+    science : HDU
+        The image or the cube.
+
+    Returns
+    -------
+    dict of str to HDU
+        The first extension of each meaning in `EXTENSIONS`, by the meanings: variance, sigma, weight, mask.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astropy_imphot.io.layout import companion_hdus
+    >>> hdus = [fits.ImageHDU(np.ones((2, 3)), name=name) for name in ("SCI", "ERR", "CON")]
+    >>> list(companion_hdus(hdus, hdus[0]))
+    ['sigma']
+    """
+    found = {}
+    for hdu in hdus:
+        meaning = EXTENSIONS.get(hdu.name)
+        same = hdu.is_image and hdu.shape == science.shape and hdu.ver == science.ver
+        if same and hdu is not science and meaning not in (None, "image"):
+            found.setdefault(meaning, hdu)
+    return found

@@ -59,6 +59,9 @@ def test_info_by_name(name):
         {"FILTER": "F814W"},
         {"FILTER": "F814W", "FILTER1": "F606W"},
         {"FILTER": "", "FILTER1": "F814W"},
+        {"FILTER": "F814W;CLEAR2L"},
+        {"FILTER": "CLEAR1L,F814W"},
+        {"FILTER": "F814W-CLEAR"},
         {"FILTER1": "F814W", "FILTER2": "CLEAR2L"},
         {"FILTER1": "CLEAR1L", "FILTER2": "F814W"},
         {"FILTER1": "clear1l", "FILTER2": "f814w "},
@@ -115,12 +118,31 @@ def test_photflam_without_bandwidth():
     assert np.isnan(HstFilterInfo({"PHOTFLAM": 1.5e-20, "PHOTPLAM": 11534.0}).photbw)
 
 
-@pytest.mark.parametrize(
-    "cards", [{"PHOTFLAM": 1e-19}, {"PHOTPLAM": 5900.0}, {"PHOTFLAM": 0.0, "PHOTPLAM": 0.0}], ids=str
-)
+@pytest.mark.parametrize("cards", [{}, {"PHOTPLAM": 5900.0}, {"PHOTFLAM": 0.0, "PHOTPLAM": 0.0}], ids=str)
 def test_photflam_that_says_nothing_leaves_the_table(cards):
     info = HstFilterInfo({"FILTER": "F606W"} | cards)
     assert (info.photflam, info.photplam) == (7.73e-20, 5921.1)
+
+
+def test_photflam_alone_has_the_pivot_of_the_table():
+    info = HstFilterInfo({"FILTER": "F606W", "PHOTFLAM": 1e-19})
+    assert (info.photflam, info.photplam, info.photbw) == (1e-19, 5921.1, 672.3)
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"INSTRUME": "WFC3", "DETECTOR": "UVIS"},
+        {"INSTRUME": "WFPC2"},
+        {"INSTRUME": "ACS", "DETECTOR": "HRC"},
+        {"TELESCOP": "JWST"},
+    ],
+    ids=str,
+)
+def test_no_zero_point_of_another_camera(cards):
+    assert HstFilterInfo({"INSTRUME": "ACS", "DETECTOR": "WFC", "FILTER": "F606W"}).abmag_zero == 26.51
+    with pytest.raises(UserError, match="filter F606W of another camera than ACS/WFC and no PHOTFLAM"):
+        HstFilterInfo(cards | {"FILTER": "F606W"})
 
 
 @pytest.mark.parametrize(

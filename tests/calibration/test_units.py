@@ -1,6 +1,7 @@
 """MUSE units for HST images, and whether two images have the same pixels."""
 
 import os
+from contextlib import nullcontext
 
 import astropy.units as u
 import numpy as np
@@ -10,8 +11,9 @@ from astropy.nddata import CCDData, StdDevUncertainty, VarianceUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
-from astropy_imphot import HstFilterInfo, UserError, image_grids_aligned, rescale_hst_like_muse
-from astropy_imphot.calibration.units import FLUX_UNITS, flux_factor, read_muse_image, scaled
+from astropy_imphot import ImphotWarning, UserError, image_grids_aligned, rescale_hst_like_muse
+from astropy_imphot.calibration.units import flux_factor, read_muse_image, scaled
+from astropy_imphot.calibration.zero_points import RULES
 
 SHAPE = (40, 50)
 MUSE_UNIT = 1e-20 * u.erg / u.s / u.cm**2 / u.AA
@@ -88,24 +90,25 @@ def test_grids_of_files_and_cubes(tmp_path):
 @pytest.mark.parametrize(
     ("cards", "photflam"),
     [
-        ({"FILTER": "F606W"}, 7.73e-20),
-        ({"FILTER1": "CLEAR1L", "FILTER2": "F775W"}, 9.74e-20),
-        ({"FILTER": "F850LP"}, 1.50e-19),
-        ({"FILTER": "F606W", "PHOTFLAM": 1.9e-18, "PHOTPLAM": 6001.3}, 1.9e-18),
-        ({"FILTER": "F110W", "PHOTFLAM": 1.53e-20, "PHOTPLAM": 11534.5}, 1.53e-20),
+        ({"INSTRUME": "ACS", "FILTER": "F606W"}, 7.73e-20),
+        ({"INSTRUME": "ACS", "DETECTOR": "WFC", "FILTER1": "CLEAR1L", "FILTER2": "F775W"}, 9.74e-20),
+        ({"INSTRUME": "ACS", "FILTER": "F850LP"}, 1.50e-19),
+        ({"INSTRUME": "ACS", "FILTER": "F606W", "PHOTFLAM": 1.9e-18, "PHOTPLAM": 6001.3}, 1.9e-18),
+        ({"INSTRUME": "WFC3", "FILTER": "F110W", "PHOTFLAM": 1.53e-20, "PHOTPLAM": 11534.5}, 1.53e-20),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("unit", ["electron/s", "ct/s", "DN/s", "adu/s", ""])
 def test_counts_per_second(cards, photflam, unit):
     hst = image(u.Unit(unit), pixel=0.03, **cards)
-    rescaled = rescale_hst_like_muse(hst, image())
+    with nullcontext() if unit else pytest.warns(ImphotWarning, match="BUNIT.*: counts per second"):
+        rescaled = rescale_hst_like_muse(hst, image())
     np.testing.assert_allclose(rescaled.data, hst.data * photflam / 1e-20, rtol=1e-6)
     assert rescaled.unit == MUSE_UNIT
 
 
 def test_counts_in_other_times():
-    hst = image(u.electron / u.hour, FILTER="F606W")
+    hst = image(u.electron / u.hour, INSTRUME="ACS", FILTER="F606W")
     rescaled = rescale_hst_like_muse(hst, image())
     np.testing.assert_allclose(rescaled.data, hst.data * 7.73 / 3600)
 
@@ -129,14 +132,14 @@ def test_fluxes_need_no_filter(unit, muse_unit, factor):
 
 
 def test_flux_unit_of_the_muse_image():
-    hst = image(u.electron / u.s, FILTER="F606W")
+    hst = image(u.electron / u.s, INSTRUME="ACS", FILTER="F606W")
     rescaled = rescale_hst_like_muse(hst, image(1e-17 * FLAM))
     np.testing.assert_allclose(rescaled.data, hst.data * 7.73e-3)
 
 
 @pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty])
 def test_variance_mask_and_pixels_go_along(kind):
-    hst = image(u.electron / u.s, pixel=0.03, angle=57.0, FILTER="F606W")
+    hst = image(u.electron / u.s, pixel=0.03, angle=57.0, INSTRUME="ACS", FILTER="F606W")
     sigma = np.random.default_rng(2).uniform(1, 2, SHAPE)
     hst.uncertainty = kind(sigma if kind is StdDevUncertainty else sigma**2)
     hst.mask = np.zeros(SHAPE, dtype=bool)
@@ -182,29 +185,28 @@ def test_muse_image_in_single_precision():
     assert muse.data.dtype == np.float32
 
 
-def test_add_a_flux_unit(monkeypatch):
-    # One row is all that is needed: here, nJy per pixel at the pivot wavelength of the filter.
-    def flux(header):
-        pivot = HstFilterInfo(header).photplam * u.AA
-        return (1 * u.nJy).to(FLAM, u.spectral_density(pivot))
+def test_add_a_rule_for_zero_points(monkeypatch):
+    # One row is all that is needed: here, the flux of one count in the header.
+    def flux(unit, header):
+        return header["COUNTFLX"] * FLAM if "COUNTFLX" in header else None
 
-    hst = image(u.nJy, FILTER="F775W")
-    with pytest.raises(UserError, match="is in nJy: convert it"):
+    hst = image(u.ct, COUNTFLX=3e-19)
+    with pytest.raises(UserError, match="looked for BUNIT; PHOTFLAM"):
         rescale_hst_like_muse(hst, image())
-    monkeypatch.setitem(FLUX_UNITS, u.nJy, flux)
-    expected = 2.99792458e-5 * 1e-9 / 7692.4**2 / 1e-20
-    np.testing.assert_allclose(rescale_hst_like_muse(hst, image()).data, hst.data * expected)
-    assert flux_factor(u.uJy, hst.meta, MUSE_UNIT) == pytest.approx(1000 * expected)
+    monkeypatch.setitem(RULES, "COUNTFLX", flux)
+    np.testing.assert_allclose(rescale_hst_like_muse(hst, image()).data, hst.data * 30)
 
 
-@pytest.mark.parametrize("unit", [u.percent, u.electron, u.Jy, u.mag, u.electron / u.s / u.cm**2])
+@pytest.mark.parametrize("unit", [u.percent, u.mag, u.electron / u.s / u.cm**2, u.m])
 def test_units_that_are_refused(unit):
-    with pytest.raises(UserError, match="^the HST image is in .*: convert it to counts per second"):
-        flux_factor(unit, {"FILTER": "F775W"}, MUSE_UNIT)
+    with pytest.raises(
+        UserError, match=r"^the flux of the pixels is not known: the header has the unit .*PHOTFLAM.*MAGZERO"
+    ):
+        flux_factor(unit, {"FILTER": "F775W", "INSTRUME": "ACS"}, MUSE_UNIT)
 
 
 def test_rescaled_twice_is_rescaled_once():
-    hst = image(u.electron / u.s, FILTER="F606W")
+    hst = image(u.electron / u.s, INSTRUME="ACS", FILTER="F606W")
     once = rescale_hst_like_muse(hst, image())
     np.testing.assert_array_equal(rescale_hst_like_muse(once, image()).data, once.data)
 
@@ -214,23 +216,29 @@ def write(path, bunit, **cards):
     return path
 
 
-@pytest.mark.parametrize("bunit", ["ELECTRONS", "COUNTS", "Jy", "mag", "m"])
-def test_units_that_cannot_be_converted(tmp_path, bunit):
-    path = write(tmp_path / "hst.fits", bunit, FILTER="F606W")
-    with pytest.raises(
-        UserError, match=r"hst\.fits: the HST image is in \w+: convert it to counts per second"
-    ):
+@pytest.mark.parametrize(
+    ("bunit", "reason"),
+    [
+        ("ELECTRONS", r"is of counts per second, and the header has no exposure time \(looked for EXPTIME"),
+        ("COUNTS", r"is of counts per second, and the header has no exposure time \(looked for EXPTIME"),
+        ("mag", "the flux of the pixels is not known: the header has the unit mag"),
+        ("m", "the flux of the pixels is not known: the header has the unit m"),
+    ],
+)
+def test_units_that_cannot_be_converted(tmp_path, bunit, reason):
+    path = write(tmp_path / "hst.fits", bunit, FILTER="F606W", INSTRUME="ACS")
+    with pytest.raises(UserError, match=rf"hst\.fits: .*{reason}"):
         rescale_hst_like_muse(path, image())
 
 
 def test_unknown_filter_names_the_file(tmp_path):
     path = write(tmp_path / "hst.fits", "ELECTRONS/S", FILTER="F300X")
-    with pytest.raises(UserError, match=r"hst\.fits: the header has the unknown filter F300X and no PHOT"):
+    with pytest.raises(UserError, match=r"hst\.fits: .* no usable zero point of the filter F300X.*PHOTFLAM"):
         rescale_hst_like_muse(path, image())
 
 
 def test_unit_of_the_muse_image(tmp_path):
-    hst = image(u.electron / u.s, FILTER="F606W")
+    hst = image(u.electron / u.s, INSTRUME="ACS", FILTER="F606W")
     path = write(tmp_path / "muse.fits", "ELECTRONS/S")
     with pytest.raises(UserError, match=r"muse\.fits: the MUSE image is in electron / s: convert it to 1e"):
         rescale_hst_like_muse(hst, path)

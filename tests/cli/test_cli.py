@@ -421,3 +421,20 @@ def test_compressed_names(folder, capsys):
     assert fit_photometry.main(["hst.fits", "E3.fits.gz", "--apply"]) == 0
     assert rows(capsys)[0][0] == "E3"
     assert os.path.exists("E3_aligned.fits")
+
+
+def test_reference_without_a_zero_point(folder, field, capsys):
+    hst = field.hst.copy()
+    hst.meta, hst.unit = {}, "adu"
+    write_image(hst, "vis.fits")
+    assert fit_photometry.main(["vis.fits", "E1.fits"]) == 1
+    error = capsys.readouterr().err
+    assert "vis.fits: the flux of the pixels is not known" in error
+    assert "MAGZERO" in error
+    given = ["--zeropoint", "25.69", "--filter", "f775w", "--pivot", "7692.4"]
+    assert fit_photometry.main(["vis.fits", "E1.fits", *given, "--output", "fit.ecsv"]) == 0
+    expected = fit_image_photometry("hst.fits", "E1.fits", fix_beta=2.5).scale.value
+    # The table of ACS has zero points of two decimals, and PHOTFLAM of three figures.
+    assert_allclose(QTable.read("fit.ecsv")["scale"][0], expected, rtol=0.005)
+    assert regrid_hst_to_muse.main(["E1.fits", "vis.fits", *given, "--field", "A"]) == 0
+    assert read_image("hst_F775W_for_A.fits").meta["FILTER"] == "F775W"

@@ -649,3 +649,26 @@ def test_curves_keep_their_response():
     # Results of another response are not those of a continued run.
     other = {"F606W": FilterCurve([5000, 7000], [1, 1], name="mine", source="a book")}
     assert describe_curves(curves) != describe_curves(other)
+
+
+def test_references_without_a_filter_and_a_zero_point(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    field = simulate_field(seed=1, size=12.0, hst_pixel=0.06, truth=[Truth(scale=0.9)])
+    field.hst.meta, field.hst.unit = {}, "adu"
+    write_image(field.hst, "vis.fits")
+    write_image(field.muse[0], "E1.fits")
+    command = ["E1.fits", "--outdir", "out", "--no_plots", "--nprocess", "1", "--hst"]
+    assert main([*command, "vis.fits"]) == 1
+    assert "vis.fits: the flux of the pixels is not known" in capsys.readouterr().err
+    given = ["--zeropoint", "vis=25.69", "--pivot", "VIS=7692.4"]
+    assert main([*command, "VIS=vis.fits", *given, "--zeropoint", "F606W=3"]) == 1
+    assert "--zeropoint is given for F606W, in which there is no HST image" in capsys.readouterr().err
+    assert main([*command, "VIS=vis.fits", *given]) == 0
+    results = QTable.read(tmp_path / "out" / "results.ecsv")
+    assert list(results["filter"]) == ["VIS"]
+    assert results["wavelength"][0].to_value(u.AA) == 7692.4
+    assert abs(results["scale"][0] - 0.9) < 4 * results["scale_err"][0] + 0.005
+    # Another zero point is another setting.
+    given[1] = "VIS=25.0"
+    assert main([*command, "VIS=vis.fits", *given]) == 1
+    assert "HST image in VIS" in capsys.readouterr().err

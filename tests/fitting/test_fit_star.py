@@ -54,7 +54,7 @@ def drawn_pair(rng, noise=0.1, smooth=0.0, hst_noise=2e-4):
             sky = gaussian_filter(sky, smooth)
             sky /= sky.std()
         images.append(image.array + level * sky)
-    hst = CCDData(images[0], unit="electron/s", wcs=hst_grid.wcs, meta={"FILTER": "F775W"})
+    hst = CCDData(images[0], unit="electron/s", wcs=hst_grid.wcs, meta={"INSTRUME": "ACS", "FILTER": "F775W"})
     muse = CCDData(
         images[1] + truth.bg,
         uncertainty=VarianceUncertainty(np.full(muse_grid.shape, noise**2)),

@@ -75,7 +75,7 @@ def test_model_equals_galaxies_of_galsim():
     galaxy = galsim.Sersic(n=1.5, half_light_radius=0.3, flux=500.0).shear(e1=0.3, e2=0.1)
     hst_grid, muse_grid = sky_grid((501, 501), 0.03), sky_grid((40, 41))
     pixels = drawn(galaxy, galsim.Moffat(fwhm=0.085, beta=1.6), hst_grid) / 9.74
-    hst = CCDData(pixels, unit="electron/s", wcs=hst_grid.wcs, meta={"FILTER": "F775W"})
+    hst = CCDData(pixels, unit="electron/s", wcs=hst_grid.wcs, meta={"INSTRUME": "ACS", "FILTER": "F775W"})
     model = ConvolvedTemplate2D(
         make_template(hst, muse_grid), dx=0.13, dy=-0.07, fwhm=0.65, beta=2.8, e1=0.1, e2=-0.05
     )

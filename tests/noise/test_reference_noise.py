@@ -29,7 +29,9 @@ NOISE = 1.5e-3
 
 def noise_image(seed, shape, level=1e-3):
     data = np.random.default_rng(seed).normal(0, level, shape)
-    return CCDData(data, unit="electron/s", wcs=sky_grid(shape, 0.03).wcs, meta={"FILTER": "F775W"})
+    return CCDData(
+        data, unit="electron/s", wcs=sky_grid(shape, 0.03).wcs, meta={"INSTRUME": "ACS", "FILTER": "F775W"}
+    )
 
 
 def test_moments_of_convolved_noise():
@@ -215,7 +217,7 @@ def with_weights(image, weights):
     header["BUNIT"] = "electron/s"
     return fits.HDUList(
         [
-            fits.PrimaryHDU(header=fits.Header({"FILTER": "F775W"})),
+            fits.PrimaryHDU(header=fits.Header({"INSTRUME": "ACS", "FILTER": "F775W"})),
             fits.ImageHDU(image.data.astype(np.float32), header=header, name="SCI"),
             fits.ImageHDU(weights.astype(np.float32), header=header, name="WHT"),
         ]

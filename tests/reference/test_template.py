@@ -51,7 +51,9 @@ def test_regridding_conserves_flux_and_places():
     hst_grid, muse_grid = sky_grid((600, 600), 0.03, rotation=20.0), sky_grid((60, 60))
     y, x = np.mgrid[:600, :600]
     blob = np.exp(-((x - 300) ** 2 + (y - 260) ** 2) / (2 * 20.0**2))
-    hst = CCDData(blob / blob.sum(), unit="electron/s", wcs=hst_grid.wcs, meta={"FILTER": "F606W"})
+    hst = CCDData(
+        blob / blob.sum(), unit="electron/s", wcs=hst_grid.wcs, meta={"INSTRUME": "ACS", "FILTER": "F606W"}
+    )
     image = regrid_hst_like_muse(hst, muse_grid).data
     assert_allclose(image.sum(), 7.73, rtol=1e-3)
     rows, columns = np.mgrid[:60, :60]
@@ -68,7 +70,7 @@ def test_variance_of_the_regridded_image():
         uncertainty=VarianceUncertainty(np.full(hst_grid.shape, 1e-4)),
         unit="electron/s",
         wcs=hst_grid.wcs,
-        meta={"FILTER": "F775W"},
+        meta={"INSTRUME": "ACS", "FILTER": "F775W"},
     )
     image = regrid_hst_like_muse(hst, muse_grid)
     assert_allclose(np.std(image.data), np.sqrt(np.mean(image.uncertainty.array)), rtol=0.03)
