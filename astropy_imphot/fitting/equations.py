@@ -86,14 +86,10 @@ class Equations:
     @property
     def precision(self):
         """The precisions of the priors, 0 for parameters that have none: an array of shape (p,)."""
-        return self._of_priors("precision")
+        return self.of_priors("precision")
 
-    @property
-    def curvature(self):
-        """The derivatives of the forces of the priors: an array of shape (p,)."""
-        return self._of_priors("curvature")
-
-    def _of_priors(self, name):
+    def of_priors(self, name):
+        """Return the precisions or the curvatures of the priors, 0 for parameters that have none."""
         found = np.zeros(len(self.values))
         for prior in self.priors:
             found[prior.places] = getattr(prior, name) / prior.unit**2
@@ -101,12 +97,18 @@ class Equations:
 
     @cached_property
     def bread(self):
-        """The matrix that turns scores into changes of the parameters."""
+        """The matrix that turns scores into steps of the parameters."""
         return self.bread_of(np.arange(len(self.values)))
 
-    def bread_of(self, places):
-        """Return the same for some of the parameters, if the others are held."""
-        matrix = self.normal / self.level + np.diag(self.curvature)
+    @property
+    def influence(self):
+        """The matrix that turns scores into changes of the solution, which the priors follow."""
+        # With curvatures, steps of many stars that differ would not converge.
+        return self.bread_of(np.arange(len(self.values)), "curvature")
+
+    def bread_of(self, places, of_priors="precision"):
+        """Return the bread for some of the parameters, if the others are held."""
+        matrix = self.normal / self.level + np.diag(self.of_priors(of_priors))
         part = self.part / self.level
         chosen = np.ix_(places, places)
         return inverse((matrix - part)[chosen], matrix[chosen])

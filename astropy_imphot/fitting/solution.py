@@ -127,7 +127,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     labels = segment_objects(brighter, noise * mad_std(residual[valid]), shown)
     excess = excess_on_objects(residual, valid, labels)
     on_pixels = excess[labels]
-    precision, bread = equations.precision, equations.bread
+    precision, bread = equations.precision, equations.influence
     n_free, n_own = len(equations.free), 3 * int(state.is_free.sum())
     rows = bread[:n_free]
     influence = equations.columns.combined(rows / equations.level)
