@@ -325,6 +325,12 @@ ROWS = [
     ),
     Row("make_template", {"margin": HST["margin"]} | PLACES, pixels, images),
     Row("regrid_hst_like_muse", {"margin": HST["margin"]}, pixels, images),
+    Row(
+        "read_reference",
+        {"zeropoint": (25.69, 25.69 * u.ABmag), "pivot": (7692.4, 769.24 * u.nm)},
+        lambda found: [found.pixel_flux.value, found.pivot],
+        lambda sky: (sky.hst,),
+    ),
     Row("HstReference.template", {"margin": HST["margin"]}, pixels, reference),
     Row("HstReference.coarse_template", {"margin": HST["margin"]}, pixels, reference),
     Row("read_hst_psf", {"scale": HST_PSF["hst_psf_scale"]}, attributes, lambda sky: (PSF,)),
@@ -472,6 +478,7 @@ NO_UNIT_HERE = {
     "fit_field": {"hst_psf"},
     "fit_image_and_star_photometry": {"hst_psf"},
     "fit_image_photometry": {"hst_psf"},
+    "read_reference": {"mask", "sigma", "weight"},
     "simulate_field": {"stars"},
 }
 
@@ -484,6 +491,9 @@ MADE_BY_THE_PACKAGE = {
     "FittedStarPhotometry",
     "FittedValue",
     "HstTemplate",
+    "Reference",
+    "Reference.of",
+    "Reference.once",
     "SimulatedCubes",
     "SimulatedField",
     "StarFit",

@@ -103,7 +103,8 @@ def test_options_reach_the_fit(folder, capsys, field, plain, words, keywords):
         assert_allclose(row[key].value, expected.values[key].value, atol=1e-6)
     assert row["n_pixels"] == expected.n_pixels
     unchanged = keywords in ({"regions": None}, {"init_dx": 0.2, "init_dy": -0.1, "keep_changed": True})
-    assert (abs(plain.scale.value - expected.scale.value) < 1e-6) == unchanged
+    # A fit ends within a small fraction of its errors, from wherever it starts.
+    assert (abs(plain.scale.value - expected.scale.value) < 1e-5) == unchanged
 
 
 @pytest.mark.parametrize("regions", ["star", "notstar", None])

@@ -82,6 +82,7 @@ def objects(drawn, fit, star_fit, combined, fitted_field):
         astropy_imphot.HstFilterInfo("F775W"),
         astropy_imphot.read_hst_psf(np.exp(-(grid**2).sum(axis=0) / 4.5), 0.03),
         astropy_imphot.HstReference(drawn.hst),
+        astropy_imphot.read_reference(drawn.hst),
         fit.fitted_model.template,
         astropy_imphot.ImphotArgumentParser(prog="a command"),
         astropy_imphot.ImphotWarning("E1.fits has no variances."),
