@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, sky_level
+from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, LARGEST_FWHM, sky_level
 
 __all__ = ["remove_point_sources"]
 
@@ -85,6 +85,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     if not len(sources["flux"]):
         return data, observed, sources
     sky, noise = sky_level(data, observed)
+    # The surroundings of a star in an image that is not sharp are galaxies, not its PSF.
+    is_sharp = psf.fwhm <= LARGEST_FWHM
     fluxes, errors = (np.array(sources[key], dtype=float) for key in ("flux", "flux_err"))
     area = np.prod(pixel_scale)
     boxes = [
@@ -105,7 +107,9 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         box, light = boxes[number], lights[number]
         is_saturated, valid = bool(sources["saturated"][number]), observed[box.slices]
         has_host, own = have_hosts[number], common[: len(rings[number].light)]
-        if not has_host:
+        if not is_sharp:
+            own = np.zeros_like(own)
+        elif not has_host:
             own = np.clip(rings[number].fraction, own - VARIATION, own + VARIATION)
             own = np.where(rings[number].is_measured, own, 0)
         corrected = data[box.slices] - own[box.ring] * light
@@ -120,7 +124,9 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
             level = np.median(corrected[beyond]) if beyond.any() else sky
             of_host = np.sum(corrected - level, where=valid & (box.radius < FIT_RADIUS))
             errors[number] = np.hypot(errors[number], HOST_ERROR * of_host)
-        if has_host and not is_saturated:
+        if not (is_sharp or is_saturated):
+            core = 0.0
+        elif has_host and not is_saturated:
             core = min(core, HOST_CORE)
         inside = box.radius < core
         around = (box.radius >= core) & (box.radius < core + SURROUNDINGS) & valid
