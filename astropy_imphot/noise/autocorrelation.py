@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.nddata import block_reduce
 from astropy.stats import mad_std
-from scipy import fft, ndimage
+from scipy import fft, ndimage, special
 
 from astropy_imphot.io.filling import filled
 from astropy_imphot.psf.fourier import frequencies
@@ -12,12 +12,17 @@ __all__ = [
     "autocorrelation",
     "cross_correlation",
     "excess_on_objects",
+    "longest_lag",
     "padded_shape",
     "sky_variance",
 ]
 
 # Resampling correlates the noise of a few neighboring pixels.
 MAX_LAG = 6
+
+# Noise that was smoothed by a Gaussian is correlated up to this multiple of its FWHM: there the correlation
+# of white noise is 0.2 %.
+SMOOTHED_REACH = 2.1
 
 # The noise of an HST image is measured at frequencies at which galaxies have little power: cycles/arcsec,
 # fractions of the Nyquist frequency, and number of bins.
@@ -30,6 +35,9 @@ BAND_STEPS = 8
 SMOOTH_RADIUS = 0.15
 SOURCE_SIGMA = 3.5
 BLOCK = 2
+
+# Frequencies at which less than this fraction of the noise is left count as if so much were.
+LEAST_POWER = 0.01
 
 # Residuals on an object are larger than on the sky if the difference exceeds so many standard deviations.
 EXCESS_SIGMA = 4.0
@@ -110,6 +118,31 @@ def cross_correlation(one, other, valid, max_lag=MAX_LAG):
     return products(*(np.where(valid, image, 0) for image in both)) / pairs
 
 
+def longest_lag(smoothing, pixel_scale):
+    """
+    Return the largest lag at which the noise of an image is correlated.
+
+    Parameters
+    ----------
+    smoothing : float
+        FWHM of the Gaussian by which the image was smoothed, arcsec; 0 if it was not.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+
+    Returns
+    -------
+    int
+        The lag along each axis, pixels.
+
+    Examples
+    --------
+    >>> from astropy_imphot.noise.autocorrelation import longest_lag
+    >>> longest_lag(0.0, (0.2, 0.2)), longest_lag(1.0, (0.2, 0.2))
+    (6, 17)
+    """
+    return MAX_LAG + int(np.ceil(SMOOTHED_REACH * smoothing / min(pixel_scale)))
+
+
 def padded_shape(shape, max_lag):
     """
     Return the shape of Fourier transforms without correlations across the edges.
@@ -135,7 +168,7 @@ def padded_shape(shape, max_lag):
     return [fft.next_fast_len(size + max_lag, real=True) for size in shape]
 
 
-def excess_on_objects(residual, valid, labels):
+def excess_on_objects(residual, valid, labels, max_lag=MAX_LAG):
     """
     Return the factor by which residuals are larger on objects than on the sky.
 
@@ -147,6 +180,8 @@ def excess_on_objects(residual, valid, labels):
         True for the pixels that are used.
     labels : int array of shape (ny, nx)
         0 on the sky, 1 and more on the objects.
+    max_lag : int
+        As for `autocorrelation`.
 
     Returns
     -------
@@ -174,8 +209,8 @@ def excess_on_objects(residual, valid, labels):
     sky = valid & (labels == 0)
     if sky.sum() < LEAST_SKY or not labels.any():
         return excess
-    correlation = autocorrelation(np.where(sky, residual, 0), sky)
-    variance = correlation[MAX_LAG, MAX_LAG]
+    correlation = autocorrelation(np.where(sky, residual, 0), sky, max_lag)
+    variance = correlation[max_lag, max_lag]
     if variance <= 0:
         return excess
     # The number of correlated pixels for each independent one.
@@ -234,7 +269,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     if valid.sum() < LEAST_SKY:
         return None
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
-    size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
+    size = 2 * max(1, round(SMOOTH_RADIUS / np.mean(pixel_scale))) + 1
     image = filled(image, valid)
     # Most images are in single precision, in which a large background would cause rounding errors.
     image = image - np.median(image[::8, ::8])
@@ -250,9 +285,8 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     fy, fx = fy[rows], fx[:, columns]
     # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
     spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
-    power = np.abs(spectrum) ** 2 / sky.sum()
-    width = size * np.mean(pixel_scale)
-    power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2
+    expected = _power_of_white_noise(sky, size)[rows][:, columns]
+    power = np.abs(spectrum) ** 2 / np.maximum(expected, LEAST_POWER * sky.sum())
     edges = np.linspace(low, high, BAND_STEPS + 1)
     step = np.digitize(np.hypot(fy, fx), edges)
     means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
@@ -260,6 +294,15 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
         return 0.0
     _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
     return float(np.exp(level))
+
+
+def _power_of_white_noise(sky, size):
+    """Return the power of noise of variance 1 less its running mean over a square, on the sky only."""
+    running = [special.diric(2 * np.pi * one, size) for one in frequencies(sky.shape, (1, 1))]
+    # The mask mixes frequencies: the autocorrelation is a product of those of the noise and of the mask.
+    correlation = fft.irfft2((1 - running[0] * running[1]) ** 2, s=sky.shape)
+    of_mask = fft.irfft2(np.abs(fft.rfft2(sky.astype(float))) ** 2, s=sky.shape)
+    return fft.rfft2(correlation * of_mask).real
 
 
 def _sources(image, valid, size):
