@@ -98,7 +98,8 @@ def test_fitters_agree(field, template, pixels):
                 getattr(model, key).bounds = (None, None)
         solutions.append(fitter()(model, *pixels, muse.data, weights=weights).parameters)
     for solution in solutions[1:]:
-        assert_allclose(solution, solutions[0], rtol=2e-5)
+        # Ellipticities and slopes are close to 0; their errors are thousands of times larger.
+        assert_allclose(solution, solutions[0], rtol=2e-5, atol=1e-7)
     truth = field.truth[0]
     assert_allclose(solutions[0][2:4], [truth.dx, truth.dy], atol=0.006)
 
