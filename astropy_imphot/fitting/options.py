@@ -254,7 +254,8 @@ free, background, repair, point_sources, not_point_sources, keep_changed
 
         Parameters
         ----------
-        reference : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `HstTemplate` or `Reference`
+        reference : str, path, HDU, HDUList, `~astropy.nddata.NDData`, `~astropy_imphot.HstTemplate` or \
+`~astropy_imphot.Reference`
             The image, of which the header is read.
 
         Returns

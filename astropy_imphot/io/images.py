@@ -40,8 +40,8 @@ def read_image(source, *, footprint=None):
         (STAT, VARIANCE and the like), standard deviations (ERR, RMS), weights (WHT, INVVAR: 0 where a pixel
         was not observed; without the former two, 1/WHT are the variances, up to a factor) and masks (DQ,
         MASK, FLAG: not 0 where a pixel is bad) are used where they are present, see
-        `~astropy_imphot.io.layout.EXTENSIONS`; so are files beside the image, see
-        `~astropy_imphot.io.reference_kinds.KINDS`.
+        ``EXTENSIONS`` of ``astropy_imphot.io.layout``; so are files beside the image, see
+        ``KINDS`` of ``astropy_imphot.io.reference_kinds``.
     footprint : `~astropy.coordinates.SkyCoord`, optional
         Read only the rectangle of pixels that encloses these positions. By default
         (None) the whole image is read.

@@ -88,7 +88,7 @@ def companion_hdus(hdus, science):
     Returns
     -------
     dict of str to HDU
-        The first extension of each meaning in `EXTENSIONS`, by the meanings: variance, sigma, weight, mask.
+        The first extension of each meaning in ``EXTENSIONS``, by the meanings: variance, sigma, weight, mask.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """
 The kinds of reference images: how they are recognized, and what their files contain.
 
-A survey or a camera is one row of the table `KINDS`.
+A survey or a camera is one row of the table ``KINDS``.
 """
 
 import re
@@ -41,11 +41,11 @@ class ReferenceKind:
     psf_source : str
         Where these numbers are from.
     files : dict of str to (str, str)
-        Files beside the image, by the meanings of `~astropy_imphot.io.layout.EXTENSIONS`: what is replaced
+        Files beside the image, by the meanings of ``EXTENSIONS``: what is replaced
         in the image's name, a regular expression, and a pattern of file names in its place.
     mask_bits : int, optional
         The bits of its mask that are set in bad pixels. By default (None) all, or those that the mask's
-        header names as in `BAD_PLANES`.
+        header names as in ``BAD_PLANES``.
     zero_point : float, optional
         The AB magnitude of a pixel value of 1 in images of which the header has neither unit nor zero point.
         By default (None) there is none.
@@ -138,12 +138,12 @@ def kind_of(header, name=""):
     header : `~astropy.io.fits.Header` or dict
         The primary header and the image's in one.
     name : str
-        Its file. By default ("") the one that is being read, see `~astropy_imphot.io.files.naming`.
+        Its file. By default ("") the one that is being read, see ``naming``.
 
     Returns
     -------
     ReferenceKind
-        The first row of `KINDS` that it matches, or one without properties.
+        The first row of ``KINDS`` that it matches, or one without properties.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def companion_image(hdus, science, meaning):
     science : HDU
         The other image.
     meaning : str
-        What is looked for, as in `~astropy_imphot.io.layout.EXTENSIONS`.
+        What is looked for, as in ``EXTENSIONS``.
 
     Returns
     -------

@@ -47,7 +47,7 @@ def read_reference(
         The image.
     zeropoint : float or `~astropy.units.Quantity`, optional
         The AB magnitude of a pixel value of 1, or its flux density per Hertz or per Angstrom. By default
-        (None) that of the header, see `~astropy_imphot.calibration.zero_points.RULES`.
+        (None) that of the header, see ``RULES`` of ``astropy_imphot.calibration.zero_points``.
     filter_name : str, optional
         The filter. By default (None) that of the header.
     pivot : float or `~astropy.units.Quantity`, optional
@@ -56,7 +56,7 @@ def read_reference(
     sigma, weight, mask : str, path, HDU, HDUList or array of shape (ny, nx), optional
         Standard deviations in the image's unit; weights (inverse variances up to a factor; 0 where a pixel
         was not observed); and not 0 where a pixel is bad. By default (None) the extensions of the image, and
-        files beside it, see `~astropy_imphot.io.reference_kinds.KINDS`.
+        files beside it, see ``KINDS`` of ``astropy_imphot.io.reference_kinds``.
 
     Returns
     -------
