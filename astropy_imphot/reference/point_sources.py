@@ -43,6 +43,10 @@ SEPARATION = 0.15
 FLUX_ERROR = 0.005
 SATURATED_ERROR = 0.02
 
+# Faint galaxies are as wide as this, arcsec: in an image with a wider PSF they cannot be told from point
+# sources by their sharpness.
+LARGEST_FWHM = 0.2
+
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
 REMOVED_RADIUS = 0.5
 
@@ -150,7 +154,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Notes
     -----
     Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated
-    stars are holes with a bright rim.
+    stars are holes with a bright rim. If the FWHM of the PSF is above 0.2 arcsec, only those of ``added`` are
+    point sources.
 
     Examples
     --------
@@ -168,9 +173,11 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     """
     sky, noise = sky_level(data, observed)
     given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
-    holes = _holes(data, observed, psf, sky, noise, pixel_scale)
-    peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
-    places = np.concatenate([given, holes, peaks])
+    places = given
+    if psf.fwhm <= LARGEST_FWHM:
+        holes = _holes(data, observed, psf, sky, noise, pixel_scale)
+        peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
+        places = np.concatenate([given, holes, peaks])
     for row, column in np.reshape(removed, (-1, 2)):
         away = np.hypot((places[:, 0] - row) * pixel_scale[0], (places[:, 1] - column) * pixel_scale[1])
         places = places[away > REMOVED_RADIUS]
