@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.nddata import block_reduce
 from astropy.stats import mad_std
-from scipy import fft, ndimage
+from scipy import fft, ndimage, special
 
 from astropy_imphot.io.filling import filled
 from astropy_imphot.psf.fourier import frequencies
@@ -266,7 +266,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     if valid.sum() < LEAST_SKY:
         return None
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
-    size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
+    size = 2 * max(1, round(SMOOTH_RADIUS / np.mean(pixel_scale))) + 1
     image = filled(image, valid)
     # Most images are in single precision, in which a large background would cause rounding errors.
     image = image - np.median(image[::8, ::8])
@@ -283,8 +283,11 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
     spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
     power = np.abs(spectrum) ** 2 / sky.sum()
-    width = size * np.mean(pixel_scale)
-    power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2
+    running = [
+        special.diric(2 * np.pi * scale * one, size)
+        for scale, one in zip(pixel_scale, (fy, fx), strict=True)
+    ]
+    power /= np.maximum(1 - running[0] * running[1], 0.1) ** 2
     edges = np.linspace(low, high, BAND_STEPS + 1)
     step = np.digitize(np.hypot(fy, fx), edges)
     means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
