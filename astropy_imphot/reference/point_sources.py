@@ -50,9 +50,14 @@ LARGEST_FWHM = 0.2
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
 REMOVED_RADIUS = 0.5
 
-# Radius for the fit of the PSF, arcsec; and of a saturated star.
+# Radius for the fit of the PSF, arcsec, and in units of its FWHM, the larger one; and of a saturated star.
 FIT_RADIUS = 0.25
+FIT_RADIUS_FWHM = 0.75
 SATURATED_RADIUS = 1.0
+
+# The place that is fitted is closer than this to the peak, arcsec, and in units of the FWHM, the larger one.
+LARGEST_SHIFT = 0.1
+LARGEST_SHIFT_FWHM = 0.25
 
 # Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the
 # light at a distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies
@@ -333,7 +338,7 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
 
 def _measured(data, observed, psf, pixel_scale, y, x, is_hole, sky, noise):
     """Return x, y, flux, its error and saturated of a source, by a fit of the PSF."""
-    reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
+    reach = SATURATED_RADIUS if is_hole else max(FIT_RADIUS, FIT_RADIUS_FWHM * psf.fwhm)
     box = tuple(
         slice(max(0, round(place - reach / scale)), round(place + reach / scale) + 1)
         for place, scale in zip((y, x), pixel_scale, strict=True)
@@ -379,7 +384,7 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, sky, noise):
         if np.abs(shift).max() < 1e-4:
             break
     if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (
-        0.5 if is_hole else 0.1
+        0.5 if is_hole else max(LARGEST_SHIFT, LARGEST_SHIFT_FWHM * psf.fwhm)
     ):
         return x, y, 0.0, 0.0, is_hole
     variance = np.linalg.pinv((design * weights[:, np.newaxis]).T @ (design * weights[:, np.newaxis]))[0, 0]
