@@ -597,10 +597,10 @@ class ConvolvedTemplate2D(TemplateModel):
             \frac{\mathrm{OTF}_{\mathrm{MUSE}}(\mathrm{fwhm}, \beta)}{\mathrm{OTF}_{\mathrm{HST}}}
             \cdot e^{-2\pi i (f_x \, \mathrm{dx} + f_y \, \mathrm{dy})}
 
-    times the transfer function of the smoothing, if there is one, at the centers of the MUSE pixels; see `~astropy_imphot.psf.moffat.Moffat` for the
-    transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the
-    center of the first, and need not be whole numbers. Outside the template the model is
-    the background. The derivatives are analytic.
+    times the transfer function of the smoothing, if there is one, at the centers of the MUSE pixels; see
+    `~astropy_imphot.psf.moffat.Moffat` for the transfer functions. The model's coordinates x and y are MUSE
+    pixels, (0, 0) at the center of the first, and need not be whole numbers. Outside the template the model
+    is the background. The derivatives are analytic.
 
     Parameters can be quantities, of any unit of the kind that is given above; x and y are then pixels, and
     the values have the template's unit.

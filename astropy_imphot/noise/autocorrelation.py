@@ -284,8 +284,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
     power = np.abs(spectrum) ** 2 / sky.sum()
     running = [
-        special.diric(2 * np.pi * scale * one, size)
-        for scale, one in zip(pixel_scale, (fy, fx), strict=True)
+        special.diric(2 * np.pi * scale * one, size) for scale, one in zip(pixel_scale, (fy, fx), strict=True)
     ]
     power /= np.maximum(1 - running[0] * running[1], 0.1) ** 2
     edges = np.linspace(low, high, BAND_STEPS + 1)

@@ -1,11 +1,13 @@
 """Errors for noise of known correlation."""
 
 import numpy as np
+import pytest
+from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d, fftconvolve
 
-from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects
+from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects, longest_lag, sky_variance
 from astropy_imphot.noise.covariance import sandwich_covariance, score_covariance
 
 
@@ -165,3 +167,22 @@ def test_template_noise_has_no_information():
     covariance, same, _ = sandwich_covariance(jacobian, residual, valid, template_part=half)
     assert_allclose(covariance, 4 * plain, rtol=1e-6)
     assert_allclose(same, naive)
+
+
+def test_the_lag_follows_the_smoothing():
+    # The variance of a sum of pixels is that of the noise before it was smoothed.
+    fwhm, shape = 1.5, (600, 600)
+    noise = np.random.default_rng(12).normal(size=shape)
+    sigma = fwhm * gaussian_fwhm_to_sigma / 0.2
+    smooth, valid = gaussian_filter(noise, sigma, mode="wrap"), np.ones(shape, bool)
+    lags = [longest_lag(one, (0.2, 0.2)) for one in (fwhm, 0)]
+    sums = [autocorrelation(smooth, valid, lag).sum() for lag in lags]
+    assert 0.9 < sums[0] < 1.1
+    assert sums[1] < 0.75
+
+
+@pytest.mark.parametrize("pixel", [0.05, 0.1, 0.2, 0.26, 0.4])
+def test_the_variance_of_the_sky_is_right_in_pixels_of_any_size(pixel):
+    images = np.random.default_rng(13).normal(0, 3, size=(4, 400, 400))
+    found = [sky_variance(image, np.ones(image.shape, bool), (pixel, pixel)) for image in images]
+    assert_allclose(np.mean(found), 9, rtol=0.04)
