@@ -117,7 +117,6 @@ class TemplateModel(Fittable2DModel):
             self.template,
             sources=sources,
             hst_psf=self._convolver.hst_psf,
-            smoothing=self.smoothing,
             fixed=fixed,
             bounds=bounds,
             **values,

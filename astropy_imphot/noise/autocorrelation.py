@@ -36,6 +36,9 @@ SMOOTH_RADIUS = 0.15
 SOURCE_SIGMA = 3.5
 BLOCK = 2
 
+# Frequencies at which less than this fraction of the noise is left count as if so much were.
+LEAST_POWER = 0.01
+
 # Residuals on an object are larger than on the sky if the difference exceeds so many standard deviations.
 EXCESS_SIGMA = 4.0
 
@@ -282,11 +285,8 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     fy, fx = fy[rows], fx[:, columns]
     # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
     spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
-    power = np.abs(spectrum) ** 2 / sky.sum()
-    running = [
-        special.diric(2 * np.pi * scale * one, size) for scale, one in zip(pixel_scale, (fy, fx), strict=True)
-    ]
-    power /= np.maximum(1 - running[0] * running[1], 0.1) ** 2
+    expected = _power_of_white_noise(sky, size)[rows][:, columns]
+    power = np.abs(spectrum) ** 2 / np.maximum(expected, LEAST_POWER * sky.sum())
     edges = np.linspace(low, high, BAND_STEPS + 1)
     step = np.digitize(np.hypot(fy, fx), edges)
     means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
@@ -294,6 +294,15 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
         return 0.0
     _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
     return float(np.exp(level))
+
+
+def _power_of_white_noise(sky, size):
+    """Return the power of noise of variance 1 less its running mean over a square, on the sky only."""
+    running = [special.diric(2 * np.pi * one, size) for one in frequencies(sky.shape, (1, 1))]
+    # The mask mixes frequencies: the autocorrelation is a product of those of the noise and of the mask.
+    correlation = fft.irfft2((1 - running[0] * running[1]) ** 2, s=sky.shape)
+    of_mask = fft.irfft2(np.abs(fft.rfft2(sky.astype(float))) ** 2, s=sky.shape)
+    return fft.rfft2(correlation * of_mask).real
 
 
 def _sources(image, valid, size):
