@@ -17,10 +17,12 @@ __all__ = ["common_smoothing", "smoothed_image"]
 # are wider.
 SHARP_FWHM = 0.3
 
-# Holes up to so many pixels along each axis are interpolated from the pixels around them, with weights of a
-# Gaussian of this standard deviation, pixels.
-LARGEST_HOLE = 3
+# Holes up to so many pixels along each axis are interpolated from the pixels around them. Their weights are
+# those of a kernel without second moments, which keeps the curvature of peaks, made from Gaussians of this
+# standard deviation, pixels; the kernel has at least this part of its weight on valid pixels.
+LARGEST_HOLE = 2
 WEIGHT = 1.0
+LEAST_WEIGHT = 0.2
 
 # The image is continued by its reflection, up to so many FWHM of the smoothing.
 REACH = 2.5
@@ -132,9 +134,13 @@ def _interpolated(data, valid, holes):
     if valid.all():
         return data
     whole = filled(data, valid)
-    weights = ndimage.gaussian_filter(valid.astype(float), WEIGHT)
-    means = ndimage.gaussian_filter(np.where(valid, data, 0.0), WEIGHT)
-    return np.where(holes & (weights > 0), means / np.maximum(weights, 1e-300), whole)
+    weights, sums = (_flat_kernel(layer) for layer in (valid.astype(float), np.where(valid, data, 0.0)))
+    return np.where(holes & (weights > LEAST_WEIGHT), sums / np.maximum(weights, LEAST_WEIGHT), whole)
+
+
+def _flat_kernel(layer):
+    once = ndimage.gaussian_filter(layer, WEIGHT)
+    return 2 * once - ndimage.gaussian_filter(once, WEIGHT)
 
 
 def _reflected(data, widths):

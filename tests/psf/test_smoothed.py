@@ -1,4 +1,4 @@
-"""The profile of a PSF in a smoothed image is that of GalSim, and the derivatives are those of the profile."""
+"""The profile of a PSF in a smoothed image is that of GalSim, and its derivatives are right."""
 
 import galsim
 import numpy as np
