@@ -159,8 +159,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Notes
     -----
     Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated
-    stars are holes with a bright rim. If the FWHM of the PSF is above 0.2 arcsec, only those of ``added`` are
-    point sources.
+    stars are holes with a bright rim. If the FWHM of the PSF is above 0.2 arcsec, only those of ``added`` and
+    artefacts are found.
 
     Examples
     --------
@@ -178,11 +178,12 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     """
     sky, noise = sky_level(data, observed)
     given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
-    places = given
-    if psf.fwhm <= LARGEST_FWHM:
-        holes = _holes(data, observed, psf, sky, noise, pixel_scale)
-        peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
-        places = np.concatenate([given, holes, peaks])
+    holes = _holes(data, observed, psf, sky, noise, pixel_scale)
+    peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
+    if psf.fwhm > LARGEST_FWHM:
+        # What is sharper than the PSF is an artefact of any image; if they are stars, the PSF is wrong.
+        holes, peaks = holes[:0], peaks[peaks[:, 2] == ARTEFACT]
+    places = np.concatenate([given, holes, peaks])
     for row, column in np.reshape(removed, (-1, 2)):
         away = np.hypot((places[:, 0] - row) * pixel_scale[0], (places[:, 1] - column) * pixel_scale[1])
         places = places[away > REMOVED_RADIUS]
@@ -251,6 +252,9 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     edges = np.linspace(INNER, OUTER, 4)
     rings += [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings.append((radius >= OUTER) & (radius < SKY))
+    if not all(ring.any() for ring in rings):
+        # The pixels are too large.
+        return np.zeros((0, 3))
     expected, sharpest = _expected(psf, radius, rings, pixel_scale)
     corners = rows - margin[0], columns - margin[1]
     stamps, valid = (sliding_window_view(one, radius.shape)[corners] for one in (data, observed))
