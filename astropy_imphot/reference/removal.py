@@ -113,7 +113,7 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         of_host = HOST_ERROR * _host_light(corrected, valid, star.radius, sky) if has_host else 0.0
         errors[number] = np.linalg.norm([errors[number], moved, of_host])
         core = 0.0
-        if is_sharp or sources["saturated"][number]:
+        if is_sharp or star.is_saturated:
             core = _core_radius(star, psf, noise, pixel_scale, has_host, valid)
         data[star.slices] = _filled(corrected, core, star.radius, valid)
         observed[star.slices] |= star.radius < core
