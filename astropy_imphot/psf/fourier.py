@@ -100,7 +100,7 @@ def gaussian_otf(frequency, fwhm):
     --------
     >>> from astropy_imphot.psf.fourier import gaussian_otf
     >>> round(float(gaussian_otf(0.5, 1.0)), 3), float(gaussian_otf(0.5, 0.0))
-    (0.41, 1.0)
+    (0.411, 1.0)
     """
     return np.exp(-((np.pi * fwhm * frequency) ** 2) / (4 * np.log(2)))
 
