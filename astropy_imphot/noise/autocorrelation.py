@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.nddata import block_reduce
 from astropy.stats import mad_std
-from scipy import fft, ndimage
+from scipy import fft, ndimage, special
 
 from astropy_imphot.io.filling import filled
 from astropy_imphot.psf.fourier import frequencies
@@ -30,6 +30,9 @@ BAND_STEPS = 8
 SMOOTH_RADIUS = 0.15
 SOURCE_SIGMA = 3.5
 BLOCK = 2
+
+# Frequencies at which less than this fraction of the noise is left count as if so much were.
+LEAST_POWER = 0.01
 
 # Residuals on an object are larger than on the sky if the difference exceeds so many standard deviations.
 EXCESS_SIGMA = 4.0
@@ -234,7 +237,7 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     if valid.sum() < LEAST_SKY:
         return None
     image = image[middle] if np.ndim(spread) == 0 else image[middle] / spread[middle]
-    size = 2 * round(SMOOTH_RADIUS / np.mean(pixel_scale)) + 1
+    size = 2 * max(1, round(SMOOTH_RADIUS / np.mean(pixel_scale))) + 1
     image = filled(image, valid)
     # Most images are in single precision, in which a large background would cause rounding errors.
     image = image - np.median(image[::8, ::8])
@@ -250,9 +253,8 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
     fy, fx = fy[rows], fx[:, columns]
     # Squares of fluxes in erg/s/cm2/Angstrom are too small for single precision.
     spectrum = fft.rfft2(np.where(sky, fine, 0))[rows][:, columns].astype(complex)
-    power = np.abs(spectrum) ** 2 / sky.sum()
-    width = size * np.mean(pixel_scale)
-    power /= np.maximum(1 - np.sinc(width * fy) * np.sinc(width * fx), 0.1) ** 2
+    expected = _power_of_white_noise(sky, size)[rows][:, columns]
+    power = np.abs(spectrum) ** 2 / np.maximum(expected, LEAST_POWER * sky.sum())
     edges = np.linspace(low, high, BAND_STEPS + 1)
     step = np.digitize(np.hypot(fy, fx), edges)
     means = ndimage.mean(power, step, np.arange(1, BAND_STEPS + 1))
@@ -260,6 +262,15 @@ def sky_variance(image, valid, pixel_scale, spread=1.0):
         return 0.0
     _, level = np.polyfit((0.5 * (edges[1:] + edges[:-1])) ** 2, np.log(means), 1)
     return float(np.exp(level))
+
+
+def _power_of_white_noise(sky, size):
+    """Return the power of noise of variance 1 less its running mean over a square, on the sky only."""
+    running = [special.diric(2 * np.pi * one, size) for one in frequencies(sky.shape, (1, 1))]
+    # The mask mixes frequencies: the autocorrelation is a product of those of the noise and of the mask.
+    correlation = fft.irfft2((1 - running[0] * running[1]) ** 2, s=sky.shape)
+    of_mask = fft.irfft2(np.abs(fft.rfft2(sky.astype(float))) ** 2, s=sky.shape)
+    return fft.rfft2(correlation * of_mask).real
 
 
 def _sources(image, valid, size):

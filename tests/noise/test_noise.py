@@ -1,11 +1,12 @@
 """Errors for noise of known correlation."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d, fftconvolve
 
-from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects
+from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects, sky_variance
 from astropy_imphot.noise.covariance import sandwich_covariance, score_covariance
 
 
@@ -165,3 +166,22 @@ def test_template_noise_has_no_information():
     covariance, same, _ = sandwich_covariance(jacobian, residual, valid, template_part=half)
     assert_allclose(covariance, 4 * plain, rtol=1e-6)
     assert_allclose(same, naive)
+
+
+def test_the_variance_of_the_sky_does_not_depend_on_the_mask():
+    # Noise of high frequencies, which the mask of the sources mixes into those that are measured.
+    rng = np.random.default_rng(14)
+    found = []
+    for _ in range(6):
+        image, valid = rng.normal(0, 3, size=(300, 300)), np.ones((300, 300), bool)
+        for row, column in rng.integers(5, 295, size=(150, 2)):
+            valid[row - 3 : row + 4, column - 3 : column + 4] = False
+        found.append(sky_variance(image, valid, (0.2, 0.2)))
+    assert_allclose(np.mean(found), 9, rtol=0.04)
+
+
+@pytest.mark.parametrize("pixel", [0.03, 0.05, 0.1, 0.2, 0.4])
+def test_the_variance_of_the_sky_is_right_in_pixels_of_any_size(pixel):
+    images = np.random.default_rng(13).normal(0, 3, size=(4, 400, 400))
+    found = [sky_variance(image, np.ones(image.shape, bool), (pixel, pixel)) for image in images]
+    assert_allclose(np.mean(found), 9, rtol=0.04)
