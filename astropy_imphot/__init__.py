@@ -2,7 +2,8 @@
 
 from astropy_imphot._version import version as __version__
 from astropy_imphot.calibration.bandpass import bandpass_image, bandpass_images
-from astropy_imphot.calibration.filters import FilterCurve, HstFilterInfo
+from astropy_imphot.calibration.filter_curve import FilterCurve
+from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import rescale_hst_like_muse
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args
 from astropy_imphot.fitting.batch import (

@@ -81,7 +81,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"astropy_imphot\."
         r"(field\.store|fitting\.(background|batch\.Batch|columns|equations|solve|state|statistics)"
-        r"|io\.(grid|representation)"
+        r"|io\.(files\.Source|grid|representation)"
         r"|models\.(convolver|positions|point_source|convolved_template\.TemplateModel)|psf\.(mean_profile|radial|spectra)"
         r"|reference\.(regrid\.coarse_template|point_sources|removal)|report\.pictures|results\.values)\b.*",
     ),

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 
-from astropy_imphot.calibration.filters import as_curve, require_weights
+from astropy_imphot.calibration.filter_curve import as_curve, require_weights
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import drop_pages, naming
 from astropy_imphot.io.images import read_cube

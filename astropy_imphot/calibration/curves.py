@@ -111,7 +111,7 @@ def camera_in_header(header):
     -------
     str
         INSTRUME/DETECTOR or INSTRUME, whichever has curves, or else that of
-        `~astropy_imphot.io.reference_kinds.KINDS`; if there is no INSTRUME, ACS/WFC, the camera of most
+        ``astropy_imphot.io.reference_kinds.KINDS``; if there is no INSTRUME, ACS/WFC, the camera of most
         mosaics.
 
     Examples

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from astropy_imphot.calibration.curves import available_curves
-from astropy_imphot.calibration.filters import FilterCurve
+from astropy_imphot.calibration.filter_curve import FilterCurve
 
 __all__ = ["known_pivot"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from astropy_imphot.calibration.bandpass import bandpass_image
-from astropy_imphot.calibration.filters import WEIGHTS, FilterCurve, as_curve
+from astropy_imphot.calibration.filter_curve import WEIGHTS, FilterCurve, as_curve
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import refuse_existing

@@ -11,7 +11,7 @@ import numpy as np
 
 from astropy_imphot._version import version
 from astropy_imphot.calibration.curves import camera_in_header
-from astropy_imphot.calibration.filters import FilterCurve, as_curve
+from astropy_imphot.calibration.filter_curve import FilterCurve, as_curve
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.files import source_name

@@ -61,7 +61,7 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         ``fix_`` and their names.
     hst_fwhm, hst_beta : float or `~astropy.units.Quantity`, optional
         The Moffat PSF of the HST image, FWHM in arcsec. By default (None) that of its camera, see
-        `~astropy_imphot.io.reference_kinds.KINDS`: of ACS, and of images whose camera is not named, 0.085
+        ``astropy_imphot.io.reference_kinds.KINDS``: of ACS, and of images whose camera is not named, 0.085
         and 1.6.
     hst_psf : str, path, HDU, HDUList, `~astropy.nddata.NDData`, array or `~photutils.psf.ImagePSF`, optional
         The PSF of the HST image as an image along its pixel axes, response of the pixels included,

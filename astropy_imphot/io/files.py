@@ -231,11 +231,25 @@ class Source:
         return cls(given) if has_hdus else nullcontext(given)
 
     def shared(self):
-        """Return a context manager that gives this source, which stays open."""
+        """
+        Share the open file.
+
+        Returns
+        -------
+        context manager
+            It gives this source, which stays open.
+        """
         return nullcontext(self)
 
     def borrowed(self):
-        """Return a context manager that gives the HDUs, and leaves the file open."""
+        """
+        Lend the HDUs.
+
+        Returns
+        -------
+        context manager
+            It gives the `~astropy.io.fits.HDUList`, and leaves the file open.
+        """
         return nullcontext(self.hdus)
 
     @cached_property

@@ -6,6 +6,7 @@ A survey or a camera is one row of the table ``KINDS``.
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from astropy_imphot.io.errors import FILE_NAME, UserError
@@ -73,7 +74,27 @@ class ReferenceKind:
     rate_without_unit: bool = False
 
     def matches(self, header, name):
-        """Return whether an image with this header and file name is of this kind."""
+        """
+        Compare an image with this kind.
+
+        Parameters
+        ----------
+        header : `~astropy.io.fits.Header` or dict
+            The primary header and the image's in one.
+        name : str
+            Its file.
+
+        Returns
+        -------
+        bool
+            Whether the image is of this kind.
+
+        Examples
+        --------
+        >>> from astropy_imphot.io.reference_kinds import ReferenceKind
+        >>> ReferenceKind(name="mine", cards=({"SURVEY": "MY.*"},)).matches({"SURVEY": "my sky"}, "")
+        True
+        """
         if self.file and re.fullmatch(self.file, Path(name).name, re.IGNORECASE):
             return True
         return any(
@@ -97,6 +118,14 @@ class ReferenceKind:
         -------
         dict of str to path
             Those that exist, by their meanings.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from astropy_imphot.io.reference_kinds import kind_of
+        >>> Path("M31_wht.fits").touch()
+        >>> kind_of({"INSTRUME": "ACS"}).companion_files("M31_drz.fits")["weight"].name
+        'M31_wht.fits'
         """
         found = {}
         path = Path(name)
@@ -124,6 +153,12 @@ class ReferenceKind:
         -------
         int or None
             Their sum; None for any bit.
+
+        Examples
+        --------
+        >>> from astropy_imphot.io.reference_kinds import kind_of
+        >>> kind_of({"INSTRUME": "HSC"}).bad_bits({"MP_BAD": 0, "MP_SAT": 1, "MP_DETECTED": 5})
+        3
         """
         planes = [int(header[key]) for key in BAD_PLANES if key in header]
         return sum(1 << plane for plane in planes) if planes else self.mask_bits
@@ -198,29 +233,37 @@ def companion_image(hdus, science, meaning):
 
 # Files of drizzled images and high-level science products: NAME_drz.fits or NAME_sci.fits, and NAME_wht.fits.
 HST_FILES = {"weight": (r"_(sci|dr[zc])\.fits", "_wht.fits"), "sigma": (r"_(sci|dr[zc])\.fits", "_rms.fits")}
+LEGACY_FILES = {
+    "weight": ("-image-", "-invvar-"),
+    "mask": (r"-image-\w+\.", "-maskbits."),
+    "psfsize": ("-image-", "-psfsize-"),
+}
 CLASSIC = "fits to stars in 30 mas images of the UDF, as in the classic imphot"
 HSC_PSF = "median seeing in r, Aihara et al. 2022, PASJ 74, 247"
 
+# Rows that have some properties in common.
+hst = partial(ReferenceKind, files=HST_FILES, rate_without_unit=True)
+# DO_NOT_USE.
+jwst = partial(ReferenceKind, files=HST_FILES, mask_bits=1)
+# SATUR and ALLMASK of the bands g, r, z and i; other bits are of bright stars and galaxies.
+legacy = partial(ReferenceKind, files=LEGACY_FILES, beta=2.5, mask_bits=0xC0FC)
+
 KINDS = (
-    ReferenceKind(
+    hst(
         name="HST ACS/WFC",
         cards=({"INSTRUME": "ACS", "DETECTOR": "(WFC)?"},),
         camera="ACS/WFC",
         fwhm=0.085,
         psf_source=CLASSIC,
-        files=HST_FILES,
-        rate_without_unit=True,
     ),
-    ReferenceKind(
+    hst(
         name="HST ACS/HRC",
         cards=({"INSTRUME": "ACS", "DETECTOR": "HRC"},),
         camera="ACS/HRC",
         fwhm=0.06,
         psf_source="ACS Instrument Handbook, and pixels of 0.025 arcsec",
-        files=HST_FILES,
-        rate_without_unit=True,
     ),
-    ReferenceKind(
+    hst(
         name="HST WFC3/IR",
         cards=(
             {"INSTRUME": "WFC3", "DETECTOR": "IR"},
@@ -229,17 +272,13 @@ KINDS = (
         camera="WFC3/IR",
         fwhm=0.15,
         psf_source="WFC3 Instrument Handbook, and pixels of 0.06 to 0.13 arcsec",
-        files=HST_FILES,
-        rate_without_unit=True,
     ),
-    ReferenceKind(
+    hst(
         name="HST WFC3/UVIS",
         cards=({"INSTRUME": "WFC3", "DETECTOR": "(UVIS)?"},),
         camera="WFC3/UVIS",
         fwhm=0.08,
         psf_source="WFC3 Instrument Handbook, and pixels of 0.04 arcsec",
-        files=HST_FILES,
-        rate_without_unit=True,
     ),
     ReferenceKind(
         name="HST WFPC2",
@@ -249,24 +288,19 @@ KINDS = (
         psf_source="as of ACS; wider ones fit MPDAF's image of the HDF-S worse",
         files=HST_FILES,
     ),
-    ReferenceKind(
+    jwst(
         name="JWST NIRCam",
         cards=({"INSTRUME": "NIRCAM"},),
         camera="NIRCAM",
         fwhm=0.045,
         psf_source="JDox, NIRCam point spread functions (F090W 0.033 arcsec), and pixels of 0.03 arcsec",
-        files=HST_FILES,
-        # DO_NOT_USE.
-        mask_bits=1,
     ),
-    ReferenceKind(
+    jwst(
         name="JWST NIRISS",
         cards=({"INSTRUME": "NIRISS"},),
         camera="NIRISS",
         fwhm=0.065,
         psf_source="JDox, NIRISS point spread functions, pixels of 0.065 arcsec",
-        files=HST_FILES,
-        mask_bits=1,
     ),
     ReferenceKind(
         name="Euclid VIS",
@@ -284,35 +318,20 @@ KINDS = (
         # INVALID.
         mask_bits=1,
     ),
-    ReferenceKind(
+    legacy(
         name="Legacy Surveys, north",
         cards=({"SURVEY": ".*(BASS|MzLS).*"},),
         camera="BASS/MZLS",
         fwhm=1.5,
-        beta=2.5,
         psf_source="typical seeing of BASS in r, Dey et al. 2019, AJ 157, 168",
-        files={
-            "weight": ("-image-", "-invvar-"),
-            "mask": (r"-image-\w+\.", "-maskbits."),
-            "psfsize": ("-image-", "-psfsize-"),
-        },
-        mask_bits=0xC0FC,
     ),
-    ReferenceKind(
+    legacy(
         name="Legacy Surveys",
         cards=({"SURVEY": ".*(Legacy|DECaLS|DECam).*"},),
         file=r"legacysurvey-.*-image-.*",
         camera="DECAM",
         fwhm=1.2,
-        beta=2.5,
         psf_source="typical seeing of DECaLS in r, Dey et al. 2019, AJ 157, 168",
-        files={
-            "weight": ("-image-", "-invvar-"),
-            "mask": (r"-image-\w+\.", "-maskbits."),
-            "psfsize": ("-image-", "-psfsize-"),
-        },
-        # SATUR and ALLMASK of the bands g, r, z and i; other bits are of bright stars and galaxies.
-        mask_bits=0xC0FC,
     ),
     ReferenceKind(
         name="HSC",

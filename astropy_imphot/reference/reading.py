@@ -152,11 +152,25 @@ class Reference(Representation, Source):
         }
 
     def shared(self):
-        """Return a context manager that gives the reference with its file open."""
+        """
+        Share the open file.
+
+        Returns
+        -------
+        context manager
+            It gives this reference if it is open, else a copy that is closed afterwards.
+        """
         return nullcontext(self) if self._entered else Reference(self.given, **self.options)
 
     def borrowed(self):
-        """Return a context manager that gives the HDUs."""
+        """
+        Lend the HDUs.
+
+        Returns
+        -------
+        context manager
+            It gives the `~astropy.io.fits.HDUList`, and closes it afterwards if the reference is not open.
+        """
         return nullcontext(self.hdus) if self._entered else self._open()
 
     @cached_property

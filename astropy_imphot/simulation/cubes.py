@@ -11,7 +11,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from astropy_imphot.calibration.filters import FilterCurve, HstFilterInfo
+from astropy_imphot.calibration.filter_curve import FilterCurve
+from astropy_imphot.calibration.filters import HstFilterInfo
 from astropy_imphot.calibration.units import PIPELINE_UNIT
 from astropy_imphot.io.headers import unit_string
 from astropy_imphot.io.quantities import to_pair, to_value
