@@ -9,7 +9,8 @@ errors (and 0.5 mas, or 0.3 % of scale and fwhm), and an rms pull outside 0.7 to
 exception is counted as failed, and its message is printed.
 
 Clean skies have one effect that fits always had to deal with; real skies have what real images have, see
-skies.py. Some scenarios have demands, which are met or not.
+skies.py; wide ones have reference images that are not sharp. Some scenarios have demands, which are met or
+not.
 
     python benchmarks/accuracy.py --fields 24 --output docs/accuracy.txt
     python benchmarks/accuracy.py --fields 6 --skies real --only "cosmic rays"
@@ -251,8 +252,19 @@ UNUSUAL = [
     unusual('a galaxy that fills the field (42")', (*GALAXIES, step(skies.large_galaxy)), noise=PHOTONS),
     unusual('empty sky (30")', (step(skies.empty, size=30.0),)),
 ]
-SCENARIOS = [*CLEAN, *REAL, *UNUSUAL]
-KINDS = ("clean", "real", "unusual")
+
+# The noise per area is that of 7.5e-4 in 30 mas pixels: half of that of MUSE.
+wide = partial(Scenario, kind="wide")
+WIDE = [
+    wide(
+        f'reference of {fwhm:.1f} arcsec (42")',
+        (step(skies.wide_reference, fwhm=fwhm, pixel=pixel),),
+        noise={"hst_noise": 0.025 * pixel},
+    )
+    for fwhm, pixel in ((0.3, 0.1), (0.5, 0.1), (0.8, 0.2), (1.0, 0.2), (1.2, 0.2), (1.5, 0.2))
+]
+SCENARIOS = [*CLEAN, *REAL, *UNUSUAL, *WIDE]
+KINDS = ("clean", "real", "unusual", "wide")
 
 
 def main():

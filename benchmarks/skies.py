@@ -39,6 +39,9 @@ PSF_IMAGE_SIZE, PSF_IMAGE_PIXEL = 301, 0.03
 # Height and width of the fields, and the margin of their HST images, arcsec.
 SIZE, MARGIN = 42.0, 3.0
 
+# Reference images from the ground: beta of their PSF, and their margin, arcsec; and the FWHM of MUSE.
+WIDE_BETA, WIDE_MARGIN, SEEING = 3.0, 6.0, 0.65
+
 # Standard deviation of the MUSE noise of a deep exposure, 1e-20 erg/s/cm2/Angstrom per pixel, as `with_noise`
 # has it.
 MUSE_NOISE = 0.1
@@ -242,9 +245,11 @@ def faint_field(seed):
     return drawn(seed, size=60.0, hst_margin=5.0, n_objects=3, magnitudes=(23.5, 24.5))
 
 
-def drawn(seed, psf=HST_PSF, **options):
+def drawn(seed, psf=HST_PSF, seeing=None, **options):
     """Return the sky of a random truth that `simulate_field` draws with these options."""
     truth = [random_numbers(seed)[0]["field"]]
+    if seeing is not None:
+        truth = [replace(truth[0], fwhm=seeing)]
     field = simulate_field(seed, truth=truth, noise=0, hst_noise=0, **(GALAXIES | options | {"hst_psf": psf}))
     return Sky(field.hst, field.muse, field.truth, psf)
 
@@ -272,6 +277,12 @@ def coarse_galaxies(seed, pixel, size=SIZE):
 
     psf = galsim.Convolve(galsim.Moffat(**TELESCOPE_PSF), galsim.Pixel(pixel))
     return drawn(seed, psf, size=size, hst_margin=MARGIN, hst_pixel=pixel)
+
+
+def wide_reference(seed, fwhm, pixel, size=SIZE):
+    """Return the same galaxies in a reference image from the ground, of this FWHM and pixels, arcsec."""
+    psf = (fwhm, WIDE_BETA)
+    return drawn(seed, psf, SEEING, size=size, hst_margin=WIDE_MARGIN, hst_pixel=pixel)
 
 
 def empty(seed, size=SIZE):

@@ -67,7 +67,9 @@ def joint_covariance(fits):
     --------
     See `~astropy_imphot.field.combine.combine`, which uses it.
     """
-    noises = {name: _Noise(fit) for name, fit in fits.items()}
+    # The contributions of the frequencies are those of images that are padded alike.
+    max_lag = max((fit.fitted_model.max_lag for fit in fits.values()), default=0)
+    noises = {name: _Noise(fit, max_lag) for name, fit in fits.items()}
     shared = {
         (name, other): noises[name].shared_with(noises[other]) for name, other in combinations(fits, 2)
     } | {(name, name): fit.covariance for name, fit in fits.items()}
@@ -84,13 +86,14 @@ def joint_covariance(fits):
 class _Noise:
     """The effect of an image's noise on the parameters of its fit, at each frequency."""
 
-    def __init__(self, fit):
+    def __init__(self, fit, max_lag):
         self.image = fit.data
+        self.max_lag = max_lag
         self.valid = ~fit.residual.mask
         residual = np.where(self.valid, fit.residual.data, 0) * fit.weights
-        excess = excess_on_objects(residual, self.valid, fit.labels)[fit.labels]
+        excess = excess_on_objects(residual, self.valid, fit.labels, max_lag)[fit.labels]
         self.residual = residual / excess
-        self.correlation = autocorrelation(self.residual, self.valid)
+        self.correlation = autocorrelation(self.residual, self.valid, max_lag)
         self.parts = score_parts(fit.influence * excess, self.correlation)
         values, vectors = np.linalg.eigh(fit.prior_covariance)
         self.prior_parts = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -103,6 +106,6 @@ class _Noise:
             effects = self.prior_parts @ other.prior_parts.T
         if not image_grids_aligned(self.image, other.image):
             return effects
-        both = cross_correlation(self.residual, other.residual, self.valid & other.valid)
+        both = cross_correlation(self.residual, other.residual, self.valid & other.valid, self.max_lag)
         same = coherence(both, self.correlation, other.correlation, self.valid.shape)
         return (self.parts * same) @ other.parts.T + effects

@@ -5,6 +5,7 @@ from scipy import ndimage
 from scipy.special import fdtrc
 
 from astropy_imphot.fitting.columns import mode_numbers
+from astropy_imphot.psf.fourier import gaussian_otf
 
 __all__ = ["UNLIKELY", "chosen_modes", "most_modes", "smooth_background"]
 
@@ -53,7 +54,7 @@ def most_modes(shape, pixel_scale, period=SHORTEST_PERIOD):
     return tuple(int(2 * size * scale / period) for size, scale in zip(shape, pixel_scale, strict=True))
 
 
-def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
+def chosen_modes(residual, weights, pixel_scale, *, unlikely=UNLIKELY, smoothing=0.0):
     """
     Return the modes of the background that residuals contain.
 
@@ -65,6 +66,8 @@ def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
         Height and width of a pixel, arcsec.
     unlikely : float
         Power that is less likely than this is no chance (default: 1e-4).
+    smoothing : float
+        FWHM of the Gaussian by which the image was smoothed, arcsec (default: 0, it was not).
 
     Returns
     -------
@@ -93,8 +96,10 @@ def chosen_modes(residual, weights, pixel_scale, unlikely=UNLIKELY):
     if max(limits) < 1:
         return mode_numbers((0, 0))
     reach = np.maximum(np.round(np.multiply(limits, FLOOR_REACH)), np.add(limits, 2)).astype(int)
-    powers = _powers(residual, weights, reach)
     numbers = np.moveaxis(np.indices(reach + 1), 0, -1)
+    # The smoothing reduced the power of the shorter ones more.
+    frequency = np.hypot(*np.moveaxis(numbers / (2 * np.multiply(shape, pixel_scale)), -1, 0))
+    powers = _powers(residual, weights, reach) / gaussian_otf(frequency, smoothing) ** 2
     # The shell of a mode: its number of half periods in the longest side.
     length = max(np.multiply(shape, pixel_scale))
     shells = np.max(np.ceil(numbers * length / np.multiply(shape, pixel_scale) - 1e-9), axis=-1)

@@ -241,7 +241,7 @@ def _level(columns, residual, weights, free, state):
     light = np.abs(state.model_light - state.model.background(*state.coordinates)) * weights
     # Before the fit has converged, residuals on objects are no noise.
     sky = valid & (light < SKY_SIGMA * mad_std(residual[valid]))
-    correlation = autocorrelation(residual, sky if sky.sum() > LEAST_SKY else valid)
+    correlation = autocorrelation(residual, sky if sky.sum() > LEAST_SKY else valid, state.model.max_lag)
     return max(float(score_covariance(image, correlation)[0, 0] / square), 1e-300)
 
 

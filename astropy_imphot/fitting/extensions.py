@@ -124,8 +124,13 @@ def with_background(state, image, weights, unlikely=UNLIKELY):
     See `~astropy_imphot.fitting.solve.solve`, which uses it.
     """
     residual = state.residual(image, weights) + state.modes_light() * weights
+    model = state.model
     numbers = chosen_modes(
-        residual[state.box], weights[state.box], state.model.template.pixel_scale, unlikely
+        residual[state.box],
+        weights[state.box],
+        model.template.pixel_scale,
+        unlikely=unlikely,
+        smoothing=model.smoothing,
     )
     if np.array_equal(numbers, state.mode_numbers):
         return None
@@ -177,7 +182,7 @@ def _without_misfits(state, image, weights):
     x, y = (np.round(one).astype(int) for one in state.model.source_places())
     inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
     labels = segment_objects(np.abs(light), pixel_noise(weights) * mad_std(residual[valid]), valid)
-    excess = excess_on_objects(residual, valid, labels)
+    excess = excess_on_objects(residual, valid, labels, state.model.max_lag)
     hit = np.zeros(len(new), dtype=int)
     hit[inside] = labels[y[inside], x[inside]]
     misfits = [label for label in misfitting_objects(labels, excess, valid) if label in hit[new]]

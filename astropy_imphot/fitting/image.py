@@ -7,6 +7,7 @@ from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.fitting.background import most_modes
 from astropy_imphot.fitting.image_flags import image_flags
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
+from astropy_imphot.fitting.resolution import common_smoothing, smoothed_image
 from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.source_table import source_table, years_between
 from astropy_imphot.fitting.start import SEARCH_RADIUS, coarser_image, coarser_template, find_offset
@@ -178,6 +179,7 @@ def fit_image(hst, muse, options, name=None):
         )
         template, offset = _template_and_offset(reference, image, mask, options)
         model = _start(template, offset, options)
+        image, mask = smoothed_image(image, mask, model.smoothing)
         with naming(hst):
             solution = solve(
                 model,
@@ -194,9 +196,8 @@ def fit_image(hst, muse, options, name=None):
 def _start(template, offset, options):
     """Return the model at the start of the fit."""
     start = dict(zip(("dx", "dy"), offset, strict=True)) | options.fixed
-    model = template_model(options.psf)(
-        template, hst_fwhm=options.hst_fwhm, hst_beta=options.hst_beta, hst_psf=options.hst_psf, **start
-    )
+    psf = options.reference_psf
+    model = template_model(options.psf)(template, hst_psf=psf, smoothing=common_smoothing(psf), **start)
     for key in (*options.fixed, *options.free):
         model.fixed[key] = key in options.fixed
         if key in options.free:

@@ -350,10 +350,15 @@ free, background, repair, point_sources, not_point_sources, keep_changed
         return replace(self, **read) if read else self
 
     @property
+    def reference_psf(self):
+        """The PSF of the HST image: `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`."""
+        return moffat_of_hst(*self._psf_numbers(HST_PSF)) if self.hst_psf is None else self.hst_psf
+
+    @property
     def preparation(self):
         """What is done with the HST image at its own pixels: keywords of `~astropy_imphot.make_template`."""
         return {
-            "psf": self.hst_psf if self.hst_psf is not None else moffat_of_hst(*self._psf_numbers(HST_PSF)),
+            "psf": self.reference_psf,
             "repair": self.repair,
             "point_sources": self.point_sources,
             "not_point_sources": self.not_point_sources,

@@ -60,11 +60,14 @@ def residual_sources(model, residual, weights):
 
     values = {key: getattr(model, key).value for key in model.infos}
     height, width = model.template.pixel_scale
-    reach = REACH * values["fwhm"]
+    width_of_psf = np.hypot(values["fwhm"], model.smoothing)
+    reach = REACH * width_of_psf
     steps = [scale * np.arange(-round(reach / scale), round(reach / scale) + 1) for scale in (height, width)]
     up, right = np.meshgrid(*steps, indexing="ij")
     psf = (
-        psf_terms(model.psf, right, up, {key: values[key] for key in model.psf.names})[None] * height * width
+        psf_terms(model.point_profile, right, up, {key: values[key] for key in model.psf.names})[None]
+        * height
+        * width
     )
     amplitudes = oaconvolve(weights * residual, psf[::-1, ::-1], mode="same")
     norms = np.maximum(oaconvolve(weights**2, psf[::-1, ::-1] ** 2, mode="same"), 0)
@@ -82,8 +85,8 @@ def residual_sources(model, residual, weights):
     # A source that is known has its own flux and place already.
     for column, row in zip(*model.source_places(), strict=True):
         away = np.hypot((x - column) * width, (y - row) * height)
-        significance[away < SEPARATION * values["fwhm"]] = 0
-    y, x = _peaks(np.abs(significance), SIGNIFICANCE * noise, max(1, round(0.6 * values["fwhm"] / width)))
+        significance[away < SEPARATION * width_of_psf] = 0
+    y, x = _peaks(np.abs(significance), SIGNIFICANCE * noise, max(1, round(0.6 * width_of_psf / width)))
     fluxes = amplitudes[y, x] / norms[y, x]
     scale = values["scale"] if values["scale"] > 0 else 1.0
     center = [(size - 1) / 2 for size in residual.shape]

@@ -125,7 +125,7 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     noise = np.where(valid, noise, np.median(noise[valid]))
     brighter = np.maximum(image.data, light) - background
     labels = segment_objects(brighter, noise * mad_std(residual[valid]), shown)
-    excess = excess_on_objects(residual, valid, labels)
+    excess = excess_on_objects(residual, valid, labels, model.max_lag)
     on_pixels = excess[labels]
     precision, bread = equations.precision, equations.influence
     n_free, n_own = len(equations.free), 3 * int(state.is_free.sum())
@@ -133,7 +133,8 @@ def solution_of(state, equations, image, weights, evaluations, converged):
     influence = equations.columns.combined(rows / equations.level)
     n_pixels = int(valid.sum())
     fitted = len(precision) - np.count_nonzero(precision)
-    correlation = autocorrelation(residual / on_pixels, valid) * n_pixels / max(n_pixels - fitted, 1)
+    correlation = autocorrelation(residual / on_pixels, valid, model.max_lag)
+    correlation = correlation * n_pixels / max(n_pixels - fitted, 1)
     # The spread of the effects is part of the errors: as they are, and what is not known of them.
     moments = equations.values**2 + np.diag(bread)
     prior_covariance = (rows * precision**2 * moments) @ rows.T

@@ -10,9 +10,11 @@ from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.models.convolver import Optics, TemplateConvolver
 from astropy_imphot.models.point_source import PointSources, SourceStamps
+from astropy_imphot.noise.autocorrelation import longest_lag
 from astropy_imphot.parameters import model_parameters
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.shape import CircularPsf
+from astropy_imphot.psf.smoothed import SmoothedProfile
 
 __all__ = ["ConvolvedTemplate2D", "moffat_of_hst", "template_model"]
 
@@ -53,11 +55,24 @@ class TemplateModel(Fittable2DModel):
     #: The table of the parameters: a `~astropy_imphot.parameters.ParameterInfo` by each name.
     infos = {}
 
-    def __init__(self, template, *, sources=None, hst_fwhm=0.085, hst_beta=1.6, hst_psf=None, **kwargs):
+    def __init__(
+        self,
+        template,
+        *,
+        sources=None,
+        hst_fwhm=0.085,
+        hst_beta=1.6,
+        hst_psf=None,
+        smoothing=0.0,
+        **kwargs,
+    ):
         if hst_psf is None:
             hst_beta = to_value(hst_beta, u.dimensionless_unscaled, "hst_beta")
             hst_psf = moffat_of_hst(to_value(hst_fwhm, u.arcsec, "hst_fwhm"), hst_beta)
-        self._convolver = TemplateConvolver(template, self.psf, hst_psf)
+        smoothing = to_value(smoothing, u.arcsec, "smoothing")
+        if not smoothing >= 0:
+            raise UserError(f"smoothing is {smoothing}: give 0 or more arcsec.")
+        self._convolver = TemplateConvolver(template, self.psf, hst_psf, smoothing)
         self.sources = PointSources.none() if sources is None else sources
         if len(self.sources) != self.n_sources:
             raise UserError(
@@ -125,6 +140,21 @@ class TemplateModel(Fittable2DModel):
     def template(self):
         """The `HstTemplate` of the model."""
         return self._convolver.template
+
+    @property
+    def smoothing(self):
+        """FWHM of the Gaussian by which the MUSE image was smoothed, arcsec; 0 if it was not."""
+        return self._convolver.smoothing
+
+    @property
+    def point_profile(self):
+        """The profile of point sources: the shape of the MUSE PSF, or that in the smoothed image."""
+        return SmoothedProfile(self.psf, self.smoothing) if self.smoothing > 0 else self.psf
+
+    @property
+    def max_lag(self):
+        """The largest lag along each axis at which the noise of the MUSE image is correlated, pixels."""
+        return longest_lag(self.smoothing, self.template.pixel_scale)
 
     @property
     def bounding_box(self):
@@ -454,7 +484,7 @@ class TemplateModel(Fittable2DModel):
         """Return the point sources at coordinates, which are kept: fitters ask for the same again."""
         last_x, last_y, stamps = self._last_stamps
         if stamps is None or not (np.array_equal(x, last_x) and np.array_equal(y, last_y)):
-            stamps = SourceStamps(self.sources, self.template.grid, self.psf, x, y)
+            stamps = SourceStamps(self.sources, self.template.grid, self.point_profile, x, y)
             self._last_stamps = (np.array(x), np.array(y), stamps)
         return stamps
 
@@ -542,13 +572,15 @@ class ConvolvedTemplate2D(TemplateModel):
     hst_psf : `HstPsf`, optional
         The PSF of the HST image as an image, from `read_hst_psf`. By
         default (None) it is the Moffat function.
+    smoothing : float or `~astropy.units.Quantity`
+        FWHM of the Gaussian by which the MUSE image was smoothed, arcsec (default: 0, it was not).
     **kwargs
         For `~astropy.modeling.Fittable2DModel`: name, fixed, bounds, tied.
 
     Raises
     ------
     UserError
-        If ``hst_fwhm`` is not above 0, or ``hst_beta`` not above 1 and at most 100.
+        If ``hst_fwhm`` is not above 0, ``hst_beta`` not above 1 and at most 100, or ``smoothing`` negative.
 
     See Also
     --------
@@ -564,10 +596,10 @@ class ConvolvedTemplate2D(TemplateModel):
             \frac{\mathrm{OTF}_{\mathrm{MUSE}}(\mathrm{fwhm}, \beta)}{\mathrm{OTF}_{\mathrm{HST}}}
             \cdot e^{-2\pi i (f_x \, \mathrm{dx} + f_y \, \mathrm{dy})}
 
-    at the centers of the MUSE pixels; see `~astropy_imphot.psf.moffat.Moffat` for the
-    transfer functions. The model's coordinates x and y are MUSE pixels, (0, 0) at the
-    center of the first, and need not be whole numbers. Outside the template the model is
-    the background. The derivatives are analytic.
+    times the transfer function of the smoothing, if there is one, at the centers of the MUSE pixels; see
+    `~astropy_imphot.psf.moffat.Moffat` for the transfer functions. The model's coordinates x and y are MUSE
+    pixels, (0, 0) at the center of the first, and need not be whole numbers. Outside the template the model
+    is the background. The derivatives are analytic.
 
     Parameters can be quantities, of any unit of the kind that is given above; x and y are then pixels, and
     the values have the template's unit.

@@ -8,7 +8,7 @@ from scipy import fft, ndimage, special
 
 from astropy_imphot.io.representation import Representation
 from astropy_imphot.models.positions import Places
-from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies
+from astropy_imphot.psf.fourier import decimation_window, elliptical_radius, frequencies, gaussian_otf
 from astropy_imphot.psf.shape import LOG_FREQUENCY
 from astropy_imphot.psf.spectra import refine_spectrum
 
@@ -109,11 +109,13 @@ class TemplateConvolver(Representation):
         The shape of the MUSE PSF.
     hst_psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`
         The PSF of the HST image.
+    smoothing : float
+        FWHM of the Gaussian by which the MUSE image was smoothed, arcsec (default: 0, it was not).
 
     Notes
     -----
     With F the Fourier transform, the light is F^-1[F[template] / window * OTF_muse /
-    OTF_hst * phase] at the centers of the MUSE pixels. Frequencies above MUSE's Nyquist
+    OTF_hst * phase * smoothing] at the centers of the MUSE pixels. Frequencies above MUSE's Nyquist
     frequency appear at lower ones, as they do in MUSE images of a narrow PSF. The last
     result is kept: fitters evaluate the model and then its derivatives at the
     same parameters.
@@ -133,27 +135,29 @@ class TemplateConvolver(Representation):
     ()
     """
 
-    def __init__(self, template, psf, hst_psf):
+    def __init__(self, template, psf, hst_psf, smoothing=0.0):
         self.template = template
         self.psf = psf
         self.hst_psf = hst_psf
+        self.smoothing = smoothing
         self._turned = (0.0, self)
         self._last_images = (None, {})
         self._last_places = (None, None, None)
 
     def _represented(self):
-        return {"template": self.template, "psf": self.psf, "hst_psf": self.hst_psf}
+        shown = {"template": self.template, "psf": self.psf, "hst_psf": self.hst_psf}
+        return shown | {"smoothing": self.smoothing} if self.smoothing else shown
 
     def __deepcopy__(self, memo):
         # Results depend only on the arguments, so that copies of a model can share the convolver.
         return self
 
     def __reduce__(self):
-        return type(self), (self.template, self.psf, self.hst_psf)
+        return type(self), (self.template, self.psf, self.hst_psf, self.smoothing)
 
     def without_results(self):
         """Return a convolver with the same arrays, and without arrays that were computed from them."""
-        return type(self)(replace(self.template), self.psf, self.hst_psf)
+        return type(self)(replace(self.template), self.psf, self.hst_psf, self.smoothing)
 
     def turned(self, angle):
         """
@@ -172,7 +176,8 @@ class TemplateConvolver(Representation):
         if angle == 0:
             return self
         if self._turned[0] != angle:
-            self._turned = angle, type(self)(self.template.turned(angle), self.psf, self.hst_psf)
+            turned = self.template.turned(angle)
+            self._turned = angle, type(self)(turned, self.psf, self.hst_psf, self.smoothing)
         return self._turned[1]
 
     @property
@@ -186,10 +191,18 @@ class TemplateConvolver(Representation):
 
     @cached_property
     def _response(self):
-        """The HST OTF times the decimation window; infinite at frequencies that cannot be restored."""
+        """
+        The HST OTF times the decimation window, divided by that of the smoothing.
+
+        It is infinite at frequencies that cannot be restored.
+        """
         otf = self.hst_psf.otf_on(self._aliases, self.template.hst_axes)
         response = self._window * otf
-        return np.where(np.abs(response) > LEAST_RESPONSE, response, np.inf)
+        smooth = gaussian_otf(np.hypot(self._aliases.fy, self._aliases.fx), self.smoothing)
+        restored = (np.abs(response) > LEAST_RESPONSE * smooth) & (smooth > 0)
+        return np.divide(
+            response, smooth, out=np.full(response.shape, np.inf, dtype=response.dtype), where=restored
+        )
 
     @cached_property
     def _deconvolved(self):

@@ -12,12 +12,17 @@ __all__ = [
     "autocorrelation",
     "cross_correlation",
     "excess_on_objects",
+    "longest_lag",
     "padded_shape",
     "sky_variance",
 ]
 
 # Resampling correlates the noise of a few neighboring pixels.
 MAX_LAG = 6
+
+# Noise that was smoothed by a Gaussian is correlated up to this multiple of its FWHM: there the correlation
+# of white noise is 0.2 %.
+SMOOTHED_REACH = 2.1
 
 # The noise of an HST image is measured at frequencies at which galaxies have little power: cycles/arcsec,
 # fractions of the Nyquist frequency, and number of bins.
@@ -113,6 +118,31 @@ def cross_correlation(one, other, valid, max_lag=MAX_LAG):
     return products(*(np.where(valid, image, 0) for image in both)) / pairs
 
 
+def longest_lag(smoothing, pixel_scale):
+    """
+    Return the largest lag at which the noise of an image is correlated.
+
+    Parameters
+    ----------
+    smoothing : float
+        FWHM of the Gaussian by which the image was smoothed, arcsec; 0 if it was not.
+    pixel_scale : (float, float)
+        Height and width of a pixel, arcsec.
+
+    Returns
+    -------
+    int
+        The lag along each axis, pixels.
+
+    Examples
+    --------
+    >>> from astropy_imphot.noise.autocorrelation import longest_lag
+    >>> longest_lag(0.0, (0.2, 0.2)), longest_lag(1.0, (0.2, 0.2))
+    (6, 17)
+    """
+    return MAX_LAG + int(np.ceil(SMOOTHED_REACH * smoothing / min(pixel_scale)))
+
+
 def padded_shape(shape, max_lag):
     """
     Return the shape of Fourier transforms without correlations across the edges.
@@ -138,7 +168,7 @@ def padded_shape(shape, max_lag):
     return [fft.next_fast_len(size + max_lag, real=True) for size in shape]
 
 
-def excess_on_objects(residual, valid, labels):
+def excess_on_objects(residual, valid, labels, max_lag=MAX_LAG):
     """
     Return the factor by which residuals are larger on objects than on the sky.
 
@@ -150,6 +180,8 @@ def excess_on_objects(residual, valid, labels):
         True for the pixels that are used.
     labels : int array of shape (ny, nx)
         0 on the sky, 1 and more on the objects.
+    max_lag : int
+        As for `autocorrelation`.
 
     Returns
     -------
@@ -177,8 +209,8 @@ def excess_on_objects(residual, valid, labels):
     sky = valid & (labels == 0)
     if sky.sum() < LEAST_SKY or not labels.any():
         return excess
-    correlation = autocorrelation(np.where(sky, residual, 0), sky)
-    variance = correlation[MAX_LAG, MAX_LAG]
+    correlation = autocorrelation(np.where(sky, residual, 0), sky, max_lag)
+    variance = correlation[max_lag, max_lag]
     if variance <= 0:
         return excess
     # The number of correlated pixels for each independent one.

@@ -196,7 +196,7 @@ def inverse(matrix, sizes_of=None):
     >>> inverse(np.diag([4.0, 1e-20, 0.0])).diagonal()
     array([2.5e-01, 1.0e+20, 0.0e+00])
     """
-    sizes = np.sqrt(np.diag(matrix if sizes_of is None else sizes_of))
+    sizes = np.sqrt(np.maximum(np.diag(matrix if sizes_of is None else sizes_of), 0))
     sizes = np.where(sizes > 0, sizes, 1)
     scaled = matrix / np.outer(sizes, sizes)
     least = (

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astropy_imphot.noise.autocorrelation import MAX_LAG
-
 __all__ = ["TemplateNoise", "template_noise"]
 
 
@@ -32,8 +30,8 @@ class TemplateNoise:
         Derivatives of its contribution to half the chi-square.
     information : array of shape (p, p)
         Its contribution to J^T J.
-    autocorrelation : array of shape (13, 13)
-        Its contribution to the autocorrelation of the weighted residuals.
+    autocorrelation : array of shape (2 * max_lag + 1, 2 * max_lag + 1)
+        Its contribution to the autocorrelation of the weighted residuals, up to the model's ``max_lag``.
     fluctuation : array of shape (p, p)
         The covariance of the scores J^T r beyond that of J^T C J: the noise is in J and in r.
 
@@ -107,7 +105,7 @@ def template_noise(model, free, weights, cells=None):
         autocorrelation=total
         / max(np.count_nonzero(weights), 1)
         * scale**2
-        * products.autocorrelation(MAX_LAG),
+        * products.autocorrelation(model.max_lag),
         fluctuation=_fluctuation(model, free, squares, products, cells, len(slope)),
     )
 

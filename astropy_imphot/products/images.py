@@ -23,6 +23,8 @@ REGIONS = ("changed", "sources", "repaired")
 # The images of a fit, and what their files' names end with.
 ENDINGS = {"data": "image", "model": "hst_model", "residual": "residual"}
 
+# The keyword of the smoothing.
+SMOOTHING = "IMPHSMTH"
 
 # Radii of circles in region files, arcsec, and how many at most: images can have many single holes.
 SOURCE_RADIUS, REPAIR_RADIUS = 0.5, 0.15
@@ -127,15 +129,21 @@ def fit_images(fit):
     Returns
     -------
     dict of str to `~astropy.nddata.CCDData`
-        ``data``, ``model`` and ``residual`` as single-precision images.
+        ``data``, ``model`` and ``residual`` as single-precision images. The keyword IMPHSMTH is the FWHM of
+        the Gaussian by which they were smoothed (arcsec), if they were.
 
     Examples
     --------
     See `write_fit_images`.
     """
     images = {key: getattr(fit, key) for key in ENDINGS}
+    meta = fits.Header()
+    if fit.smoothing > 0:
+        meta[SMOOTHING] = (round(fit.smoothing, 6), "[arcsec] FWHM of the Gaussian that smoothed it")
     return {
-        key: CCDData(image.data.astype(np.float32), mask=image.mask, unit=image.unit, wcs=image.wcs)
+        key: CCDData(
+            image.data.astype(np.float32), mask=image.mask, unit=image.unit, wcs=image.wcs, meta=meta.copy()
+        )
         for key, image in images.items()
     }
 

@@ -142,8 +142,9 @@ def draw_image_row(row, fit):
     background = fit.background.data
     stretch = _stretch((fit.data.data - background)[~mask])
     span = 4 * np.sqrt(np.mean(fit.residual.data[~mask] ** 2)) or 1.0
+    muse = "MUSE, smoothed" if fit.smoothing > 0 else "MUSE"
     images = {
-        "MUSE": (fit.data.data - background, stretch, "viridis"),
+        muse: (fit.data.data - background, stretch, "viridis"),
         "model": (fit.model.data - background, stretch, "viridis"),
         "MUSE - model": (fit.residual.data, (-span, span), "RdBu_r"),
     }

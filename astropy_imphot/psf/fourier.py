@@ -15,6 +15,7 @@ __all__ = [
     "decimation_window",
     "elliptical_radius",
     "frequencies",
+    "gaussian_otf",
     "lowpass",
     "padded_length",
     "window_noise",
@@ -77,6 +78,31 @@ def elliptical_radius(fy, fx, e1, e2):
     """
     square = (1 + e1) * fx**2 + 2 * e2 * fx * fy + (1 - e1) * fy**2
     return np.sqrt(square / np.sqrt(1 - e1**2 - e2**2))
+
+
+def gaussian_otf(frequency, fwhm):
+    """
+    Return the transfer function of a Gaussian.
+
+    Parameters
+    ----------
+    frequency : float or array
+        Radial frequencies, cycles/arcsec.
+    fwhm : float
+        Its full width at half maximum, arcsec; 0 for none.
+
+    Returns
+    -------
+    float or array
+        1 at frequency 0.
+
+    Examples
+    --------
+    >>> from astropy_imphot.psf.fourier import gaussian_otf
+    >>> round(float(gaussian_otf(0.5, 1.0)), 3), float(gaussian_otf(0.5, 0.0))
+    (0.411, 1.0)
+    """
+    return np.exp(-((np.pi * fwhm * frequency) ** 2) / (4 * np.log(2)))
 
 
 def lowpass(frequency, flat, stop):

@@ -57,6 +57,17 @@ class RadialPsf:
         used = radii <= min(self.psf.data.shape) / 2 * step
         object.__setattr__(self, "_table", (radii[used], np.maximum(means[used], 0)))
 
+    @property
+    def fwhm(self):
+        """The full width at half maximum, arcsec."""
+        if isinstance(self.psf, CircularPsf):
+            return self.psf.values["fwhm"]
+        radii, means = self._table
+        below = int(np.argmax(means < 0.5 * means[0]))
+        return 2 * float(
+            np.interp(-0.5 * means[0], -means[below - 1 : below + 1], radii[below - 1 : below + 1])
+        )
+
     def __call__(self, radius):
         """Return the surface brightness at radii in arcsec, per square arcsec, for a flux of 1."""
         if isinstance(self.psf, CircularPsf):

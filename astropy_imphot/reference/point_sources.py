@@ -43,12 +43,21 @@ SEPARATION = 0.15
 FLUX_ERROR = 0.005
 SATURATED_ERROR = 0.02
 
+# Faint galaxies are as wide as this, arcsec: in an image with a wider PSF they cannot be told from point
+# sources by their sharpness.
+LARGEST_FWHM = 0.2
+
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
 REMOVED_RADIUS = 0.5
 
-# Radius for the fit of the PSF, arcsec; and of a saturated star.
+# Radius for the fit of the PSF, arcsec, and in units of its FWHM, the larger one; and of a saturated star.
 FIT_RADIUS = 0.25
+FIT_RADIUS_FWHM = 0.75
 SATURATED_RADIUS = 1.0
+
+# The place that is fitted is closer than this to the peak, arcsec, and in units of the FWHM, the larger one.
+LARGEST_SHIFT = 0.1
+LARGEST_SHIFT_FWHM = 0.25
 
 # Largest radius of a saturated core, arcsec. Its rim is brighter than this many standard deviations, and the
 # light at a distance from it (arcsec) is as much fainter as this fraction of the PSF's: the light of galaxies
@@ -150,7 +159,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Notes
     -----
     Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated
-    stars are holes with a bright rim.
+    stars are holes with a bright rim. If the FWHM of the PSF is above 0.2 arcsec, only those of ``added`` and
+    artefacts are found.
 
     Examples
     --------
@@ -170,6 +180,9 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
     holes = _holes(data, observed, psf, sky, noise, pixel_scale)
     peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
+    if psf.fwhm > LARGEST_FWHM:
+        # What is sharper than the PSF is an artefact of any image; if they are stars, the PSF is wrong.
+        holes, peaks = holes[:0], peaks[peaks[:, 2] == ARTEFACT]
     places = np.concatenate([given, holes, peaks])
     for row, column in np.reshape(removed, (-1, 2)):
         away = np.hypot((places[:, 0] - row) * pixel_scale[0], (places[:, 1] - column) * pixel_scale[1])
@@ -239,6 +252,9 @@ def _peaks(data, observed, psf, sky, noise, pixel_scale):
     edges = np.linspace(INNER, OUTER, 4)
     rings += [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings.append((radius >= OUTER) & (radius < SKY))
+    if not all(ring.any() for ring in rings):
+        # The pixels are too large.
+        return np.zeros((0, 3))
     expected, sharpest = _expected(psf, radius, rings, pixel_scale)
     corners = rows - margin[0], columns - margin[1]
     stamps, valid = (sliding_window_view(one, radius.shape)[corners] for one in (data, observed))
@@ -326,7 +342,7 @@ def _holes(data, observed, psf, sky, noise, pixel_scale):
 
 def _measured(data, observed, psf, pixel_scale, y, x, is_hole, sky, noise):
     """Return x, y, flux, its error and saturated of a source, by a fit of the PSF."""
-    reach = SATURATED_RADIUS if is_hole else FIT_RADIUS
+    reach = SATURATED_RADIUS if is_hole else max(FIT_RADIUS, FIT_RADIUS_FWHM * psf.fwhm)
     box = tuple(
         slice(max(0, round(place - reach / scale)), round(place + reach / scale) + 1)
         for place, scale in zip((y, x), pixel_scale, strict=True)
@@ -372,7 +388,7 @@ def _measured(data, observed, psf, pixel_scale, y, x, is_hole, sky, noise):
         if np.abs(shift).max() < 1e-4:
             break
     if inside.sum() < 8 or np.hypot((moved[0] - x) * pixel_scale[1], (moved[1] - y) * pixel_scale[0]) > (
-        0.5 if is_hole else 0.1
+        0.5 if is_hole else max(LARGEST_SHIFT, LARGEST_SHIFT_FWHM * psf.fwhm)
     ):
         return x, y, 0.0, 0.0, is_hole
     variance = np.linalg.pinv((design * weights[:, np.newaxis]).T @ (design * weights[:, np.newaxis]))[0, 0]

@@ -13,7 +13,7 @@ from astropy_imphot.io.filling import filled
 from astropy_imphot.masking.places import sky_places
 from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.psf.mean_profile import RadialPsf
-from astropy_imphot.reference.point_sources import find_point_sources, saturated_pixels
+from astropy_imphot.reference.point_sources import LARGEST_FWHM, find_point_sources, saturated_pixels
 from astropy_imphot.reference.removal import remove_point_sources
 from astropy_imphot.reference.repair import repair_image, repair_peaks
 
@@ -137,6 +137,7 @@ def prepare(
     if repair and artefacts.any():
         where = {key: column[artefacts] for key, column in sources.items()}
         data, repairs = repair_peaks(data, observed, where, pixel_scale, repairs, image.wcs)
+    if repair or profile.fwhm > LARGEST_FWHM:
         sources = {key: column[~artefacts] for key, column in sources.items()}
     data, observed, sources = remove_point_sources(data, observed, sources, profile, pixel_scale)
     return Prepared(data, observed, image.wcs, sources, repairs)

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, sky_level
+from astropy_imphot.reference.point_sources import FIT_RADIUS, LARGEST_CORE, LARGEST_FWHM, sky_level
 
 __all__ = ["remove_point_sources"]
 
@@ -85,6 +85,8 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     if not len(sources["flux"]):
         return data, observed, sources
     sky, noise = sky_level(data, observed)
+    # The surroundings of a star in an image that is not sharp are galaxies, not its PSF.
+    is_sharp = psf.fwhm <= LARGEST_FWHM
     stars = [
         _star(data.shape, psf, pixel_scale, noise, *one)
         for one in zip(*(sources[key] for key in ("x", "y", "flux", "saturated")), strict=True)
@@ -102,14 +104,17 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
     for number in np.argsort(fluxes)[::-1]:
         star, has_host = stars[number], have_hosts[number]
         valid = observed[star.slices]
-        mismatch = _own_mismatch(rings[number], common, has_host)[star.ring] * star.light
+        own = _own_mismatch(rings[number], common, has_host) if is_sharp else np.zeros_like(common)
+        mismatch = own[star.ring] * star.light
         corrected = data[star.slices] - mismatch
         counted = valid & (star.radius < COUNTED)
         fluxes[number] += np.sum(mismatch, where=counted)
         moved = COUNTED_ERROR * np.sum(np.abs(mismatch), where=counted)
         of_host = HOST_ERROR * _host_light(corrected, valid, star.radius, sky) if has_host else 0.0
         errors[number] = np.linalg.norm([errors[number], moved, of_host])
-        core = _core_radius(star, psf, noise, pixel_scale, has_host, valid)
+        core = 0.0
+        if is_sharp or star.is_saturated:
+            core = _core_radius(star, psf, noise, pixel_scale, has_host, valid)
         data[star.slices] = _filled(corrected, core, star.radius, valid)
         observed[star.slices] |= star.radius < core
     return data, observed, sources | {"flux": fluxes, "flux_err": errors}

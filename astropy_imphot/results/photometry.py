@@ -32,6 +32,7 @@ COLUMNS = {
     "rms": "root mean square of the residuals",
     "rchi": "reduced chi-squared",
     "n_pixels": "number of fitted pixels",
+    "smoothing": "FWHM of the Gaussian by which both images were smoothed, 0 for none",
     "flags": "sum of FitFlags",
     "error": "why the fit failed",
 }
@@ -186,8 +187,9 @@ class FittedPhotometry(Representation):
         -------
         `~astropy.table.QTable`
             Columns name, method, every value and its standard deviation (``_err``), rms,
-            rchi, n_pixels and flags (see `~astropy_imphot.results.flags.FitFlags`). Rows of several
-            fits can be stacked with `astropy.table.vstack`.
+            rchi, n_pixels, smoothing (of image fits) and flags (see
+            `~astropy_imphot.results.flags.FitFlags`). Rows of several fits can be stacked with
+            `astropy.table.vstack`.
 
         Examples
         --------
@@ -202,6 +204,7 @@ class FittedPhotometry(Representation):
         row["rms"] = [self.rms_error] * self.bg.unit
         row["rchi"] = [self.rchi]
         row["n_pixels"] = [self.n_pixels]
+        row |= self._more_columns()
         row["flags"] = [int(self.flags)]
         words = {name: info.words for name, info in self.parameters.items()}
         return describe(QTable(row, meta={"VERSION": f"astropy_imphot {version}"}), words | COLUMNS)
@@ -280,6 +283,9 @@ class FittedPhotometry(Representation):
     def _more_lines(self):
         return []
 
+    def _more_columns(self):
+        return {}
+
     def _naive_error(self, key):
         if key not in self.free:
             return None
@@ -298,7 +304,7 @@ class FittedImagePhotometry(FittedPhotometry):
         The model at the solution.
     data, model, residual : `~astropy.nddata.CCDData`
         The MUSE image, the model and their difference, of shape (ny, nx), masked where
-        pixels were not fitted.
+        pixels were not fitted. All are smoothed if ``smoothing`` is not 0.
     weights : array of shape (ny, nx)
         1/standard deviation of the fitted pixels, and 0 elsewhere.
     background : `~astropy.nddata.CCDData`
@@ -359,6 +365,18 @@ class FittedImagePhotometry(FittedPhotometry):
     sizes: dict
 
     @property
+    def smoothing(self):
+        """
+        FWHM of the Gaussian by which both images were smoothed, arcsec: 0 if the HST image is sharp.
+
+        It is chosen by `~astropy_imphot.fitting.resolution.common_smoothing`.
+        """
+        return self.fitted_model.smoothing
+
+    def _more_columns(self):
+        return {"smoothing": [self.smoothing] * u.arcsec}
+
+    @property
     def pivot(self):
         """Where the offset does not depend on the rotation: a `~astropy_imphot.results.offsets.Pivot`."""
         covariance = covariance_of(("dx", "dy", "rotation"), self.covariance, self.free)
@@ -368,7 +386,13 @@ class FittedImagePhotometry(FittedPhotometry):
     def _more_lines(self):
         n_modes, sources = len(self.background_modes), self.point_sources
         pivot = self.pivot
-        lines = [
+        lines = []
+        if self.smoothing > 0:
+            lines.append(
+                "  compared at a common resolution, because the HST image is not sharp: "
+                f"smoothed by a Gaussian of FWHM {self.smoothing:.3f} arcsec"
+            )
+        lines += [
             f"  least dependent on the rotation at x {pivot.x:.0f}, y {pivot.y:.0f}: "
             f"{pivot.dx.text}, {pivot.dy.text}",
             f"  background: {f'{n_modes + 1} smooth modes' if n_modes else 'constant'}",

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d, fftconvolve
 
-from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects, sky_variance
+from astropy_imphot.noise.autocorrelation import autocorrelation, excess_on_objects, longest_lag, sky_variance
 from astropy_imphot.noise.covariance import sandwich_covariance, score_covariance
 
 
@@ -168,6 +169,18 @@ def test_template_noise_has_no_information():
     assert_allclose(same, naive)
 
 
+def test_the_lag_follows_the_smoothing():
+    # The variance of a sum of pixels is that of the noise before it was smoothed.
+    fwhm, shape = 1.5, (600, 600)
+    images, valid = np.random.default_rng(12).normal(size=(4, *shape)), np.ones(shape, bool)
+    sigma = fwhm * gaussian_fwhm_to_sigma / 0.2
+    smooth = [gaussian_filter(image, sigma, mode="wrap") for image in images]
+    lags = [longest_lag(one, (0.2, 0.2)) for one in (fwhm, 0)]
+    right, small = ([autocorrelation(image, valid, lag).sum() for image in smooth] for lag in lags)
+    assert 0.88 < np.mean(right) < 1.12
+    assert np.mean(small) < 0.77
+
+
 def test_the_variance_of_the_sky_does_not_depend_on_the_mask():
     # Noise of high frequencies, which the mask of the sources mixes into those that are measured.
     rng = np.random.default_rng(14)
@@ -180,7 +193,7 @@ def test_the_variance_of_the_sky_does_not_depend_on_the_mask():
     assert_allclose(np.mean(found), 9, rtol=0.04)
 
 
-@pytest.mark.parametrize("pixel", [0.03, 0.05, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("pixel", [0.05, 0.1, 0.2, 0.26, 0.4])
 def test_the_variance_of_the_sky_is_right_in_pixels_of_any_size(pixel):
     images = np.random.default_rng(13).normal(0, 3, size=(4, 400, 400))
     found = [sky_variance(image, np.ones(image.shape, bool), (pixel, pixel)) for image in images]
