@@ -238,6 +238,10 @@ class Source:
         -------
         context manager
             It gives this source, which stays open.
+
+        Examples
+        --------
+        See `Source`.
         """
         return nullcontext(self)
 
@@ -249,6 +253,10 @@ class Source:
         -------
         context manager
             It gives the `~astropy.io.fits.HDUList`, and leaves the file open.
+
+        Examples
+        --------
+        See `Source`.
         """
         return nullcontext(self.hdus)
 

@@ -159,6 +159,10 @@ class Reference(Representation, Source):
         -------
         context manager
             It gives this reference if it is open, else a copy that is closed afterwards.
+
+        Examples
+        --------
+        See `Reference`.
         """
         return nullcontext(self) if self._entered else Reference(self.given, **self.options)
 
@@ -170,6 +174,10 @@ class Reference(Representation, Source):
         -------
         context manager
             It gives the `~astropy.io.fits.HDUList`, and closes it afterwards if the reference is not open.
+
+        Examples
+        --------
+        See `Reference`.
         """
         return nullcontext(self.hdus) if self._entered else self._open()
 
