@@ -282,7 +282,12 @@ ROWS = [
     ),
     Row(
         "ConvolvedTemplate2D",
-        FIELD_TRUTH | {"hst_fwhm": HST["hst_fwhm"], "hst_beta": HST["hst_beta"]},
+        {
+            **FIELD_TRUTH,
+            "hst_fwhm": HST["hst_fwhm"],
+            "hst_beta": HST["hst_beta"],
+            "smoothing": (0.2, 200 * u.mas),
+        },
         values_at,
         lambda sky: (sky.template,),
     ),
