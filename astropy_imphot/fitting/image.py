@@ -7,6 +7,7 @@ from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.fitting.background import most_modes
 from astropy_imphot.fitting.image_flags import image_flags
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
+from astropy_imphot.fitting.plausible import implausible
 from astropy_imphot.fitting.resolution import common_smoothing, smoothed_image
 from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.source_table import source_table, years_between
@@ -267,7 +268,8 @@ def _result(solution, image, name, options):
         },
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
-        flags=image_flags(solution, values, image),
+        flags=image_flags(solution, values, image)
+        | implausible(values["scale"].value, image.meta, model.template.meta),
         options=options,
         fitted_model=model.without_results(),
         data=as_image(image.data),

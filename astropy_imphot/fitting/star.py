@@ -10,6 +10,7 @@ from astropy.nddata import CCDData
 from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.options import ImageFitOptions, StarFitOptions, takes_options
+from astropy_imphot.fitting.plausible import implausible
 from astropy_imphot.fitting.solve import solve
 from astropy_imphot.fitting.star_in_hst import (
     NEIGHBORS,
@@ -304,7 +305,7 @@ def _result(hst_fit, solution, image, box, options, name):
         converged=converged,
         bounded=at_bound(model) or at_bound(hst_fit.fitted_model),
         n_pixels=quality.n_pixels,
-    )
+    ) | implausible(values["scale"].value, image.meta, model.template.meta)
     return FittedStarPhotometry(
         name=name,
         method="stars",

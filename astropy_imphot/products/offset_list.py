@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy_imphot.io.dates import to_isot, to_mjd
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import atomic_write
+from astropy_imphot.results.flags import is_plausible_scale
 
 __all__ = ["write_offset_list"]
 
@@ -42,13 +43,13 @@ def write_offset_list(path, exposures, *, overwrite=False):
     -----
     ImphotWarning
         If an exposure that was measured has no DATE-OBS of 23 characters, by which the pipeline finds its
-        row: it is not listed.
+        row: it is not listed. If the scale is far from 1: it has no FLUX_SCALE.
 
     Notes
     -----
     The first extension is a binary table: DATE_OBS (23 characters), MJD_OBS (double, d), RA_OFFSET and
     DEC_OFFSET (double, deg) and FLUX_SCALE (double, 1/scale, which multiplies the exposure; NaN for
-    none).
+    none, as of scales that are not `~astropy_imphot.results.flags.is_plausible_scale`).
 
     Examples
     --------
@@ -80,13 +81,16 @@ def write_offset_list(path, exposures, *, overwrite=False):
     if not listed.any():
         raise UserError(f"{path} is not written: no exposure was measured and has a DATE-OBS.")
     scale = u.Quantity(exposures["scale"]).value[listed]
+    for file, value in zip(exposures["file"][listed], scale, strict=True):
+        if np.isfinite(value) and not is_plausible_scale(value):
+            warn(f"{file} has the flux scale {value:.4g}, far from 1: it has no FLUX_SCALE in {path}.")
     mjd = u.Quantity(to_mjd(exposures["mjd_obs"])).value[listed]
     columns = [
         fits.Column("DATE_OBS", "23A", array=dates[listed]),
         fits.Column("MJD_OBS", "D", unit="d", array=mjd),
         fits.Column("RA_OFFSET", "D", unit="deg", array=dra[listed]),
         fits.Column("DEC_OFFSET", "D", unit="deg", array=ddec[listed]),
-        fits.Column("FLUX_SCALE", "D", array=1 / np.where(scale > 0, scale, np.nan)),
+        fits.Column("FLUX_SCALE", "D", array=1 / np.where(is_plausible_scale(scale), scale, np.nan)),
     ]
     primary = fits.PrimaryHDU()
     primary.header["HIERARCH ESO PRO CATG"] = "OFFSET_LIST"

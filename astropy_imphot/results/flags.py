@@ -7,7 +7,15 @@ import numpy as np
 
 from astropy_imphot.parameters import all_parameters
 
-__all__ = ["ExposureFlags", "FitFlags", "at_bound", "basic_flags", "combined", "flag_names"]
+__all__ = [
+    "ExposureFlags",
+    "FitFlags",
+    "at_bound",
+    "basic_flags",
+    "combined",
+    "flag_names",
+    "is_plausible_scale",
+]
 
 
 class _Flags(IntFlag):
@@ -47,6 +55,8 @@ class FitFlags(_Flags):
     128 FEW_PIXELS: few pixels were fitted
     256 MANY_CHANGED: objects that changed cover too many pixels: some were not masked
     512 HST_PSF: point sources do not have the given HST PSF: give another one, such as from build_hst_psf
+    1024 SCALE: the flux scale is far from 1, or not above 0: check units and zero points
+    2048 BANDPASS: the images have different filters
     """
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
@@ -59,6 +69,8 @@ class FitFlags(_Flags):
     FEW_PIXELS = 128, "few pixels were fitted"
     MANY_CHANGED = 256, "objects that changed cover too many pixels: some were not masked"
     HST_PSF = 512, "point sources do not have the given HST PSF: give another one, such as from build_hst_psf"
+    SCALE = 1024, "the flux scale is far from 1, or not above 0: check units and zero points"
+    BANDPASS = 2048, "the images have different filters"
 
 
 class ExposureFlags(_Flags):
@@ -98,6 +110,10 @@ FEW_PIXELS = 400
 
 # Two parameters of the PSF are degenerate if the correlation of their errors is larger than this.
 LARGEST_CORRELATION = 0.98
+
+# Flux scales beyond this factor are those of a wrong unit or zero point. Clouds and errors of the calibration
+# of exposures that are used change them by less.
+LARGEST_SCALE = 2.0
 
 # A parameter is at a bound if it is closer than this, as a fraction of the bound.
 CLOSE = 1e-3
@@ -180,6 +196,30 @@ def at_bound(model):
         for parameter in parameters
         for bound in parameter.bounds
     )
+
+
+def is_plausible_scale(scale):
+    """
+    Return whether flux scales can be those of an exposure.
+
+    Parameters
+    ----------
+    scale : float or array
+        The flux scales, MUSE/HST.
+
+    Returns
+    -------
+    bool or array of bool
+        True between 1/2 and 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.results.flags import is_plausible_scale
+    >>> is_plausible_scale(np.array([0.9, 36.0, -0.1, np.nan]))
+    array([ True, False, False, False])
+    """
+    return (scale >= 1 / LARGEST_SCALE) & (scale <= LARGEST_SCALE)
 
 
 def combined(raised):

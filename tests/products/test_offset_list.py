@@ -131,3 +131,12 @@ def test_dates_as_times_that_are_masked(tmp_path):
     data = fits.getdata(tmp_path / "list.fits")
     assert data["DATE_OBS"].tolist() == [DATES[0], DATES[2]]
     assert np.isfinite(data["MJD_OBS"]).all()
+
+
+@pytest.mark.parametrize("scale", [0.00125, -0.9, 36.0, 0.0])
+def test_a_scale_far_from_1_is_not_for_the_pipeline(tmp_path, scale):
+    path = tmp_path / "OFFSET_LIST.fits"
+    with pytest.warns(ImphotWarning, match="E1.fits has the flux scale .*, far from 1: it has no FLUX_SCALE"):
+        write_offset_list(path, exposures(scale=[scale, 0.8, np.nan]))
+    np.testing.assert_allclose(fits.getdata(path, 1)["FLUX_SCALE"], [np.nan, 1.25, np.nan])
+    assert len(fits.getdata(path, 1)) == 3

@@ -7,8 +7,9 @@ import pytest
 from astropy.modeling.fitting import TRFLSQFitter
 from astropy.nddata import CCDData
 
-from astropy_imphot import fit_image_photometry, fit_star_photometry, make_template
+from astropy_imphot import ImphotWarning, fit_image_photometry, fit_star_photometry, make_template
 from astropy_imphot.fitting.objects import misfitting_objects, object_pixels
+from astropy_imphot.fitting.plausible import implausible
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
 from astropy_imphot.simulation import CENTER, Star, Truth, simulate_field, with_noise
 
@@ -201,3 +202,65 @@ def test_stars_have_flags_too():
     fit = fit_star_photometry(noisy.hst, noisy.muse[0], star)
     assert FitFlags.FEW_SOURCES in fit.flags
     check_written(fit)
+
+
+@pytest.mark.parametrize("factor", [0.3, 2.5, 800.0])
+def test_a_scale_far_from_1(deep, template, factor):
+    muse = CCDData(deep.muse[0].data * factor, unit=deep.muse[0].unit, wcs=deep.muse[0].wcs)
+    fit = fit_image_photometry(template, muse, fix_beta=2.5)
+    assert abs(fit.scale.value / (0.95 * factor) - 1) < 0.05
+    assert FitFlags.SCALE in fit.flags
+    check_written(fit)
+
+
+def test_a_negative_scale(deep, template):
+    muse = CCDData(-deep.muse[0].data, unit=deep.muse[0].unit, wcs=deep.muse[0].wcs)
+    assert (
+        FitFlags.SCALE in fit_image_photometry(template, muse, fix_dx=0.31, fix_dy=-0.1, fix_beta=2.5).flags
+    )
+
+
+SAME = [
+    ({}, {"FILTER": "F606W"}),
+    ({"FILTER": "F606W"}, {"FILTER": "F606W"}),
+    ({"FILTER": "ACS_f606w"}, {"FILTER1": "F606W", "FILTER2": "CLEAR2L"}),
+    ({"FILTER": "V", "FILTPIV": 5950.0}, {"FILTER": "F606W", "INSTRUME": "ACS"}),
+    # The red end of F850LP is outside of the cube.
+    ({"FILTER": "F850LP", "FILTPIV": 8752.0}, {"FILTER": "F850LP", "INSTRUME": "ACS"}),
+    ({"FILTPIV": 7250.0}, {"FILTER": "VIS", "INSTRUME": "VIS", "TELESCOP": "EUCLID"}),
+    ({"FILTER": "F606W"}, {}),
+]
+DIFFERENT = [
+    ({"FILTER": "F775W"}, {"FILTER": "F814W"}),
+    ({"ESO DRS MUSE FILTER NAME": "white"}, {"FILTER": "F814W", "INSTRUME": "ACS"}),
+    ({"FILTER": "F775W", "FILTPIV": 7690.0}, {"FILTER": "F814W", "INSTRUME": "ACS"}),
+    # The name is right, and the wavelengths are not: nanometers, or the file of another filter.
+    ({"FILTER": "F814W", "FILTPIV": 7690.0}, {"FILTER": "F814W", "INSTRUME": "ACS"}),
+    ({"FILTPIV": 7000.0}, {"PHOTPLAM": 8057.0}),
+    # White light has the wavelength of a filter that is much narrower.
+    ({"FILTER": "white", "FILTPIV": 7050.0}, {"FILTER": "F702W", "PHOTPLAM": 6900.0}),
+]
+
+
+@pytest.mark.parametrize(("muse", "reference"), SAME)
+def test_filters_that_are_the_same(muse, reference):
+    assert implausible(1.0, muse, reference) == 0
+
+
+@pytest.mark.parametrize(("muse", "reference"), DIFFERENT)
+def test_filters_that_differ(muse, reference):
+    with pytest.warns(ImphotWarning, match="the filter of the MUSE image is .*, and that of the HST image"):
+        assert implausible(1.0, muse, reference) == FitFlags.BANDPASS
+
+
+def fit_star(hst, muse):
+    return fit_star_photometry(hst, muse, (CENTER.ra.deg, CENTER.dec.deg, 2.0))
+
+
+@pytest.mark.parametrize("fit", [fit_image_photometry, fit_star])
+def test_another_filter_is_flagged(fit):
+    field = simulate_field(seed=1, size=12.0, central_star=20.0)
+    field.muse[0].meta["FILTER"] = "F606W"
+    with pytest.warns(ImphotWarning, match="is F606W, and that of the HST image F775W"):
+        flags = fit(field.hst, field.muse[0]).flags
+    assert FitFlags.BANDPASS in flags
