@@ -105,6 +105,7 @@ def add_fit_options(parser, *, fix_beta):
     add_hst_psf_options(hst)
     hst.add_argument(
         "--hst_window",
+        "--reference_window",
         choices=list(WINDOWS),
         help="low-pass filter of an HST image on the MUSE grid, if its header has none: blackman for files "
         "of the classic imphot",
@@ -171,23 +172,27 @@ def add_hst_psf_options(group):
     """
     group.add_argument(
         "--hst_fwhm",
+        "--reference_fwhm",
         metavar="A",
         type=float,
         help="FWHM of its PSF, arcsec; None: that of its camera, of ACS 0.085",
     )
     group.add_argument(
         "--hst_beta",
+        "--reference_beta",
         metavar="V",
         type=float,
         help="exponent of its PSF; None: that of its camera, of ACS 1.6",
     )
     group.add_argument(
         "--hst_psf",
+        "--reference_psf",
         metavar="file",
         help="FITS image of its PSF along the axes of the HST image, instead of a Moffat function",
     )
     group.add_argument(
         "--hst_psf_scale",
+        "--reference_psf_scale",
         metavar="A",
         type=float,
         help="size of the pixels of that image, arcsec; None: that of its WCS or keyword PIXSCALE",

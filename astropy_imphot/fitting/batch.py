@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.options import ImageFitOptions, StarFitOptions
 from astropy_imphot.fitting.star import fit_image_and_star, fit_star
+from astropy_imphot.io.aliases import accepts_reference
 from astropy_imphot.io.errors import UserError, WorkerError
 from astropy_imphot.io.files import short_name, source_name
 from astropy_imphot.io.images import read_image
@@ -263,6 +264,7 @@ class FitImagePhotometryMP(Batch):
 
     _function = staticmethod(fit_image)
 
+    @accepts_reference
     def __init__(self, hst, muse, *, nprocess=None, executor=None, on_error="raise", **options):
         muse = list(muse)
         options = ImageFitOptions.from_keywords(type(self).__name__, options).loaded()
@@ -316,6 +318,7 @@ class FitStarPhotometryMP(Batch):
 
     _function = staticmethod(fit_star)
 
+    @accepts_reference
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
         muse = list(muse)
         options = StarFitOptions.from_keywords(type(self).__name__, options)
@@ -369,6 +372,7 @@ class FitImageAndStarPhotometryMP(FitImagePhotometryMP):
 
     _function = staticmethod(fit_image_and_star)
 
+    @accepts_reference
     def __init__(self, hst, muse, star, *, nprocess=None, executor=None, on_error="raise", **options):
         super().__init__(
             hst, muse, star=star, nprocess=nprocess, executor=executor, on_error=on_error, **options

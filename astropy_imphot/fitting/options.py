@@ -11,6 +11,7 @@ import astropy.units as u
 import numpy as np
 
 from astropy_imphot.calibration.units import PIPELINE_UNIT
+from astropy_imphot.io.aliases import accepts_reference
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.masking.places import sky_places
@@ -369,6 +370,8 @@ def takes_options(kind):
     """
     Return a decorator that adds the keywords of options to a signature, for ``help`` and completion.
 
+    Keywords with ``reference`` in the place of ``hst`` are accepted, too.
+
     Parameters
     ----------
     kind : type
@@ -398,7 +401,7 @@ def takes_options(kind):
         ]
         # The function's own keywords are the last, as in its docstring.
         function.__signature__ = signature.replace(parameters=sorted(parameters, key=lambda one: one.kind))
-        return function
+        return accepts_reference(function)
 
     return decorate
 

@@ -12,6 +12,7 @@ from astropy.stats import sigma_clipped_stats
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from astropy_imphot.io.aliases import accepts_reference
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import Source, naming
 from astropy_imphot.io.grid import read_grid
@@ -32,6 +33,7 @@ LEAST_PEAK, ONE_SIDED = 200.0, 0.02
 APERTURES, CONCENTRATIONS, LESS_COMPACT = (0.1, 0.4), (0.4, 0.9), 0.9
 
 
+@accepts_reference
 def build_hst_psf(hst, stars=None, *, radius=1.5, oversampling=1, max_stars=30):
     """
     Build the PSF of an HST image from its stars.

@@ -9,6 +9,7 @@ from astropy.wcs.utils import pixel_to_pixel
 from scipy import ndimage
 
 from astropy_imphot.calibration.units import flux_factor, muse_unit
+from astropy_imphot.io.aliases import accepts_reference
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.filling import filled
@@ -44,6 +45,7 @@ SKY_FRACTION = 0.01
 ZERO_SIZE = 9
 
 
+@accepts_reference
 def make_template(
     hst,
     muse,
@@ -209,6 +211,7 @@ def _coarse_template(hst, grid, margin):
     )
 
 
+@accepts_reference
 def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     """
     Resample an HST image onto the pixels of a MUSE image, in its unit.
