@@ -48,7 +48,7 @@ def sky(tmp_path_factory):
     folder, number = tmp_path_factory.mktemp("doors"), itertools.count()
     for image, name in ((drawn.hst, "hst.fits"), (drawn.muse[0], "E1.fits")):
         astropy_imphot.write_image(image, folder / name)
-    cube = simulation.muse_cube(drawn.muse[0], np.arange(6000.0, 8000.0, 500.0), noise=0.2, seed=4)
+    cube = simulation.muse_cube(drawn.muse[0], np.arange(7000.0, 8600.0, 400.0), noise=0.2, seed=4)
     cube.writeto(folder / "C1.fits")
     next_to_center = CENTER.directional_offset_by(0 * u.deg, 20 * u.mas)
     with ThreadPoolExecutor(1) as executor, pytest.MonkeyPatch.context() as patch:
@@ -60,7 +60,7 @@ def sky(tmp_path_factory):
             muse=drawn.muse[0],
             template=astropy_imphot.make_template(drawn.hst, drawn.muse[0]),
             cube=cube,
-            curve=astropy_imphot.FilterCurve([6000, 7000], [1, 1]),
+            curve=astropy_imphot.FilterCurve([7300, 8100], [1, 1]),
             two_grids=[simulation.sky_grid((50, 60), center=one) for one in (CENTER, next_to_center)],
             executor=executor,
             folder=folder,
@@ -249,7 +249,7 @@ DRAWN = {
     "magnitudes": ((21.4, 23.9), [21.4, 23.9] * u.mag, (10 * u.uJy, 23.9 * u.ABmag)),
 }
 WAVELENGTHS = ([6000.0, 6500.0, 7000.0], [600, 650, 700] * u.nm, [0.6 * u.um, 650 * u.nm, 7000 * u.AA])
-CURVE = (([6000, 7000], [1, 2]), ([600, 700] * u.nm, [10, 20] * u.percent))
+CURVE = (([7300, 8100], [1, 2]), ([730, 810] * u.nm, [10, 20] * u.percent))
 
 ROWS = [
     Row("fit_image_photometry", OPTIONS, fitted, images),
