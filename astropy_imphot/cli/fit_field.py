@@ -12,6 +12,7 @@ from tqdm import tqdm
 from astropy_imphot.calibration.filters import filter_in_header
 from astropy_imphot.cli.arguments import ImphotArgumentParser, extract_function_args, run
 from astropy_imphot.cli.fit_options import add_fit_options
+from astropy_imphot.field.alignment import EXPOSURES
 from astropy_imphot.field.run import fit_field
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming
@@ -36,6 +37,15 @@ COLUMNS = (
     ("chi2", "7.1f", ""),
     ("dof", "4d", ""),
 )
+# Those of exposures that are references of each other.
+RELATIVE_COLUMNS = (
+    ("scale", "8.4f", ""),
+    ("dra", "8.4f", '(")'),
+    ("ddec", "8.4f", '(")'),
+    ("rotation", "8.4f", "(deg)"),
+    ("bg", "8.3f", ""),
+    ("pairs", "5d", ""),
+)
 NAME_WIDTH = 32
 
 # A running scheduler answers within this time.
@@ -55,11 +65,13 @@ def _parser():
     parser.add_argument("exposures", nargs="+", help="FITS files of MUSE cubes or images, on any grids")
     parser.add_argument(
         "--hst",
+        "--reference",
         nargs="+",
         required=True,
         metavar="image",
         help="FITS files of images of HST, JWST, Euclid or surveys at their own pixels, one for each filter; "
-        "NAME=file where the header does not have the filter's name",
+        "NAME=file where the header does not have the filter's name; or the word exposures if there are "
+        "none: the exposures are then references of each other",
     )
     parser.add_argument(
         "--outdir",
@@ -246,7 +258,11 @@ def _address(path):
 
 
 def _references(options):
-    """Return the HST images with what is given for their filters."""
+    """Return the HST images with what is given for their filters, or the word exposures."""
+    if options.hst == [EXPOSURES]:
+        if options.zeropoints or options.pivots:
+            raise UserError("--zeropoint and --pivot are for reference images, and there are none.")
+        return EXPOSURES
     images = {}
     for text in options.hst:
         name, equals, path = text.partition("=")
@@ -283,10 +299,11 @@ def _curve(text):
 
 
 def _summary(exposures):
-    widths = {key: int(style.rstrip("fd").split(".")[0]) for key, style, _ in COLUMNS}
+    columns = RELATIVE_COLUMNS if "pairs" in exposures.colnames else COLUMNS
+    widths = {key: int(style.rstrip("fd").split(".")[0]) for key, style, _ in columns}
     for title, row in (
         ("# exposure", {key: key for key in widths}),
-        ("#", {key: unit for key, _, unit in COLUMNS}),
+        ("#", {key: unit for key, _, unit in columns}),
     ):
         yield "  ".join([f"{title:<{NAME_WIDTH}}", *(f"{row[key]:>{widths[key]}}" for key in widths)])
     yield "#" + "-" * (NAME_WIDTH + sum(widths.values()) + 2 * len(widths) - 1)
@@ -294,7 +311,7 @@ def _summary(exposures):
         if row["error"]:
             yield f"# {row['exposure']} failed: {row['error']}"
             continue
-        cells = [format(getattr(row[key], "value", row[key]), style) for key, style, _ in COLUMNS]
+        cells = [format(getattr(row[key], "value", row[key]), style) for key, style, _ in columns]
         names = ", ".join(flag_names(int(row["flags"]), ExposureFlags))
         yield "  ".join([f"{row['exposure']:<{NAME_WIDTH}}", *cells, names]).rstrip()
 

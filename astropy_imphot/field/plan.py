@@ -12,7 +12,7 @@ from astropy_imphot.io.files import short_name, source_name
 from astropy_imphot.io.images import read_header
 from astropy_imphot.reference.reading import Reference, read_reference
 
-__all__ = ["Exposure", "find_exposures", "find_hst_images"]
+__all__ = ["Exposure", "each_an_exposure", "find_exposures", "find_hst_images"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +161,48 @@ def find_exposures(paths, filters, filter_name=None):
             raise UserError(f"{path} and {known.files[0]} would be the same exposure: rename one of them.")
         known.images.update(found.images)
     return list(exposures.values())
+
+
+def each_an_exposure(paths):
+    """
+    Return an exposure for each file, in any filter.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        Cubes and images.
+
+    Returns
+    -------
+    list of `Exposure`
+        In the order of the files; those that cannot be read have a ``problem``.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two files, or two are the same.
+
+    Examples
+    --------
+    >>> from astropy_imphot.field.plan import each_an_exposure
+    >>> [one.name for one in each_an_exposure(["E1.fits", "E2.fits"])]
+    ['E1', 'E2']
+    """
+    paths = [str(path) for path in paths]
+    if len(paths) < 2:
+        raise UserError(f"there are {len(paths)} exposures: give two or more, as references of each other.")
+    found = []
+    for path, name in _distinct_names(paths).items():
+        place = os.path.abspath(path)
+        try:
+            header = read_header(path)
+            if header.get("NAXIS") == 3:
+                found.append(Exposure(name=name, cube=place))
+            else:
+                found.append(Exposure(name=name, images={filter_in_header(header): place}))
+        except UserError as error:
+            found.append(Exposure(name=name, cube=place, problem=str(error)))
+    return found
 
 
 def _distinct_names(paths):

@@ -8,6 +8,7 @@ import astropy.units as u
 from astropy.io import fits
 from astropy.table import QTable
 
+from astropy_imphot.field.alignment import EXPOSURES, align_exposures
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
 from astropy_imphot.field.html import field_as_html
 from astropy_imphot.field.plan import find_exposures, find_hst_images
@@ -19,13 +20,12 @@ from astropy_imphot.field.settings import (
     require_matplotlib,
 )
 from astropy_imphot.field.store import Store, write_record
-from astropy_imphot.field.tables import collect
+from astropy_imphot.field.tables import collect, write_tables
 from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import atomic_write, opened, source_name
+from astropy_imphot.io.files import opened, source_name
 from astropy_imphot.io.representation import Representation
-from astropy_imphot.products.offset_list import write_offset_list
 from astropy_imphot.products.psf_keywords import fsf_keywords, write_fsf
 from astropy_imphot.report.page import require_jinja2, write_report
 
@@ -96,9 +96,9 @@ def fit_field(
     exposures : sequence of str or path
         Cubes, of which images in all filters are made, or images; see
         `~astropy_imphot.field.plan.find_exposures`. They need not share a grid.
-    hst : sequence of str, path or `Reference`
+    hst : sequence of str, path or `Reference`, or "exposures"
         Images of HST or others at their own pixels, one for each filter; from `read_reference` if their
-        headers lack something.
+        headers lack something. With ``"exposures"``, the exposures are references of each other.
     outdir : str or path
         The folder of all output, which is made if it does not exist. Exposures that an earlier run has
         finished are not fitted again.
@@ -107,7 +107,8 @@ def fit_field(
     curves : dict of str to `FilterCurve`, path or (wavelength, sensitivity), optional
         The filters' curves, by their names, each as for `bandpass_image`. By default (None), and for filters
         that are not named, the curves of the HST image's camera that come with the package, see
-        `FilterCurve.named`.
+        `FilterCurve.named`. For exposures as references of each other, one curve, in which images of cubes
+        are made; by default white light, 4800 to 9300 Angstrom.
     fwhm_degree, beta_degree : int
         Degrees of the polynomials of wavelength that describe the PSF (default: 1 and 0).
     star : tuple or `~regions.CircleSkyRegion`, optional
@@ -150,6 +151,11 @@ def fit_field(
     that differ from the others. An exposure that fails is in ``failures``, and is fitted again by the next
     run; the others are not affected.
 
+    Exposures as references of each other are fitted in pairs, and their offsets, rotations, scales and
+    backgrounds are relative to the mean of all, see
+    `~astropy_imphot.field.relative.relative_exposures`. Of the PSF, only differences are known: the column
+    ``fwhm_square``. There is no report, and results.ecsv has a row for each pair.
+
     Examples
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -163,9 +169,33 @@ def fit_field(
     ...     found = fit_field(names, ["hst.fits"], "out", plots=False, executor=executor)
     >>> found.exposures["dx"].round(1)
     <Quantity [ 0.1, -0.1] arcsec>
+
+    The same exposures without the HST image:
+
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     found = fit_field(names, "exposures", "aligned", executor=executor)
+    >>> found.exposures["ddec"].round(1)
+    <Quantity [0., 0.] arcsec>
     """
     options = ImageFitOptions.from_keywords("fit_field", options | {"star": star})
     check_settings(options, fwhm_degree, beta_degree, write_psf)
+    if isinstance(hst, str) and hst == EXPOSURES:
+        if star is not None or write_psf is not None or filter_name is not None:
+            raise UserError(
+                "star, write_psf and filter_name need a reference image: do not use them with exposures as "
+                "references."
+            )
+        results, table, failures, reused = align_exposures(
+            exposures,
+            outdir,
+            options,
+            curves=curves,
+            restart=restart,
+            nprocess=nprocess,
+            executor=executor,
+            progress_bar=progress_bar,
+        )
+        return FittedField(results=results, exposures=table, failures=failures, report=None, reused=reused)
     if plots:
         # The error comes before the long run, not after it.
         require_matplotlib()
@@ -179,13 +209,8 @@ def fit_field(
     degrees = {"fwhm_degree": fwhm_degree, "beta_degree": beta_degree}
     settings = describe_settings(options, hst, **degrees, filter_name=filter_name)
     store = Store(outdir, settings, restart=restart)
-    for path in [
-        *(path for exposure in found for path in exposure.files),
-        *map(source_name, hst.values()),
-        *options.files.values(),
-    ]:
-        if store.contains(path):
-            raise UserError(f"{path} is in the folder of the results: move it, or give another --outdir.")
+    inputs = [path for exposure in found for path in exposure.files]
+    store.refuse_inputs([*inputs, *map(source_name, hst.values()), *options.files.values()])
     described = describe_curves(curves)
     records = {one.name: store.record(one.files, described if one.cube else None) for one in found}
     reused = [] if restart else [name for name, one in records.items() if store.is_finished(name, one)]
@@ -210,7 +235,7 @@ def fit_field(
     if write_psf:
         failures |= _write_psf(found, table, store, records, psf, inplace=write_psf == "inplace")
     about = {"inputs": {one.name: ", ".join(one.files) for one in found}, "filter curves": described}
-    _write_tables(store, results, table)
+    write_tables(store, results, table)
     if with_report:
         _write_report(store, results, table, plots, about, psf)
     else:
@@ -277,20 +302,6 @@ def _can_report():
         warn(f"there will be no {REPORT}: {error}")
         return False
     return True
-
-
-def _write_tables(store, results, exposures):
-    """Write the tables and the offsets."""
-    for name, table in (("results", results), ("exposures", exposures)):
-        with atomic_write(store.outdir / f"{name}.ecsv", overwrite=True) as temporary:
-            table.write(temporary)
-    offsets = store.outdir / "OFFSET_LIST.fits"
-    try:
-        write_offset_list(offsets, exposures, overwrite=True)
-    except UserError as error:
-        # That of an earlier run would be wrong.
-        offsets.unlink(missing_ok=True)
-        warn(f"there is no {offsets.name}: {error}")
 
 
 def _write_report(store, results, exposures, plots, about, psf):

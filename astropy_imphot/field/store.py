@@ -18,7 +18,7 @@ __all__ = ["Store", "fingerprint", "write_record"]
 SETTINGS = "fit_field.json"
 EXPOSURES = "exposures"
 RECORD = "record.json"
-TABLES = ("results", "exposure")
+TABLES = ("results.ecsv", "exposure.ecsv")
 OUTPUTS = ("results.ecsv", "exposures.ecsv", "OFFSET_LIST.fits", "report.html")
 
 
@@ -152,9 +152,12 @@ class Store:
         with atomic_write(self.outdir / SETTINGS, overwrite=True) as temporary:
             temporary.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1) + "\n")
 
-    def contains(self, path):
-        """Return whether a file is in the folder of the exposures, and would be removed with them."""
-        return (self.outdir / EXPOSURES).resolve() in Path(path).resolve().parents
+    def refuse_inputs(self, paths):
+        """Raise a `UserError` if a file is in the folder of the exposures, and would be removed with them."""
+        ours = (self.outdir / EXPOSURES).resolve()
+        for path in paths:
+            if ours in Path(path).resolve().parents:
+                raise UserError(f"{path} is in the folder of the results: move it, or give another --outdir.")
 
     def folder(self, name):
         """Return the folder of an exposure."""
@@ -179,16 +182,14 @@ class Store:
         found = {str(path): fingerprint(path) for path in files}
         return {"settings": self._digest, "files": found, "curves": curves or {}}
 
-    def is_finished(self, name, record):
-        """Return whether an exposure is finished, and has this record."""
+    def is_finished(self, name, record, files=TABLES):
+        """Return whether an exposure is finished, with its files, and has this record."""
         folder = self.folder(name)
-        return _read_json(folder / RECORD) == record and all(
-            (folder / f"{one}.ecsv").exists() for one in TABLES
-        )
+        return _read_json(folder / RECORD) == record and all((folder / one).exists() for one in files)
 
-    def read(self, name):
-        """Return the tables of a finished exposure: its results, and their combination."""
-        return tuple(QTable.read(self.folder(name) / f"{one}.ecsv") for one in TABLES)
+    def read(self, name, files=TABLES):
+        """Return the tables of a finished exposure: by default its results, and their combination."""
+        return tuple(QTable.read(self.folder(name) / one) for one in files)
 
 
 def write_record(folder, record):

@@ -143,6 +143,46 @@ def _template(hst, muse, margin, hst_window, preparation):
     return _from_hst_pixels(hst, hst_grid, muse, margin, preparation)
 
 
+def make_exposure_template(exposure, muse, *, margin):
+    """
+    Make the template of a MUSE image for another MUSE image, which can be on the same grid.
+
+    Parameters
+    ----------
+    exposure : str, path, HDU, HDUList or `~astropy.nddata.NDData`
+        The image that is the reference.
+    muse : str, path, HDU, HDUList, `~astropy.nddata.NDData` or `~astropy_imphot.io.grid.Grid`
+        The MUSE image that is compared with it.
+    margin : float or `~astropy.units.Quantity`
+        Width of the template beyond that image on every side, arcsec.
+
+    Returns
+    -------
+    HstTemplate
+        The template, with all sources in ``data``: nothing is repaired.
+
+    Raises
+    ------
+    UserError
+        As `make_template` does.
+
+    Examples
+    --------
+    >>> from astropy_imphot.reference.regrid import make_exposure_template
+    >>> from astropy_imphot.simulation import Truth, simulate_field
+    >>> one, other = simulate_field(seed=1, size=12.0, truth=[Truth(), Truth(dx=0.3)]).muse
+    >>> make_exposure_template(one, other, margin=2.0).muse_shape
+    (60, 60)
+    """
+    with naming(muse):
+        grid = read_grid(muse)
+        grid = replace(grid, unit=muse_unit(grid))
+    margin = to_value(margin, u.arcsec, "margin")
+    with naming(exposure):
+        plain = _Preparation(None, repair=False, point_sources=None, not_point_sources=None)
+        return _from_hst_pixels(exposure, read_grid(exposure), grid, margin, plain)
+
+
 def coarse_template(hst, muse, *, margin):
     """
     Make a coarse template, good enough to find the offset with.

@@ -1,0 +1,176 @@
+"""The exposures of a field from the fits of pairs: their offsets, rotations, scales and backgrounds."""
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from scipy.optimize import nnls
+
+from astropy_imphot.field.pairs import REFERENCE_PSF
+from astropy_imphot.io.errors import UserError
+from astropy_imphot.results.columns import numbers
+from astropy_imphot.results.flags import ExposureFlags, FitFlags
+
+__all__ = ["COLUMNS", "relative_exposures"]
+
+COLUMNS = {
+    "exposure": "name of the exposure",
+    "pairs": "number of pairs that were used",
+    "dra": "right ascension, exposure - mean of the exposures",
+    "ddec": "declination, exposure - mean of the exposures",
+    "rotation": "rotation, exposure - mean of the exposures",
+    "scale": "flux scale, exposure/mean of the exposures",
+    "bg": "background, exposure - mean of the exposures",
+    "fwhm_square": "square of the FWHM, exposure - mean of the exposures",
+    "flags": "sum of ExposureFlags",
+    "error": "why it failed",
+}
+UNITS = {"dra": u.arcsec, "ddec": u.arcsec, "rotation": u.deg, "fwhm_square": u.arcsec**2}
+
+# Fits of pairs with these flags are not used. Those of the second row are as expected of exposures.
+UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
+USUAL = FitFlags.FEW_SOURCES | FitFlags.TEMPLATE_NOISE | FitFlags.DEGENERATE
+
+# A pair is not used if it contradicts the others by more than so many standard deviations.
+CONTRADICTS = 5.0
+
+
+# How much variances of exposures are held together, and the least one, a part of that of a pair.
+ALIKE = 0.1
+LEAST_PART = 0.05
+
+
+def relative_exposures(names, results):
+    """
+    Solve for the exposures from the fits of their pairs.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The exposures.
+    results : `~astropy.table.QTable`
+        A row for each pair, from `~astropy_imphot.field.pairs.fit_pair`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        A row for each exposure: offset, rotation, scale, background and FWHM relative to the mean of the
+        exposures, with errors; flags; and the reason of a failure, or ``""``.
+
+    Raises
+    ------
+    UserError
+        If no pair can be used.
+
+    Notes
+    -----
+    The difference of a pair is the difference of two exposures, with the errors of both. Those of an exposure
+    are the same in all of its pairs: pair ij has the variance s_i^2 + s_j^2, from which the s_i follow by
+    least squares. Relative to the mean of n exposures, the variance of exposure i is (1 - 1/n)^2 s_i^2 plus
+    the sum of s_j^2/n^2 over the others.
+
+    Scales are added as logarithms, backgrounds in units of the exposure's scale, and squares of FWHM: those
+    of a pair are the difference of a fit and ``REFERENCE_PSF``.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.table import QTable
+    >>> from astropy_imphot.field.relative import relative_exposures
+    >>> pairs = QTable({"exposure": ["A", "A", "B"], "reference": ["B", "C", "C"], "flags": [0, 0, 0]})
+    >>> pairs["dra"] = [0.3, 0.5, 0.2] * u.arcsec
+    >>> for key, value in (("ddec", 0), ("rotation", 0), ("scale", 1), ("bg", 0), ("fwhm", 1)):
+    ...     pairs[key] = [float(value)] * 3
+    >>> for key in ("dra", "ddec", "rotation", "scale", "bg", "fwhm"):
+    ...     pairs[f"{key}_err"] = [0.01] * 3
+    >>> found = relative_exposures(["A", "B", "C"], pairs)
+    >>> print(found["dra"].round(3), found["dra_err"].round(4))
+    [ 0.267 -0.033 -0.233] arcsec [0.0058 0.0058 0.0058] arcsec
+    """
+    names = list(names)
+    used = np.array([not flag & UNUSABLE for flag in results["flags"]], dtype=bool)
+    if not used.any():
+        raise UserError("no pair of exposures has a fit that can be used: check that they show the same sky.")
+    design = _design(names, results)
+    differences = _differences(results)
+    used = _without_contradictions(design, differences, used)
+    group = _largest_group(design[used])
+    used &= ~np.any(design[:, ~group] != 0, axis=1)
+    found = {"exposure": names, "pairs": np.count_nonzero(design[used], axis=0)}
+    solved = {
+        key: _solve(design[used][:, group], values[used], errors[used])
+        for key, (values, errors) in differences.items()
+    }
+    scale = np.exp(solved["scale"][0])
+    for key, (values, errors) in solved.items():
+        factor = scale if key in ("scale", "bg") else 1.0
+        values = scale if key == "scale" else values * factor
+        for name, part in ((key, values), (f"{key}_err", errors * factor)):
+            column = np.full(len(names), np.nan)
+            column[group] = part
+            found[name] = column * UNITS.get(key, u.dimensionless_unscaled)
+    doubtful = np.array([bool(flag & ~(UNUSABLE | USUAL)) for flag in results["flags"]], dtype=bool)
+    of_doubtful = np.any(design[used & doubtful] != 0, axis=0)
+    found["flags"] = np.where(of_doubtful, int(ExposureFlags.DOUBTFUL_FIT), 0)
+    lost = "none of its pairs with the other exposures has a fit that can be used."
+    found["error"] = ["" if is_in else lost for is_in in group]
+    return QTable(found)
+
+
+def _design(names, results):
+    """Return the matrix of the pairs: 1 for the exposure, -1 for its reference."""
+    design = np.zeros((len(results), len(names)))
+    for row, (one, other) in enumerate(zip(results["exposure"], results["reference"], strict=True)):
+        design[row, names.index(one)], design[row, names.index(other)] = 1, -1
+    return design
+
+
+def _differences(results):
+    """Return what is the difference of two exposures in each pair, with its errors."""
+    found = {
+        key: (numbers(results, key), numbers(results, f"{key}_err")) for key in ("dra", "ddec", "rotation")
+    }
+    scale, fwhm = numbers(results, "scale"), numbers(results, "fwhm")
+    found["scale"] = np.log(np.where(scale > 0, scale, np.nan)), numbers(results, "scale_err") / scale
+    found["bg"] = numbers(results, "bg") / scale, numbers(results, "bg_err") / scale
+    found["fwhm_square"] = fwhm**2 - REFERENCE_PSF[0] ** 2, 2 * fwhm * numbers(results, "fwhm_err")
+    return found
+
+
+def _without_contradictions(design, differences, used):
+    """Return the pairs that are used, without those that contradict the others in an offset or a scale."""
+    used = used & np.all([np.isfinite(values + errors) for values, errors in differences.values()], axis=0)
+    while used.any():
+        group = _largest_group(design[used])
+        away = np.zeros(len(used))
+        for key in ("dra", "ddec", "scale"):
+            values, errors = differences[key]
+            solved, _ = _solve(design[used][:, group], values[used], errors[used])
+            away[used] = np.maximum(
+                away[used], np.abs(values[used] - design[used][:, group] @ solved) / errors[used]
+            )
+        if away.max() < CONTRADICTS:
+            break
+        used[away.argmax()] = False
+    return used
+
+
+def _largest_group(design):
+    """Return which exposures are in the largest group that pairs connect."""
+    from scipy.sparse.csgraph import connected_components
+
+    connected = (design != 0).T.astype(int) @ (design != 0).astype(int)
+    _, labels = connected_components(connected, directed=False)
+    counts = np.bincount(labels)
+    return (labels == counts.argmax()) & (counts.max() > 1)
+
+
+def _solve(design, values, errors):
+    """Return the exposures' values relative to their mean, and their errors."""
+    number = design.shape[1]
+    # Exposures are alike where the pairs do not show which of them has the larger error.
+    alike = ALIKE * (np.eye(number) - 1 / number)
+    variances, _ = nnls(np.vstack([np.abs(design), alike]), np.concatenate([errors**2, np.zeros(number)]))
+    variances = np.maximum(variances, LEAST_PART * np.median(errors) ** 2)
+    solved, *_ = np.linalg.lstsq(design / errors[:, np.newaxis], values / errors, rcond=None)
+    relative = np.eye(number) - 1 / number
+    return solved - solved.mean(), np.sqrt(relative**2 @ variances)
