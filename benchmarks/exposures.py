@@ -2,10 +2,10 @@
 Exposures as references of each other: their relative offsets, and those of ESO's muse_exp_align.
 
 Fields of four exposures are drawn by GalSim: galaxies of magnitude 22 to 27 with the density of the Hubble
-Ultra Deep Field, and three stars of such magnitudes, in 60 x 60 arcsec. Each exposure has its own noise (0.4, as that
-of one exposure), seeing (0.55 to 0.9 arcsec), beta (2.2 to 3.5), offset (up to 1 arcsec along each axis), scale
-(0.9 to 1.05), background and rotation (up to 0.1 degree). fit_field aligns them without another image. If
-esorex and the MUSE recipes are installed, muse_exp_align aligns the same images.
+Ultra Deep Field, and three stars of such magnitudes, in 60 x 60 arcsec. Each exposure has its own noise (0.4,
+as that of one exposure), seeing (0.55 to 0.9 arcsec), beta (2.2 to 3.5), offset (up to 1 arcsec along each
+axis), scale (0.9 to 1.05), background and rotation (up to 0.1 degree). fit_field aligns them without another
+image. If esorex and the MUSE recipes are installed, muse_exp_align aligns the same images.
 
 The table has, for each quantity relative to the mean of the exposures, the mean error and its standard error,
 the rms error, the median of the quoted errors, and the rms and the largest of the pulls.
@@ -201,12 +201,14 @@ def report(results, recipe):
         )
         mine, other = (np.sqrt(np.mean(one**2)) for one in (mine, other))
         lines.append(
-            f"{key:<10}{'arcsec':>8}  fit_field {mine:.5f}  muse_exp_align {other:.5f}  ratio {mine / other:.2f}"
+            f"{key:<10}{'arcsec':>8}  fit_field {mine:.5f}  muse_exp_align {other:.5f}"
+            f"  ratio {mine / other:.2f}"
         )
     return lines
 
 
 def main():
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -24,8 +24,8 @@ IMAGE = "image.fits"
 
 # The PSF that the reference of a pair is taken to have, FWHM (arcsec) and beta. The true one is not known,
 # and only differences are measured. Both images are smoothed for this FWHM, which is wider than that of
-# exposures: otherwise their noise, which is also that of the reference, exceeds their light at many frequencies, and the
-# correction for it does not converge.
+# exposures: otherwise their noise, which is also that of the reference, exceeds their light at many
+# frequencies, and the correction for it does not converge.
 REFERENCE_PSF = (1.0, 2.8)
 
 # After a fit with these flags, beta is held.

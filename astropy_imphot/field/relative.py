@@ -34,6 +34,10 @@ USUAL = FitFlags.FEW_SOURCES | FitFlags.TEMPLATE_NOISE | FitFlags.DEGENERATE
 CONTRADICTS = 5.0
 
 
+# Squares of FWHM add up if exposures have the same beta. With values of 2.2 to 3.5, pairs differ by so much,
+# arcsec^2, see benchmarks/exposures.py.
+SHAPE_ERROR = 0.02
+
 # How much variances of exposures are held together, and the least one, a part of that of a pair.
 ALIKE = 0.1
 LEAST_PART = 0.05
@@ -92,19 +96,21 @@ def relative_exposures(names, results):
         raise UserError("no pair of exposures has a fit that can be used: check that they show the same sky.")
     design = _design(names, results)
     differences = _differences(results)
+    used &= np.all([np.isfinite(values + errors) for values, errors in differences.values()], axis=0)
     used = _without_contradictions(design, differences, used)
     group = _largest_group(design[used])
     used &= ~np.any(design[:, ~group] != 0, axis=1)
-    found = {"exposure": names, "pairs": np.count_nonzero(design[used], axis=0)}
-    solved = {
-        key: _solve(design[used][:, group], values[used], errors[used])
-        for key, (values, errors) in differences.items()
-    }
+    pairs = design[used][:, group]
+    solved = {key: _solve(pairs, values[used], errors[used]) for key, (values, errors) in differences.items()}
     scale = np.exp(solved["scale"][0])
-    for key, (values, errors) in solved.items():
-        factor = scale if key in ("scale", "bg") else 1.0
-        values = scale if key == "scale" else values * factor
-        for name, part in ((key, values), (f"{key}_err", errors * factor)):
+    solved["scale"] = scale, scale * solved["scale"][1]
+    # A pair's background is in units of its exposure's scale.
+    unit = (pairs > 0) @ scale
+    background = [numbers(results, key)[used] / unit for key in ("bg", "bg_err")]
+    solved["bg"] = tuple(scale * one for one in _solve(pairs, *background))
+    found = {"exposure": names, "pairs": np.count_nonzero(design[used], axis=0)}
+    for key, parts in solved.items():
+        for name, part in zip((key, f"{key}_err"), parts, strict=True):
             column = np.full(len(names), np.nan)
             column[group] = part
             found[name] = column * UNITS.get(key, u.dimensionless_unscaled)
@@ -131,14 +137,16 @@ def _differences(results):
     }
     scale, fwhm = numbers(results, "scale"), numbers(results, "fwhm")
     found["scale"] = np.log(np.where(scale > 0, scale, np.nan)), numbers(results, "scale_err") / scale
-    found["bg"] = numbers(results, "bg") / scale, numbers(results, "bg_err") / scale
-    found["fwhm_square"] = fwhm**2 - REFERENCE_PSF[0] ** 2, 2 * fwhm * numbers(results, "fwhm_err")
+    found["fwhm_square"] = (
+        fwhm**2 - REFERENCE_PSF[0] ** 2,
+        np.hypot(2 * fwhm * numbers(results, "fwhm_err"), SHAPE_ERROR),
+    )
     return found
 
 
 def _without_contradictions(design, differences, used):
     """Return the pairs that are used, without those that contradict the others in an offset or a scale."""
-    used = used & np.all([np.isfinite(values + errors) for values, errors in differences.values()], axis=0)
+    used = used.copy()
     while used.any():
         group = _largest_group(design[used])
         away = np.zeros(len(used))

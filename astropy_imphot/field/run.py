@@ -169,13 +169,6 @@ def fit_field(
     ...     found = fit_field(names, ["hst.fits"], "out", plots=False, executor=executor)
     >>> found.exposures["dx"].round(1)
     <Quantity [ 0.1, -0.1] arcsec>
-
-    The same exposures without the HST image:
-
-    >>> with ThreadPoolExecutor(1) as executor:
-    ...     found = fit_field(names, "exposures", "aligned", executor=executor)
-    >>> found.exposures["ddec"].round(1)
-    <Quantity [0., 0.] arcsec>
     """
     options = ImageFitOptions.from_keywords("fit_field", options | {"star": star})
     check_settings(options, fwhm_degree, beta_degree, write_psf)
