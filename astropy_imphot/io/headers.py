@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 
+from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.dates import header_value
 from astropy_imphot.io.errors import UserError, warn
 
@@ -202,7 +203,8 @@ def without_structure(meta):
     """Return the cards of a header that do not describe its array, and remain true in a new file."""
     header = fits.Header()
     if isinstance(meta, fits.Header):
-        cards = meta.cards
+        # Those of files are standard, a user's need not be.
+        cards = mended_header(meta)[0].cards
     else:
         cards = [(key, header_value(str(key), value)) for key, value in meta.items()]
     for card in cards:

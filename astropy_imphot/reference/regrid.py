@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from astropy_imphot.calibration.units import flux_factor, muse_unit
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import naming
+from astropy_imphot.io.files import Source, naming
 from astropy_imphot.io.filling import filled
 from astropy_imphot.io.grid import Grid, image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
@@ -103,7 +103,7 @@ def make_template(
     with naming(muse):
         grid = read_grid(muse)
         grid = replace(grid, unit=muse_unit(grid))
-    with naming(hst):
+    with naming(hst), Source.of(hst) as hst:
         return _template(
             hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources, not_point_sources)
         )
