@@ -104,7 +104,9 @@ def _variance(layers):
     if "variance" in layers:
         return layers["variance"]
     if "sigma" in layers:
-        return layers["sigma"] ** 2
+        with np.errstate(over="ignore"):
+            # Some files have errors of 1e20 or 1e30 where there are no data.
+            return layers["sigma"] ** 2
     if "weight" not in layers:
         return None
     weight = layers["weight"]

@@ -39,9 +39,11 @@ OVERSAMPLE = 2
 # The fraction of the pixels that is certainly fainter than the sky.
 SKY_FRACTION = 0.01
 
-# Areas of exact zeros that were not observed are larger than this, in HST pixels; smaller
-# ones occur in images of integers or after a lossy compression.
-ZERO_SIZE = 9
+# Areas of exact zeros that were not observed contain this one, in HST pixels; smaller ones occur in images of
+# integers or after a lossy compression. All zeros were not observed if they are so many times more frequent
+# than any other value, in a sample of the pixels.
+AREA = np.ones((9, 9))
+MORE_FREQUENT, SAMPLE = 50, 200_000
 
 
 def make_template(
@@ -74,7 +76,7 @@ def make_template(
     psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`, optional
         The PSF of the HST image. By default (None) point sources are not looked for, and nothing is repaired.
     repair : bool
-        Repair cosmic rays, hot pixels and small holes (default: False).
+        Repair cosmic rays and hot pixels (default: False). Small holes are interpolated in any case.
     point_sources, not_point_sources : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, \
 `~regions.Regions`, path or sequence of (float, float), optional
         Places of point sources in addition to those that are found, and places of those that are found and
@@ -252,8 +254,10 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
-    prepared = prepare(image, _unobserved(image), hst_grid.pixel_scale, **vars(preparation))
-    layers = _layers(prepared, image.uncertainty)
+    unobserved = _unobserved(image)
+    # Each single hole would mask all MUSE pixels around it.
+    prepared = prepare(image, unobserved, hst_grid.pixel_scale, fill=True, **vars(preparation))
+    layers = _layers(prepared, image.uncertainty, unobserved)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
@@ -298,8 +302,9 @@ def _from_aligned(image, muse, margin, window):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit)
-    prepared = prepare(image, _unobserved(image), read_grid(image).pixel_scale)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared, image.uncertainty)
+    unobserved = _unobserved(image)
+    prepared = prepare(image, unobserved, read_grid(image).pixel_scale)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared, image.uncertainty, unobserved)
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -348,13 +353,14 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(prepared, uncertainty):
+def _layers(prepared, uncertainty, unobserved):
     """Return the arrays of an image that a template is made of, in the image's unit."""
     layers = {"data": prepared.data}
     if not prepared.observed.all():
         layers["missing"] = (~prepared.observed).astype(np.float32)
     if uncertainty is not None:
-        layers["variance"] = np.where(prepared.observed, uncertainty.array, 0)
+        # Those of holes are typical ones, set by `_calibrate_variance`.
+        layers["variance"] = np.where(prepared.observed & ~unobserved, uncertainty.array, 0)
     return layers
 
 
@@ -377,5 +383,12 @@ def _unobserved(image):
         # the noise, or well below a sky that was not subtracted.
         faintest = np.percentile(light, 100 * SKY_FRACTION)
         if faintest < 0 or faintest > 0.5 * np.median(light):
-            bad |= ndimage.binary_opening(zero, np.ones((ZERO_SIZE, ZERO_SIZE)))
+            bad |= zero if _is_a_blank(zero, light) else ndimage.binary_opening(zero, AREA)
     return bad
+
+
+def _is_a_blank(zero, light):
+    """Return whether 0 is the value of pixels without data: no other value is nearly as frequent."""
+    values = light[:: 1 + light.size // SAMPLE]
+    most = np.unique(values, return_counts=True)[1].max()
+    return zero.sum() * values.size / zero.size > MORE_FREQUENT * most
