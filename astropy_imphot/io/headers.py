@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import astropy.units as u
 from astropy import log
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS, FITSFixedWarning, WcsError
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.dates import header_value
 from astropy_imphot.io.errors import UserError, warn
+from astropy_imphot.io.wavelength_axis import standard_axis
 
 __all__ = [
     "NO_OVERLAP",
@@ -179,9 +180,17 @@ def without_information():
 
 def header_wcs(header, hdus):
     """Return a header's WCS, or raise a `UserError` if it is not celestial."""
+    if header.get("NAXIS") == 3 and header["NAXIS3"] > 1:
+        header = standard_axis(header)
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        try:
+            wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        except (WcsError, ValueError) as error:
+            reason = str(error).splitlines()[-1]
+            raise UserError(
+                f"the WCS of the header cannot be used ({reason}): correct its keywords."
+            ) from error
     if not wcs.has_celestial:
         raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
     if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):

@@ -184,12 +184,12 @@ def read_cube(source):
     if isinstance(source, NDData):
         if np.ndim(source.data) != 3 or source.wcs is None:
             raise UserError("a cube needs three axes and a WCS: give one that has both.")
+        _check_wavelengths(source.wcs)
         return source
     with opened(source) as hdus:
         science = science_hdu(hdus, naxis=3)
         wcs = header_wcs(science.header, hdus)
-        if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
-            raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+        _check_wavelengths(wcs)
         companions = {meaning: hdu.data for meaning, hdu in companion_hdus(hdus, science).items()}
         variance = companions.get("variance")
         return NDData(
@@ -202,6 +202,14 @@ def read_cube(source):
             wcs=wcs,
             meta=merged_header(hdus, science),
         )
+
+
+def _check_wavelengths(wcs):
+    """Raise an error if the third axis of a cube, the first of its array, is not one of wavelengths."""
+    if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
+        raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+    if wcs.wcs.spec != 2:
+        raise UserError(f"the wavelengths of the cube are on axis {wcs.wcs.spec + 1}: move it to axis 3.")
 
 
 def write_image(image, path, *, overwrite=False, extensions=()):
