@@ -10,7 +10,6 @@ import astropy.units as u
 from astropy import log
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning, WcsError
-from astropy.wcs.utils import proj_plane_pixel_area
 
 from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.dates import header_value
@@ -120,7 +119,7 @@ def parse_unit(text):
     return unit
 
 
-def unit_per_pixel(unit, wcs):
+def unit_per_pixel(unit, area):
     """
     Return the unit of an image per pixel.
 
@@ -128,8 +127,8 @@ def unit_per_pixel(unit, wcs):
     ----------
     unit : `~astropy.units.UnitBase`
         The unit of its values.
-    wcs : `~astropy.wcs.WCS`
-        Of the image.
+    area : float
+        The area of a pixel, square arcsec.
 
     Returns
     -------
@@ -140,15 +139,13 @@ def unit_per_pixel(unit, wcs):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.io.headers import unit_per_pixel
-    >>> from astropy_imphot.simulation import sky_grid
-    >>> round(unit_per_pixel(u.MJy / u.sr, sky_grid((5, 5), 0.1).wcs).to(u.nJy), 4)
+    >>> round(unit_per_pixel(u.MJy / u.sr, 0.01).to(u.nJy), 4)
     235.0443
     """
     for base, power in zip(unit.bases, unit.powers, strict=True):
         if (base**power).is_equivalent(u.sr**-1):
-            area = proj_plane_pixel_area(wcs.celestial) * u.deg**2
             # A factor in place of two units of the same kind.
-            return u.Unit(area.to_value(base**-power) * (unit * base**-power))
+            return u.Unit((area * u.arcsec**2).to_value(base**-power) * (unit * base**-power))
     return unit
 
 

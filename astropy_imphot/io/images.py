@@ -82,6 +82,8 @@ def read_image(source, *, footprint=None):
             cut = enclosing_slices(footprint, grid)
             wcs = wcs[cut]
         data = _pixels(science, cut)
+        # Pixels have not the same area everywhere.
+        unit = unit_per_pixel(parse_unit(grid.meta.get("BUNIT")), Grid(wcs, data.shape).pixel_area)
         name = source_name(source, "")
         kind, companions = kind_of(grid.meta, name), companion_hdus(hdus, science)
         for meaning, path in kind.companion_files(name).items():
@@ -96,7 +98,7 @@ def read_image(source, *, footprint=None):
             mask |= (layers["mask"] if bits is None else layers["mask"].astype(int) & bits) != 0
         if "weight" in layers:
             mask |= ~(layers["weight"] > 0)
-        return _ccddata(data, mask, _variance(layers), grid.unit, wcs, grid.meta)
+        return _ccddata(data, mask, _variance(layers), unit, wcs, grid.meta)
 
 
 def _variance(layers):
@@ -322,4 +324,5 @@ def _from_nddata(image, footprint):
     if image.uncertainty is not None:
         variance = image.uncertainty.represent_as(VarianceUncertainty).array[cut]
     unit = image.unit if image.unit is not None else u.dimensionless_unscaled
-    return _ccddata(data, mask, variance, unit_per_pixel(unit, wcs.celestial), wcs, image.meta)
+    unit = unit_per_pixel(unit, Grid(wcs.celestial, data.shape).pixel_area)
+    return _ccddata(data, mask, variance, unit, wcs, image.meta)

@@ -247,7 +247,7 @@ class Reference(Representation, Source):
         """
         with naming(self):
             image = read_image(self, footprint=footprint)
-            return scaled(image, self.pixel_flux.value, PIPELINE_UNIT)
+            return scaled(image, flux_factor(image.unit, image.meta, PIPELINE_UNIT), PIPELINE_UNIT)
 
     @contextmanager
     def _open(self):

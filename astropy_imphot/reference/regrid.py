@@ -140,7 +140,7 @@ def _template(hst, muse, margin, hst_window, preparation):
             "the HST image was regridded for another MUSE image: run regrid_hst_to_muse for this "
             "one, or give the HST image at its own pixels."
         )
-    return _from_hst_pixels(hst, hst_grid, muse, margin, preparation)
+    return _from_hst_pixels(hst, muse, margin, preparation)
 
 
 def coarse_template(hst, muse, *, margin):
@@ -248,11 +248,13 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     return make_template(hst, muse, margin=margin).image()
 
 
-def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
+def _from_hst_pixels(hst, muse, margin, preparation):
     before, shape = padded_grid(muse, margin)
     image = read_image(hst, footprint=border(muse.wcs, before, shape))
+    # The pixels are those of the field: others may be larger, in some projections by tens of percent.
+    hst_grid = read_grid(image)
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
-    area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
+    area_ratio = muse.pixel_area / hst_grid.pixel_area
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
     unobserved = _unobserved(image)
     # Each single hole would mask all MUSE pixels around it.
