@@ -27,7 +27,8 @@ BLANKS = b" \0\t\r\n"
 ABOUT_CARDS = re.compile(
     r"\s*$|Verification reported|Note: astropy|Unfixable error|Unprintable|Illegal keyword"
     "|Card |non-ASCII characters are present|The following header keyword is invalid"
-    "|Unexpected bytes trailing END|Header block contains null|Missing padding to end of the FITS block"
+    "|Invalid 'BLANK' keyword|Unexpected bytes trailing END|Header block contains null"
+    "|Missing padding to end of the FITS block"
 )
 
 

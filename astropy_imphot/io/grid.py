@@ -130,7 +130,7 @@ def read_grid(source):
 def _grid_of(hdus):
     science = science_hdu(hdus)
     header = merged_header(hdus, science)
-    wcs = header_wcs(science.header, hdus).celestial
+    wcs = header_wcs(science, hdus).celestial
     return _with_unit(Grid(wcs, science.shape[-2:], meta=header), parse_unit(header.get("BUNIT")))
 
 

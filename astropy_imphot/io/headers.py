@@ -175,8 +175,12 @@ def without_information():
         log.removeFilter(wanted)
 
 
-def header_wcs(header, hdus):
-    """Return a header's WCS, or raise a `UserError` if it is not celestial."""
+def header_wcs(science, hdus):
+    """Return the WCS of an image, or raise a `UserError` if it is not celestial."""
+    header, primary = science.header, hdus[0].header
+    if "CTYPE1" not in header and "CTYPE1" in primary and not primary.get("NAXIS"):
+        warn("the WCS is in the primary header only, and is taken for the image.")
+        header = merged_header(hdus, science)
     if header.get("NAXIS") == 3 and header["NAXIS3"] > 1:
         header = standard_axis(header)
     with warnings.catch_warnings(), without_information():

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
+from astropy_imphot.io.blanks import blank_pixels
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
@@ -25,6 +26,10 @@ from astropy_imphot.io.headers import (
 )
 from astropy_imphot.io.layout import EXTENSIONS, companion_hdus, science_hdu
 from astropy_imphot.io.reference_kinds import companion_image, kind_of
+
+# A variance that is so many times the median, that of about so many pixels, stands for no data.
+LARGEST_VARIANCE = 1e15
+SAMPLE = 200_000
 
 __all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
 
@@ -107,8 +112,8 @@ def _variance(layers):
         return layers["variance"]
     if "sigma" in layers:
         with np.errstate(over="ignore"):
-            # Some files have errors of 1e20 or 1e30 where there are no data.
-            return layers["sigma"] ** 2
+            # Some files have errors of 1e20 or 1e30 where there are no data, and others of -1.
+            return np.where(layers["sigma"] > 0, layers["sigma"], 0) ** 2
     if "weight" not in layers:
         return None
     weight = layers["weight"]
@@ -190,9 +195,11 @@ def read_cube(source):
         return source
     with opened(source) as hdus:
         science = science_hdu(hdus, naxis=3)
-        wcs = header_wcs(science.header, hdus)
+        wcs = header_wcs(science, hdus)
         _check_wavelengths(wcs)
-        companions = {meaning: hdu.data for meaning, hdu in companion_hdus(hdus, science).items()}
+        companions = {
+            meaning: hdu.data.reshape(science.shape) for meaning, hdu in companion_hdus(hdus, science).items()
+        }
         variance = companions.get("variance")
         return NDData(
             science.data,
@@ -287,14 +294,17 @@ def image_hdus(image):
 
 def _pixels(hdu, cut):
     # Of a file that is mapped into memory, only the pixels within the cut are read.
-    pixels = np.asarray(hdu.data[cut])
+    pixels = np.asarray(hdu.data[(0,) * (len(hdu.shape) - 2) + cut])
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _ccddata(data, mask, variance, unit, wcs, header):
+    mask = blank_pixels(data, header, mask)
     if variance is not None:
         # A variance of 0 would be an infinite weight.
-        mask |= ~(np.isfinite(variance) & (variance > 0))
+        valid = np.isfinite(variance) & (variance > 0)
+        typical = np.median(variance[valid][:: 1 + variance.size // SAMPLE]) if valid.any() else 0
+        mask |= ~valid | (variance > LARGEST_VARIANCE * typical)
     return CCDData(
         data,
         mask=mask if mask.any() else None,

@@ -123,7 +123,8 @@ def test_no_mask_where_all_pixels_are_good():
 def test_extensions_of_another_shape_are_left_alone():
     hdus = muse_hdus(dq=False)
     hdus.append(fits.ImageHDU(np.ones((3, 3), dtype="u1"), name="DQ"))
-    assert read_image(hdus).mask.sum() == 4
+    with pytest.warns(AstropyUserWarning, match="extensions are not used: DQ"):
+        assert read_image(hdus).mask.sum() == 4
 
 
 def sources(folder):
