@@ -39,9 +39,9 @@ TILE, BORDER = 24, 6
 LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
 
 # Holes count as observed up to this thickness, pixels, whatever their length; those in bright light, above so
-# many standard deviations, are cores of saturated stars if they are larger than a pixel. Holes are filled up
-# to so many pixels.
-LARGEST_HOLE = 3
+# many standard deviations, are cores of saturated stars from another thickness on. Holes are filled up to so
+# many pixels.
+LARGEST_HOLE, LEAST_CORE = 3, 2
 LARGEST_FILLED = 200
 BRIGHT_SIGMA = 30.0
 
@@ -196,18 +196,25 @@ def _small_holes(data, observed, sky, noise):
     numbers = labels[rows, columns] - 1
     sizes = np.bincount(numbers, minlength=count)
     # Single holes touch each other where there are many of them, so that their length says nothing.
-    thick = missing
-    for axis in (0, 1):
-        thick = ndimage.minimum_filter1d(thick, LARGEST_HOLE + 1, axis=axis, mode="nearest")
-    is_small = np.ones(count, dtype=bool)
-    is_small[labels[thick] - 1] = False
-    for number in np.flatnonzero(is_small & (sizes > 1)):
+    is_small = ~_contain_a_block(labels, count, LARGEST_HOLE + 1)
+    for number in np.flatnonzero(is_small & _contain_a_block(labels, count, LEAST_CORE)):
         window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[number])
         rim = data[window][observed[window]]
         is_small[number] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
     holes, filled = np.zeros((2, *data.shape), dtype=bool)
     holes[rows, columns], filled[rows, columns] = is_small[numbers], (sizes <= LARGEST_FILLED)[numbers]
     return holes, filled
+
+
+def _contain_a_block(labels, count, size):
+    """Return which groups of pixels contain a square of size x size pixels."""
+    inside = labels > 0
+    for axis in (0, 1):
+        inside = ndimage.minimum_filter1d(inside, size, axis=axis, mode="nearest")
+    found = np.zeros(count, dtype=bool)
+    # The filter's window may reach beyond its center, but not out of the group.
+    found[labels[inside] - 1] = True
+    return found
 
 
 def _artefacts(data, sky, observed, noise, psf, pixel_scale):
