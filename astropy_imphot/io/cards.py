@@ -173,25 +173,23 @@ def mended_header(header):
     >>> mended["AIRMASS"], mended["SEEING"], keywords
     ('NaN', 0.7, ['AIRMASS', 'SEEING'])
     """
-    cards, names = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for card in header.copy().cards:
-            if _is_standard(card):
-                cards.append(card)
-                continue
-            name, mended = _mended(card)
-            names.append(name)
-            if mended is not None:
-                cards.append(mended)
-        return (fits.Header(cards), names) if names else (header, names)
+        standard = [_is_standard(card) for card in header.cards]
+        if all(standard):
+            return header, []
+        cards, names = [], []
+        for card, is_standard in zip(header.copy().cards, standard, strict=True):
+            name, kept = (None, card) if is_standard else _mended(card)
+            names += [] if is_standard else [name]
+            cards += [] if kept is None else [kept]
+        return fits.Header(cards), names
 
 
 def _is_standard(card):
     try:
         card.verify("exception")
         text = card.image
-        _ = card.value
     except (fits.VerifyError, ValueError):
         return False
     if card.keyword in COMMENTARY:

@@ -27,11 +27,11 @@ from astropy_imphot.io.headers import (
 from astropy_imphot.io.layout import EXTENSIONS, companion_hdus, science_hdu
 from astropy_imphot.io.reference_kinds import companion_image, kind_of
 
+__all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
+
 # A variance that is so many times the median, that of about so many pixels, stands for no data.
 LARGEST_VARIANCE = 1e15
 SAMPLE = 200_000
-
-__all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
 
 
 def read_image(source, *, footprint=None):
@@ -41,11 +41,11 @@ def read_image(source, *, footprint=None):
     Parameters
     ----------
     source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or mpdaf Image
-        The image. In a file, the extension DATA, SCI or IMAGE is read, or else the first image. Variances
-        (STAT, VARIANCE and the like), standard deviations (ERR, RMS), weights (WHT, INVVAR: 0 where a pixel
-        was not observed; without the former two, 1/WHT are the variances, up to a factor) and masks (DQ,
-        MASK, FLAG: not 0 where a pixel is bad) are used where they are present, see
-        ``EXTENSIONS`` of ``astropy_imphot.io.layout``; so are files beside the image, see
+        The image, of shape (ny, nx), or (1, ny, nx) in a file. There, the extension DATA, SCI or IMAGE is
+        read, or else the first image. Variances (STAT, VARIANCE and the like), standard deviations (ERR,
+        RMS), weights (WHT, INVVAR: 0 where a pixel was not observed; without the former two, 1/WHT are the
+        variances, up to a factor) and masks (DQ, MASK, FLAG: not 0 where a pixel is bad) are used where they
+        are present, see ``EXTENSIONS`` of ``astropy_imphot.io.layout``; so are files beside the image, see
         ``KINDS`` of ``astropy_imphot.io.reference_kinds``.
     footprint : `~astropy.coordinates.SkyCoord`, optional
         Read only the rectangle of pixels that encloses these positions. By default
@@ -64,6 +64,12 @@ def read_image(source, *, footprint=None):
     UserError
         If the file is missing, truncated, not FITS, or has no image with a celestial
         WCS, or if ``footprint`` does not touch the image.
+
+    Warns
+    -----
+    ImphotWarning
+        If cards of the header were mended, extensions are not used, the WCS is that of the primary header, or
+        pixels have values that stand for missing data, such as -99: these are masked.
 
     Examples
     --------
