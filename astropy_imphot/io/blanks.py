@@ -9,10 +9,14 @@ __all__ = ["blank_pixels"]
 # Numbers that files have in such pixels.
 CODES = (-99.0, -99.99, -999.0, -999.99, -9999.0, -32768.0)
 
-# A value is a blank if it is so many standard deviations of the noise below the sky, and a code or that of
-# several pixels; or so many above the sky: stars have plateaus below that.
-BELOW, ABOVE = 20, 1e10
-SEVERAL = 3
+# A value is a blank if it is so many standard deviations of the noise below the sky, and a code; if several
+# pixels have it, and it is so many times as far below the sky as all that is above it; or if it is so many
+# times as far above the sky as all that is below it. In drawn images without noise, all light is far above.
+BELOW, SEVERAL, GAP = 20, 3, 3
+ABOVE = 1e6
+
+# So many values are looked at.
+MOST = 4
 
 # The sky is that of about so many pixels.
 SAMPLE = 200_000
@@ -75,21 +79,39 @@ def _blanks(values, blank):
     sky = sample[sample != often] if counts.max() >= SEVERAL and len(different) > SEVERAL else sample
     middle = np.median(sky).astype(float)
     noise = 1.4826 * np.median(np.abs(sky - middle))
-    low, high = middle - BELOW * noise, middle + ABOVE * noise
+    low = middle - BELOW * noise
     blanks = [] if blank is None or not np.any(values == blank) else [float(blank)]
     if not noise > 0:
         return blanks
-    lowest = values.min()
+    lowest, highest = values.min(), values.max()
     if lowest < low:
-        repeated = different[(counts > 1) & (different < low)]
         blanks += [
             code for code in CODES if lowest <= code < low and np.any(values == values.dtype.type(code))
         ]
-        blanks += [
-            float(one)
-            for one in {lowest, *repeated}
-            if one != 0 and np.count_nonzero(values == one) >= SEVERAL
-        ]
-    if values.max() > high:
-        blanks += [float(one) for one in np.unique(values[values > high])]
+        often = different[(counts > 1) & (different < low)][:MOST]
+        blanks += [float(value) for value in {lowest, *often} if _is_far_below(value, values, middle)]
+    if highest > middle + ABOVE * noise:
+        others = values[~np.isin(values, np.array(blanks, dtype=values.dtype))]
+        blanks += _far_above(others, highest, middle)
     return list(dict.fromkeys(blanks))
+
+
+def _is_far_below(value, values, middle):
+    """Return whether several pixels have a value, which is far below all others above it."""
+    if value == 0 or np.count_nonzero(values == value) < SEVERAL:
+        return False
+    return middle - value > GAP * (middle - values[values > value].min())
+
+
+def _far_above(values, highest, middle):
+    """Return the highest values that are far above all others."""
+    found = []
+    while len(found) < MOST:
+        rest = values[values < highest]
+        if not rest.size or highest - middle < ABOVE * max(
+            abs(rest.max() - middle), abs(rest.min() - middle)
+        ):
+            break
+        found.append(float(highest))
+        values, highest = rest, rest.max()
+    return found

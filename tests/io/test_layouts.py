@@ -154,6 +154,12 @@ def test_blanks_of_two_values_beside_an_outlier(tmp_path):
     expected[1, 1] = True
     image = read(layout(data=data), tmp_path, "values that stand for missing data (-99, -9999)")
     np.testing.assert_array_equal(image.mask, expected)
+    data[2, 2], data[2, 3], data[2, 5:9] = 1e20, 1e30, -1e30
+    expected[2, [2, 3, 5, 6, 7, 8]] = True
+    image = read(
+        layout(data=data), tmp_path, "values that stand for missing data (-99, -9999, -1e+30, 1e+30, 1e+20)"
+    )
+    np.testing.assert_array_equal(image.mask, expected)
 
 
 @pytest.mark.parametrize("kind", ["i2 with BLANK", "i2", "f4 with BLANK"])
@@ -179,7 +185,11 @@ def test_values_that_are_no_blanks(tmp_path):
     bright[4, 4:7], bright[10, 10], bright[11, 12] = 6e4, 1e6, -300.0
     drawn = np.where(BAD, 30.0 + np.arange(25), 0).astype("f4")
     counts = np.random.default_rng(4).poisson(20, SHAPE).astype("i4")
-    for data in (bright, drawn, counts, DATA + 1000, np.maximum(DATA, 0), np.full(SHAPE, -99.0)):
+    y, x = np.indices(SHAPE)
+    faint = np.exp(-((x - 12) ** 2 + (y - 10) ** 2) / 4.0)
+    # As that of a Fourier transform, around a star.
+    ringing = faint + 1e-9 * np.cos(np.hypot(x - 12, y - 10))
+    for data in (bright, drawn, faint, ringing, counts, DATA + 1000, np.maximum(DATA, 0), 0 * DATA - 99):
         assert read(layout(data=data), tmp_path).mask is None
 
 
