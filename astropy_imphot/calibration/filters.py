@@ -189,8 +189,16 @@ def filter_in_header(header):
         return pupil
     for key in FILTER_KEYWORDS:
         value = header.get(key, "")
+        if not isinstance(value, str) or value.strip().upper() in ("", "N/A", "NONE"):
+            continue
+        # Of HST or JWST, also with the camera or with what is in the other wheel.
+        if (
+            len(names := set(re.findall(r"(?<![A-Z0-9])F\d{3}(?:LP|X|[WMN]2?)(?![A-Z0-9])", value.upper())))
+            == 1
+        ):
+            return names.pop()
         # Both wheels in one keyword, such as F606W;CLEAR2L.
-        for name in re.split(r"[;,]|-(?=CLEAR)|(?<=CLEAR)-", value.upper()) if isinstance(value, str) else ():
+        for name in re.split(r"[;,/|+&]|-(?=CLEAR)|(?<=CLEAR)-", value.upper()):
             if name.strip() and not name.strip().startswith("CLEAR"):
                 # DECam's have more words.
                 return name.split()[0]

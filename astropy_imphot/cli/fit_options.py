@@ -201,7 +201,7 @@ def add_hst_psf_options(group):
         "--keep_artefacts",
         dest="repair",
         action="store_false",
-        help="do not repair cosmic rays, hot pixels and small holes",
+        help="do not repair cosmic rays and hot pixels; small holes are interpolated",
     )
     group.add_argument(
         "--point_sources",

@@ -94,7 +94,8 @@ def fit_image_photometry(hst, muse, *, name=None, **keywords):
         down to a period; or as many modes as the residuals contain, down to a period of 10 arcsec (default:
         "auto").
     repair : bool
-        Repair cosmic rays, hot pixels and small holes of the HST image (default: True).
+        Repair cosmic rays and hot pixels of the HST image (default: True). Small holes are interpolated
+        in any case.
     point_sources, not_point_sources : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, \
 `~regions.Regions`, path or sequence of (float, float), optional
         Places of point sources of the HST image in addition to those that are found, and places of those

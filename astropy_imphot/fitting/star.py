@@ -283,7 +283,7 @@ def _result(hst_fit, solution, image, box, options, name):
     values = {
         key: value for key, value in values.items() if not model.infos[key].on_demand and key != "rotation"
     }
-    area = np.prod(model.template.pixel_scale) / hst_fit.pixel_scale**2
+    area = model.template.grid.pixel_area / hst_fit.grid.pixel_area
     of_hst = _hst_part(hst_fit, image, values["scale"].value)
     covariances = {
         kind: getattr(quality, kind) + of_hst(quality.free, kind)

@@ -3,6 +3,7 @@
 import gzip
 import mmap
 import os
+import re
 import shutil
 import warnings
 import zlib
@@ -15,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 from astropy.io import fits
 
+from astropy_imphot.io.cards import foreign_keywords, is_about_cards, mended_hdus
 from astropy_imphot.io.errors import FILE_NAME, FileError, UserError, warn
 from astropy_imphot.io.mpdaf import is_mpdaf, mpdaf_hdus
 
@@ -32,6 +34,9 @@ __all__ = [
 
 
 READ_BYTES = 1 << 24
+
+# Warnings of astropy about the length of a file, which is looked at here.
+OF_LENGTH = re.compile("extra bytes after the last HDU|may have been truncated")
 
 IMAGE_HDUS = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 
@@ -344,13 +349,13 @@ def _hdus(source):
     if isinstance(source, Source):
         return source.borrowed()
     if isinstance(source, fits.HDUList):
-        return nullcontext(source)
+        return nullcontext(mended_hdus(source))
     if isinstance(source, (str, Path)):
         return _open_file(source)
     if isinstance(source, IMAGE_HDUS):
-        return nullcontext([source])
+        return nullcontext(mended_hdus([source]))
     if is_mpdaf(source):
-        return nullcontext(mpdaf_hdus(source))
+        return nullcontext(mended_hdus(mpdaf_hdus(source)))
     raise UserError(
         "an image can be given as a path, HDU, HDUList, CCDData or mpdaf Image, not as a "
         f"{type(source).__name__}."
@@ -369,20 +374,23 @@ def _open_file(path):
                 warnings.simplefilter("always")
                 hdus = stack.enter_context(fits.open(plain))
                 # A file that ends early is found here, not in the middle of a long run.
-                place = hdus[len(hdus) - 1].fileinfo()
+                last = hdus[len(hdus) - 1]
+                place = last.fileinfo()
         except (EOFError, zlib.error) as error:
             raise FileError(_truncated(path)) from error
-        except OSError as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, fits.VerifyError) as error:
             raise FileError(
                 f"{path} is not a FITS file that can be read: check or download it again."
             ) from error
         texts = [str(warning.message) for warning in caught]
-        if any("truncated" in text for text in texts) or _breaks_off(place):
+        short = any("truncated" in text for text in texts)
+        # Blanks after the data may be missing.
+        if place["file"].size < place["datLoc"] + last.size if short else _breaks_off(place):
             raise FileError(_truncated(path))
         for warning, text in zip(caught, texts, strict=True):
-            if "extra bytes after the last HDU" not in text:
+            if not (OF_LENGTH.search(text) or is_about_cards(text)):
                 warn(warning.message)
-        yield hdus
+        yield mended_hdus(hdus, _foreign_keywords(hdus, path))
 
 
 @contextmanager
@@ -399,6 +407,22 @@ def _decompressed(path):
             target.close()
             with suppress(OSError):
                 os.unlink(target.name)
+
+
+def _foreign_keywords(hdus, path):
+    """Return the keywords of cards with characters that are not ASCII."""
+    names = []
+    for hdu in hdus:
+        place = hdu.fileinfo()
+        place["file"].seek(place["hdrLoc"])
+        try:
+            names += foreign_keywords(place["file"].read(place["datLoc"] - place["hdrLoc"]))
+        except ValueError as error:
+            raise FileError(
+                f"{path} has a header that does not end in END and blanks up to a multiple of 2880 bytes: "
+                "write or download it again."
+            ) from error
+    return names
 
 
 def _breaks_off(place):

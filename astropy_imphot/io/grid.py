@@ -1,6 +1,7 @@
 """The grid of an image: the places of its pixels on the sky, without their values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import astropy.units as u
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["Grid", "enclosing_slices", "image_grids_aligned", "read_grid"]
 
 # Two grids are the same if no pixel is farther off than this, in pixels.
 GRID_TOLERANCE = 0.01
+
+# Sizes of pixels that differ by less are those of the header, relative.
+SIZE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,11 +64,32 @@ class Grid(Representation):
             "pixel_scale": tuple(round(one, 4) for one in self.pixel_scale),
         }
 
-    @property
+    @cached_property
     def pixel_scale(self):
-        """Height and width of a pixel, arcsec."""
-        width, height = proj_plane_pixel_scales(self.wcs) * u.deg.to(u.arcsec)
+        """Height and width of the pixel at the center, arcsec."""
+        sizes = proj_plane_pixel_scales(self.wcs) * u.deg.to(u.arcsec)
+        found = np.linalg.norm(self._steps, axis=1)
+        # Far from the reference point, pixels have not the size that they have there. Near to it, that in the
+        # header is exact.
+        if np.max(np.abs(found / sizes - 1)) > SIZE_TOLERANCE:
+            sizes = found
+        width, height = sizes
         return float(height), float(width)
+
+    @property
+    def pixel_area(self):
+        """The area of the pixel at the center, square arcsec."""
+        found, product = np.linalg.norm(np.cross(*self._steps)), np.prod(self.pixel_scale)
+        # Not the product where pixels are no rectangles on the sky.
+        return float(product if abs(found / product - 1) < SIZE_TOLERANCE else found)
+
+    @cached_property
+    def _steps(self):
+        """The steps along x and y by a pixel at the center, as vectors in space, arcsec; shape (2, 3)."""
+        y, x = ((size - 1) / 2 for size in self.shape)
+        around = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+        places = self.wcs.pixel_to_world(x + around[:, 0], y + around[:, 1]).cartesian.xyz.value.T
+        return np.degrees(places[[0, 2]] - places[[1, 3]]) * 3600
 
 
 def read_grid(source):
@@ -97,8 +122,7 @@ def read_grid(source):
         unit = source.unit if source.unit is not None else u.dimensionless_unscaled
         if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
             raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
-        wcs = source.wcs.celestial
-        return Grid(wcs, source.data.shape[-2:], unit_per_pixel(unit, wcs), source.meta)
+        return _with_unit(Grid(source.wcs.celestial, source.data.shape[-2:], meta=source.meta), unit)
     with opened(source) as hdus:
         return source.once(_grid_of, hdus) if isinstance(source, Source) else _grid_of(hdus)
 
@@ -106,9 +130,12 @@ def read_grid(source):
 def _grid_of(hdus):
     science = science_hdu(hdus)
     header = merged_header(hdus, science)
-    wcs = header_wcs(science.header, hdus).celestial
-    unit = unit_per_pixel(parse_unit(header.get("BUNIT")), wcs)
-    return Grid(wcs, science.shape[-2:], unit, header)
+    wcs = header_wcs(science, hdus).celestial
+    return _with_unit(Grid(wcs, science.shape[-2:], meta=header), parse_unit(header.get("BUNIT")))
+
+
+def _with_unit(grid, unit):
+    return replace(grid, unit=unit_per_pixel(unit, grid.pixel_area))
 
 
 def image_grids_aligned(image_1, image_2, tolerance=GRID_TOLERANCE):

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 import astropy.units as u
 from astropy import log
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
-from astropy.wcs.utils import proj_plane_pixel_area
+from astropy.wcs import WCS, FITSFixedWarning, WcsError
 
+from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.dates import header_value
 from astropy_imphot.io.errors import UserError, warn
+from astropy_imphot.io.wavelength_axis import standard_axis
 
 __all__ = [
     "NO_OVERLAP",
@@ -118,7 +119,7 @@ def parse_unit(text):
     return unit
 
 
-def unit_per_pixel(unit, wcs):
+def unit_per_pixel(unit, area):
     """
     Return the unit of an image per pixel.
 
@@ -126,8 +127,8 @@ def unit_per_pixel(unit, wcs):
     ----------
     unit : `~astropy.units.UnitBase`
         The unit of its values.
-    wcs : `~astropy.wcs.WCS`
-        Of the image.
+    area : float
+        The area of a pixel, square arcsec.
 
     Returns
     -------
@@ -138,15 +139,13 @@ def unit_per_pixel(unit, wcs):
     --------
     >>> import astropy.units as u
     >>> from astropy_imphot.io.headers import unit_per_pixel
-    >>> from astropy_imphot.simulation import sky_grid
-    >>> round(unit_per_pixel(u.MJy / u.sr, sky_grid((5, 5), 0.1).wcs).to(u.nJy), 4)
+    >>> round(unit_per_pixel(u.MJy / u.sr, 0.01).to(u.nJy), 4)
     235.0443
     """
     for base, power in zip(unit.bases, unit.powers, strict=True):
         if (base**power).is_equivalent(u.sr**-1):
-            area = proj_plane_pixel_area(wcs.celestial) * u.deg**2
             # A factor in place of two units of the same kind.
-            return u.Unit(area.to_value(base**-power) * (unit * base**-power))
+            return u.Unit((area * u.arcsec**2).to_value(base**-power) * (unit * base**-power))
     return unit
 
 
@@ -176,11 +175,23 @@ def without_information():
         log.removeFilter(wanted)
 
 
-def header_wcs(header, hdus):
-    """Return a header's WCS, or raise a `UserError` if it is not celestial."""
+def header_wcs(science, hdus):
+    """Return the WCS of an image, or raise a `UserError` if it is not celestial."""
+    header, primary = science.header, hdus[0].header
+    if "CTYPE1" not in header and "CTYPE1" in primary and not primary.get("NAXIS"):
+        warn("the WCS is in the primary header only, and is taken for the image.")
+        header = merged_header(hdus, science)
+    if header.get("NAXIS") == 3 and header["NAXIS3"] > 1:
+        header = standard_axis(header)
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        try:
+            wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        except (WcsError, ValueError) as error:
+            reason = str(error).splitlines()[-1]
+            raise UserError(
+                f"the WCS of the header cannot be used ({reason}): correct its keywords."
+            ) from error
     if not wcs.has_celestial:
         raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
     if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
@@ -202,7 +213,8 @@ def without_structure(meta):
     """Return the cards of a header that do not describe its array, and remain true in a new file."""
     header = fits.Header()
     if isinstance(meta, fits.Header):
-        cards = meta.cards
+        # Those of files are standard, a user's need not be.
+        cards = mended_header(meta)[0].cards
     else:
         cards = [(key, header_value(str(key), value)) for key, value in meta.items()]
     for card in cards:

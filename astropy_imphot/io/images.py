@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
+from astropy_imphot.io.blanks import blank_pixels
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
@@ -28,6 +29,10 @@ from astropy_imphot.io.reference_kinds import companion_image, kind_of
 
 __all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
 
+# A variance that is so many times the median, that of about so many pixels, stands for no data.
+LARGEST_VARIANCE = 1e15
+SAMPLE = 200_000
+
 
 def read_image(source, *, footprint=None):
     """
@@ -36,11 +41,11 @@ def read_image(source, *, footprint=None):
     Parameters
     ----------
     source : str, path, HDU, HDUList, `~astropy.nddata.NDData` or mpdaf Image
-        The image. In a file, the extension DATA, SCI or IMAGE is read, or else the first image. Variances
-        (STAT, VARIANCE and the like), standard deviations (ERR, RMS), weights (WHT, INVVAR: 0 where a pixel
-        was not observed; without the former two, 1/WHT are the variances, up to a factor) and masks (DQ,
-        MASK, FLAG: not 0 where a pixel is bad) are used where they are present, see
-        ``EXTENSIONS`` of ``astropy_imphot.io.layout``; so are files beside the image, see
+        The image, of shape (ny, nx), or (1, ny, nx) in a file. There, the extension DATA, SCI or IMAGE is
+        read, or else the first image. Variances (STAT, VARIANCE and the like), standard deviations (ERR,
+        RMS), weights (WHT, INVVAR: 0 where a pixel was not observed; without the former two, 1/WHT are the
+        variances, up to a factor) and masks (DQ, MASK, FLAG: not 0 where a pixel is bad) are used where they
+        are present, see ``EXTENSIONS`` of ``astropy_imphot.io.layout``; so are files beside the image, see
         ``KINDS`` of ``astropy_imphot.io.reference_kinds``.
     footprint : `~astropy.coordinates.SkyCoord`, optional
         Read only the rectangle of pixels that encloses these positions. By default
@@ -59,6 +64,12 @@ def read_image(source, *, footprint=None):
     UserError
         If the file is missing, truncated, not FITS, or has no image with a celestial
         WCS, or if ``footprint`` does not touch the image.
+
+    Warns
+    -----
+    ImphotWarning
+        If cards of the header were mended, extensions are not used, the WCS is that of the primary header, or
+        pixels have values that stand for missing data, such as -99: these are masked.
 
     Examples
     --------
@@ -82,6 +93,8 @@ def read_image(source, *, footprint=None):
             cut = enclosing_slices(footprint, grid)
             wcs = wcs[cut]
         data = _pixels(science, cut)
+        # Pixels have not the same area everywhere.
+        unit = unit_per_pixel(parse_unit(grid.meta.get("BUNIT")), Grid(wcs, data.shape).pixel_area)
         name = source_name(source, "")
         kind, companions = kind_of(grid.meta, name), companion_hdus(hdus, science)
         for meaning, path in kind.companion_files(name).items():
@@ -96,7 +109,7 @@ def read_image(source, *, footprint=None):
             mask |= (layers["mask"] if bits is None else layers["mask"].astype(int) & bits) != 0
         if "weight" in layers:
             mask |= ~(layers["weight"] > 0)
-        return _ccddata(data, mask, _variance(layers), grid.unit, wcs, grid.meta)
+        return _ccddata(data, mask, _variance(layers), unit, wcs, grid.meta)
 
 
 def _variance(layers):
@@ -104,7 +117,9 @@ def _variance(layers):
     if "variance" in layers:
         return layers["variance"]
     if "sigma" in layers:
-        return layers["sigma"] ** 2
+        with np.errstate(over="ignore"):
+            # Some files have errors of 1e20 or 1e30 where there are no data, and others of -1.
+            return np.where(layers["sigma"] > 0, layers["sigma"], 0) ** 2
     if "weight" not in layers:
         return None
     weight = layers["weight"]
@@ -182,13 +197,15 @@ def read_cube(source):
     if isinstance(source, NDData):
         if np.ndim(source.data) != 3 or source.wcs is None:
             raise UserError("a cube needs three axes and a WCS: give one that has both.")
+        _check_wavelengths(source.wcs)
         return source
     with opened(source) as hdus:
         science = science_hdu(hdus, naxis=3)
-        wcs = header_wcs(science.header, hdus)
-        if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
-            raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
-        companions = {meaning: hdu.data for meaning, hdu in companion_hdus(hdus, science).items()}
+        wcs = header_wcs(science, hdus)
+        _check_wavelengths(wcs)
+        companions = {
+            meaning: hdu.data.reshape(science.shape) for meaning, hdu in companion_hdus(hdus, science).items()
+        }
         variance = companions.get("variance")
         return NDData(
             science.data,
@@ -200,6 +217,14 @@ def read_cube(source):
             wcs=wcs,
             meta=merged_header(hdus, science),
         )
+
+
+def _check_wavelengths(wcs):
+    """Raise an error if the third axis of a cube, the first of its array, is not one of wavelengths."""
+    if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
+        raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+    if wcs.wcs.spec != 2:
+        raise UserError(f"the wavelengths of the cube are on axis {wcs.wcs.spec + 1}: move it to axis 3.")
 
 
 def write_image(image, path, *, overwrite=False, extensions=()):
@@ -275,14 +300,17 @@ def image_hdus(image):
 
 def _pixels(hdu, cut):
     # Of a file that is mapped into memory, only the pixels within the cut are read.
-    pixels = np.asarray(hdu.data[cut])
+    pixels = np.asarray(hdu.data[(0,) * (len(hdu.shape) - 2) + cut])
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _ccddata(data, mask, variance, unit, wcs, header):
+    mask = blank_pixels(data, header, mask)
     if variance is not None:
         # A variance of 0 would be an infinite weight.
-        mask |= ~(np.isfinite(variance) & (variance > 0))
+        valid = np.isfinite(variance) & (variance > 0)
+        typical = np.median(variance[valid][:: 1 + variance.size // SAMPLE]) if valid.any() else 0
+        mask |= ~valid | (variance > LARGEST_VARIANCE * typical)
     return CCDData(
         data,
         mask=mask if mask.any() else None,
@@ -312,4 +340,5 @@ def _from_nddata(image, footprint):
     if image.uncertainty is not None:
         variance = image.uncertainty.represent_as(VarianceUncertainty).array[cut]
     unit = image.unit if image.unit is not None else u.dimensionless_unscaled
-    return _ccddata(data, mask, variance, unit_per_pixel(unit, wcs.celestial), wcs, image.meta)
+    unit = unit_per_pixel(unit, Grid(wcs.celestial, data.shape).pixel_area)
+    return _ccddata(data, mask, variance, unit, wcs, image.meta)

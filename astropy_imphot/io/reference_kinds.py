@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from astropy_imphot.io.errors import FILE_NAME, UserError
-from astropy_imphot.io.layout import EXTENSIONS
+from astropy_imphot.io.layout import meaning_of, plain_shape
 
 __all__ = ["KINDS", "ReferenceKind", "companion_image", "kind_of"]
 
@@ -220,9 +220,9 @@ def companion_image(hdus, science, meaning):
     (2, 3)
     """
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) > 0]
-    named = [hdu for hdu in images if EXTENSIONS.get(hdu.name) == meaning]
+    named = [hdu for hdu in images if meaning_of(hdu) == meaning]
     found = next(iter(named or images), None)
-    if found is None or found.shape != science.shape:
+    if found is None or plain_shape(found) != plain_shape(science):
         shape = (
             "no image" if found is None else f"an image of {' x '.join(map(str, found.shape[::-1]))} pixels"
         )

@@ -3,11 +3,13 @@
 import gzip
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
+from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.errors import FileError, UserError
 from astropy_imphot.io.files import atomic_write, opened
 from astropy_imphot.psf.moffat import MOFFAT
@@ -143,4 +145,7 @@ def _primary_header(stream, name):
     if stream.read(6) != b"SIMPLE":
         raise FileError(f"{name} is compressed in an unknown way: decompress it, or use gzip.")
     stream.seek(0)
-    return fits.Header.fromfile(stream)
+    with warnings.catch_warnings():
+        # The cube was opened before, with a warning of its own.
+        warnings.simplefilter("ignore")
+        return mended_header(fits.Header.fromfile(stream))[0]

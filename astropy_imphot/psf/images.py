@@ -224,7 +224,7 @@ def _as_nddata(source):
             raise UserError("there is no image of two axes: give a file with an image of the PSF.")
         wcs = None
         with suppress(UserError):
-            wcs = header_wcs(hdu.header, hdus)
+            wcs = header_wcs(hdu, hdus)
         return NDData(np.array(hdu.data), wcs=wcs, meta=merged_header(hdus, hdu)), (1, 1)
 
 

@@ -15,7 +15,7 @@ from astropy_imphot.models.point_source import PointSources
 from astropy_imphot.psf.mean_profile import RadialPsf
 from astropy_imphot.reference.point_sources import LARGEST_FWHM, find_point_sources, saturated_pixels
 from astropy_imphot.reference.removal import remove_point_sources
-from astropy_imphot.reference.repair import repair_image, repair_peaks
+from astropy_imphot.reference.repair import fill_holes, repair_image, repair_peaks
 
 __all__ = ["NOTHING_VALID", "Prepared", "prepare"]
 
@@ -87,6 +87,7 @@ def prepare(
     *,
     psf=None,
     repair=False,
+    fill=False,
     point_sources=None,
     not_point_sources=None,
 ):
@@ -102,9 +103,11 @@ def prepare(
     pixel_scale : (float, float)
         Height and width of a pixel, arcsec.
     psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`, optional
-        Its PSF. By default (None) the image stays as it is.
+        Its PSF. By default (None) artefacts and point sources are not looked for.
     repair : bool
-        Whether it is repaired (default: False).
+        Whether artefacts and small holes are repaired (default: False).
+    fill : bool
+        Whether small holes are, without ``repair`` (default: False).
     point_sources, not_point_sources
         As for `~astropy_imphot.make_template`.
 
@@ -125,12 +128,16 @@ def prepare(
     # fluxes in erg/s/cm2/Angstrom are too small for it.
     data = data.astype(float if data.max() < SMALL else np.result_type(data, np.float32), copy=False)
     if psf is None:
+        if fill:
+            data, observed, _ = fill_holes(data, observed)
         return Prepared(data, observed, image.wcs, None, None)
     profile = RadialPsf(psf, max(pixel_scale))
     observed &= ~saturated_pixels(data, observed, profile, pixel_scale)
     repairs = None
     if repair:
         data, observed, repairs = repair_image(data, observed, profile, pixel_scale, image.wcs)
+    elif fill:
+        data, observed, _ = fill_holes(data, observed)
     added, removed = (_pixels(sky_places(places), image) for places in (point_sources, not_point_sources))
     sources = find_point_sources(data, observed, profile, pixel_scale, added=added, removed=removed)
     artefacts = sources.pop("artefact")

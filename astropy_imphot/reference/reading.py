@@ -16,7 +16,7 @@ from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import Source, naming, opened, source_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import image_hdus, read_header, read_image
-from astropy_imphot.io.layout import EXTENSIONS, science_hdu
+from astropy_imphot.io.layout import meaning_of, science_hdu
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.reference_kinds import companion_image, kind_of
 from astropy_imphot.io.representation import Representation
@@ -247,7 +247,7 @@ class Reference(Representation, Source):
         """
         with naming(self):
             image = read_image(self, footprint=footprint)
-            return scaled(image, self.pixel_flux.value, PIPELINE_UNIT)
+            return scaled(image, flux_factor(image.unit, image.meta, PIPELINE_UNIT), PIPELINE_UNIT)
 
     @contextmanager
     def _open(self):
@@ -265,7 +265,7 @@ class Reference(Representation, Source):
                 if (source := self.options[meaning]) is None:
                     continue
                 pixels = _pixels(source, science, meaning, files)
-                hdus = fits.HDUList([hdu for hdu in hdus if EXTENSIONS.get(hdu.name) != meaning])
+                hdus = fits.HDUList([hdu for hdu in hdus if meaning_of(hdu) != meaning])
                 hdus.append(fits.ImageHDU(pixels, name=name, ver=science.ver))
             yield hdus
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from astropy_imphot.calibration.units import flux_factor, muse_unit
 from astropy_imphot.io.aliases import accepts_reference
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import naming
+from astropy_imphot.io.files import Source, naming
 from astropy_imphot.io.filling import filled
 from astropy_imphot.io.grid import Grid, image_grids_aligned, read_grid
 from astropy_imphot.io.headers import NO_OVERLAP
@@ -40,9 +40,11 @@ OVERSAMPLE = 2
 # The fraction of the pixels that is certainly fainter than the sky.
 SKY_FRACTION = 0.01
 
-# Areas of exact zeros that were not observed are larger than this, in HST pixels; smaller
-# ones occur in images of integers or after a lossy compression.
-ZERO_SIZE = 9
+# Areas of exact zeros that were not observed contain this one, in HST pixels; smaller ones occur in images of
+# integers or after a lossy compression. All zeros were not observed if they are so many times more frequent
+# than any other value, in a sample of the pixels.
+AREA = np.ones((9, 9))
+MORE_FREQUENT, SAMPLE = 50, 200_000
 
 
 @accepts_reference
@@ -76,7 +78,7 @@ def make_template(
     psf : `~astropy_imphot.psf.shape.CircularPsf` or `HstPsf`, optional
         The PSF of the HST image. By default (None) point sources are not looked for, and nothing is repaired.
     repair : bool
-        Repair cosmic rays, hot pixels and small holes (default: False).
+        Repair cosmic rays and hot pixels (default: False). Small holes are interpolated in any case.
     point_sources, not_point_sources : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, \
 `~regions.Regions`, path or sequence of (float, float), optional
         Places of point sources in addition to those that are found, and places of those that are found and
@@ -105,7 +107,7 @@ def make_template(
     with naming(muse):
         grid = read_grid(muse)
         grid = replace(grid, unit=muse_unit(grid))
-    with naming(hst):
+    with naming(hst), Source.of(hst) as hst:
         return _template(
             hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources, not_point_sources)
         )
@@ -140,7 +142,7 @@ def _template(hst, muse, margin, hst_window, preparation):
             "the HST image was regridded for another MUSE image: run regrid_hst_to_muse for this "
             "one, or give the HST image at its own pixels."
         )
-    return _from_hst_pixels(hst, hst_grid, muse, margin, preparation)
+    return _from_hst_pixels(hst, muse, margin, preparation)
 
 
 def make_exposure_template(exposure, muse, *, margin):
@@ -289,14 +291,18 @@ def regrid_hst_like_muse(hst, muse, *, margin=3.0):
     return make_template(hst, muse, margin=margin).image()
 
 
-def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
+def _from_hst_pixels(hst, muse, margin, preparation):
     before, shape = padded_grid(muse, margin)
     image = read_image(hst, footprint=border(muse.wcs, before, shape))
+    # The pixels are those of the field: others may be larger, in some projections by tens of percent.
+    hst_grid = read_grid(image)
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
-    area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
+    area_ratio = muse.pixel_area / hst_grid.pixel_area
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
-    prepared = prepare(image, _unobserved(image), hst_grid.pixel_scale, **vars(preparation))
-    layers = _layers(prepared, image.uncertainty)
+    unobserved = _unobserved(image)
+    # Each single hole would mask all MUSE pixels around it.
+    prepared = prepare(image, unobserved, hst_grid.pixel_scale, fill=True, **vars(preparation))
+    layers = _layers(prepared, image.uncertainty, unobserved)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)
     flat = np.hypot(*(0.5 / scale for scale in muse.pixel_scale))
@@ -341,8 +347,9 @@ def _from_aligned(image, muse, margin, window):
         (first, length - size - first) for first, length, size in zip(before, shape, muse.shape, strict=True)
     ]
     factor = flux_factor(image.unit, image.meta, muse.unit)
-    prepared = prepare(image, _unobserved(image), read_grid(image).pixel_scale)
-    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared, image.uncertainty)
+    unobserved = _unobserved(image)
+    prepared = prepare(image, unobserved, read_grid(image).pixel_scale)
+    layers = {"missing": np.zeros(muse.shape)} | _layers(prepared, image.uncertainty, unobserved)
     _multiply(layers, factor, factor**2 / window_noise(window))
     around = {"data": np.median(layers["data"]), "missing": 1, "variance": 0}
     layers = {key: np.pad(layer, widths, constant_values=around[key]) for key, layer in layers.items()}
@@ -391,13 +398,14 @@ def _hst_axes(hst_wcs, hst_pixel_scale, muse):
     return left @ right
 
 
-def _layers(prepared, uncertainty):
+def _layers(prepared, uncertainty, unobserved):
     """Return the arrays of an image that a template is made of, in the image's unit."""
     layers = {"data": prepared.data}
     if not prepared.observed.all():
         layers["missing"] = (~prepared.observed).astype(np.float32)
     if uncertainty is not None:
-        layers["variance"] = np.where(prepared.observed, uncertainty.array, 0)
+        # Those of holes are typical ones, set by `_calibrate_variance`.
+        layers["variance"] = np.where(prepared.observed & ~unobserved, uncertainty.array, 0)
     return layers
 
 
@@ -420,5 +428,12 @@ def _unobserved(image):
         # the noise, or well below a sky that was not subtracted.
         faintest = np.percentile(light, 100 * SKY_FRACTION)
         if faintest < 0 or faintest > 0.5 * np.median(light):
-            bad |= ndimage.binary_opening(zero, np.ones((ZERO_SIZE, ZERO_SIZE)))
+            bad |= zero if _is_a_blank(zero, light) else ndimage.binary_opening(zero, AREA)
     return bad
+
+
+def _is_a_blank(zero, light):
+    """Return whether 0 is the value of pixels without data: no other value is nearly as frequent."""
+    values = light[:: 1 + light.size // SAMPLE]
+    most = np.unique(values, return_counts=True)[1].max()
+    return zero.sum() * values.size / zero.size > MORE_FREQUENT * most

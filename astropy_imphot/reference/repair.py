@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from astropy_imphot.reference.point_sources import sky_level, true_pixels
 from astropy_imphot.results.columns import describe
 
-__all__ = ["repair_image", "repair_peaks"]
+__all__ = ["fill_holes", "repair_image", "repair_peaks"]
 
 # The columns of the table of repairs.
 COLUMNS = {
@@ -38,10 +38,10 @@ BLOCK = 96
 TILE, BORDER = 24, 6
 LIMITS = {"sigclip": 4.5, "sigfrac": 0.3, "objlim": 2.0, "niter": 2}
 
-# Holes count as observed up to this diameter, pixels; those in bright light, above so many standard
-# deviations, are cores of saturated stars if they are larger than a pixel. Holes are filled up to so many
-# pixels.
-LARGEST_HOLE = 3
+# Holes count as observed up to this thickness, pixels, whatever their length; those in bright light, above so
+# many standard deviations, are cores of saturated stars from another thickness on. Holes are filled up to so
+# many pixels.
+LARGEST_HOLE, LEAST_CORE = 3, 2
 LARGEST_FILLED = 200
 BRIGHT_SIGMA = 30.0
 
@@ -53,6 +53,43 @@ PEAK_RADIUS = 0.12
 REACH, WEIGHT = 2, 1.0
 CURVED_SIGMA = 3.0
 LARGEST_CONDITION = 1e8
+
+
+def fill_holes(data, observed):
+    """
+    Interpolate the small holes of an image.
+
+    Parameters
+    ----------
+    data : array of shape (ny, nx)
+        The image; finite everywhere.
+    observed : bool array of shape (ny, nx)
+        True where it was observed.
+
+    Returns
+    -------
+    data : array of shape (ny, nx)
+        The image, with small holes interpolated from the pixels around them.
+    observed : bool array of shape (ny, nx)
+        True also in these holes.
+    holes : bool array of shape (ny, nx)
+        True in these holes only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy_imphot.reference.repair import fill_holes
+    >>> observed = np.ones((20, 20), dtype=bool)
+    >>> observed[5, 5] = observed[10:15, 10:15] = False
+    >>> data, reached, holes = fill_holes(np.where(observed, 3.0, 0.0), observed)
+    >>> float(data[5, 5]), bool(reached[12, 12]), int(holes.sum())
+    (3.0, False, 1)
+    """
+    if observed.all():
+        return data, observed, np.zeros(observed.shape, dtype=bool)
+    sky, noise = sky_level(data, observed)
+    holes, filled = _small_holes(data, observed, sky, noise)
+    return _interpolated(data, filled, observed, sky + CURVED_SIGMA * noise), observed | holes, holes
 
 
 def repair_image(data, observed, psf, pixel_scale, wcs):
@@ -99,10 +136,8 @@ def repair_image(data, observed, psf, pixel_scale, wcs):
     (True, ['artefact'])
     """
     sky, noise = sky_level(data, observed)
-    holes, filled = _small_holes(data, observed, sky, noise)
+    whole, observed, holes = fill_holes(data, observed)
     bright = sky + CURVED_SIGMA * noise
-    whole = _interpolated(data, filled, observed, bright)
-    observed = observed | holes
     artefacts = _artefacts(whole, sky, observed, _noise_map(whole, observed, noise), psf, pixel_scale)
     repaired = _interpolated(whole, artefacts, observed & ~artefacts, bright)
     table = _table({"artefact": artefacts, "hole": holes}, whole, repaired, wcs)
@@ -154,22 +189,32 @@ def repair_peaks(data, observed, peaks, pixel_scale, table, wcs):
 def _small_holes(data, observed, sky, noise):
     """Return the pixels of holes that count as observed, and of those that are filled."""
     missing = ~observed
-    if observed.all():
-        return missing, missing
     # Areas outside of the footprint have many pixels, for which this is faster than `_groups`.
     labels, count = ndimage.label(missing, np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
     rows, columns = true_pixels(missing)
     numbers = labels[rows, columns] - 1
     sizes = np.bincount(numbers, minlength=count)
-    is_small = np.array([max(one.stop - one.start for one in box) <= LARGEST_HOLE for box in boxes])
-    for number in np.flatnonzero(is_small & (sizes > 1)):
+    # Single holes touch each other where there are many of them, so that their length says nothing.
+    is_small = ~_contain_a_block(labels, count, LARGEST_HOLE + 1)
+    for number in np.flatnonzero(is_small & _contain_a_block(labels, count, LEAST_CORE)):
         window = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in boxes[number])
         rim = data[window][observed[window]]
         is_small[number] = not (len(rim) and np.median(rim) > sky + BRIGHT_SIGMA * noise)
     holes, filled = np.zeros((2, *data.shape), dtype=bool)
     holes[rows, columns], filled[rows, columns] = is_small[numbers], (sizes <= LARGEST_FILLED)[numbers]
     return holes, filled
+
+
+def _contain_a_block(labels, count, size):
+    """Return which groups of pixels contain a square of size x size pixels."""
+    inside = labels > 0
+    for axis in (0, 1):
+        inside = ndimage.minimum_filter1d(inside, size, axis=axis, mode="nearest")
+    found = np.zeros(count, dtype=bool)
+    # The filter's window may reach beyond its center, but not out of the group.
+    found[labels[inside] - 1] = True
+    return found
 
 
 def _artefacts(data, sky, observed, noise, psf, pixel_scale):

@@ -150,7 +150,7 @@ def sky_jacobian(image):
            [ 0.  ,  1.  ]])
     """
     grid = read_grid(image)
-    return _degrees_per_pixel(grid) * 3600 / _arcsec_per_pixel(grid.wcs)
+    return _degrees_per_pixel(grid) * 3600 / grid.pixel_scale[::-1]
 
 
 def _degrees_per_pixel(grid):
@@ -160,9 +160,3 @@ def _degrees_per_pixel(grid):
     places = grid.wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1]).icrs
     around = places.ra.wrap_at(places.ra[0] + 180 * u.deg).deg, places.dec.deg
     return np.array([[one[0] - one[1], one[2] - one[3]] for one in around])
-
-
-def _arcsec_per_pixel(wcs):
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
-    return proj_plane_pixel_scales(wcs) * u.deg.to(u.arcsec)

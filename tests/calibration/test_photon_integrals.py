@@ -108,6 +108,51 @@ def test_photons_that_galsim_counts(cube, name):
             assert image.data[0, column] == pytest.approx(mean(exponent, whole), rel=1e-3)
 
 
+# The planes without data of exposures with adaptive optics, Angstrom, and the forms in which cubes have them.
+NOTCH = (5780.0, 6050.0)
+FORMS = {"DATA": np.nan, "DQ": 1, "STAT": np.nan, "STAT of 0": 0}
+
+
+@pytest.mark.filterwarnings("ignore:.* of the filter curve .* lies in planes")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["F606W"])
+def test_notch_of_adaptive_optics(cube, form, name):
+    header = cube["DATA"].header
+    data = cube["DATA"].data.copy()
+    layers = {"DATA": data, "STAT": np.ones_like(data), "DQ": np.zeros(data.shape, "u1")}
+    planes = np.flatnonzero((EDGES[:-1] > NOTCH[0]) & (EDGES[1:] < NOTCH[1]))
+    layers[form.split()[0]][planes] = FORMS[form]
+    data[planes] = FORMS[form] if form == "DATA" else 1e3
+    hdus = [fits.ImageHDU(layer, header, name=key) for key, layer in layers.items()]
+    image = bandpass_image(fits.HDUList([fits.PrimaryHDU(), *hdus]), FilterCurve.named(name))
+    x, y = numbers(name)
+    limits = [(EDGES[0], EDGES[planes[0]]), (EDGES[planes[-1] + 1], EDGES[-1])]
+
+    def used(power):
+        return sum(integral(lambda one: one**power, x, y, *pair) for pair in limits)
+
+    for column, exponent in enumerate(EXPONENTS):
+        counts = sum(
+            integral(lambda one, exponent=exponent: one * source(one, exponent), x, y, *pair)
+            for pair in limits
+        )
+        assert image.data[0, column] == pytest.approx(counts / used(1), rel=1e-5)
+    everything = integral(lambda one: one, x, y, x[0], x[-1])
+    gap = integral(lambda one: one, x, y, limits[0][1], limits[1][0])
+    mean = used(2) / used(1)
+    expected = {
+        "FILTFRAC": used(1) / everything,
+        "FILTGAP": gap / everything,
+        "FILTOUT": 1 - (used(1) + gap) / everything,
+    }
+    for key, value in expected.items():
+        assert image.meta[key] == pytest.approx(value, abs=1e-4), key
+    assert gap / everything > 0.05
+    assert image.meta["FILTWAVE"] == pytest.approx(mean, abs=0.02)
+    assert image.meta["FILTWIDT"] == pytest.approx(np.sqrt(used(3) / used(1) - mean**2), abs=0.02)
+    assert image.meta["FILTPIV"] == pytest.approx(np.sqrt(used(1) / used(-1)), abs=0.02)
+
+
 def test_what_energy_weights_change(cube):
     """A source that is flat in f_nu appears 2.6 % too bright in F606W."""
     photon, energy = (bandpass_image(cube, "F606W", weights=weights) for weights in ("photon", "energy"))
