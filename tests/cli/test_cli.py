@@ -335,6 +335,7 @@ def test_wideband_image_in_a_filter_of_a_name(folder, field, capsys):
     assert "box.ecsv: the wavelengths of the filter curve are in um" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default:.*have no unit, and nm is assumed")
 def test_wideband_options(folder, field, capsys):
     cube = muse_cube(field.muse[0], WAVELENGTHS, noise=0.5, seed=3)
     os.mkdir("cubes")
