@@ -9,6 +9,7 @@ import numpy as np
 
 from astropy_imphot.calibration.filters import acs_wfc_zero_point, filter_in_header, positive_number
 from astropy_imphot.calibration.pivots import known_pivot
+from astropy_imphot.io.bunit import is_not_understood
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.reference_kinds import kind_of
 
@@ -221,8 +222,7 @@ def _per_second(unit, header, what):
 
 def _is_plain(unit, header):
     """Return whether an image has no unit; one that is not understood is not none."""
-    text = str(header.get("BUNIT", "")).strip()
-    return unit == u.dimensionless_unscaled and text in ("", "1")
+    return unit == u.dimensionless_unscaled and not is_not_understood(unit, header)
 
 
 def _number(value):

@@ -8,9 +8,10 @@ from astropy.nddata import NDData
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from astropy_imphot.io.bunit import parse_unit
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, opened
-from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit, unit_per_pixel
+from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, unit_per_pixel
 from astropy_imphot.io.layout import science_hdu
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation

@@ -13,13 +13,12 @@ from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from astropy_imphot.io.dates import header_value
-from astropy_imphot.io.errors import UserError, warn
+from astropy_imphot.io.errors import UserError
 
 __all__ = [
     "NO_OVERLAP",
     "header_wcs",
     "merged_header",
-    "parse_unit",
     "unit_per_pixel",
     "unit_string",
     "wcs_header",
@@ -28,38 +27,6 @@ __all__ = [
 ]
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
-
-# Spellings in BUNIT by calibration software and archives, which are not FITS units. A maggy is the flux of
-# magnitude 0 in the AB system, 3631 Jy (Oke & Gunn 1983).
-UNIT_WORDS = {
-    "electron": "electron",
-    "electrons": "electron",
-    "adu": "adu",
-    "counts": "ct",
-    "count": "ct",
-    "cps": "ct/s",
-    "dn": "DN",
-    "sec": "s",
-    "second": "s",
-    "s": "s",
-    "ergs": "erg",
-    "a": "Angstrom",
-    "ang": "Angstrom",
-    "angstroms": "Angstrom",
-    "flam": "erg/(s cm2 Angstrom)",
-    "jansky": "Jy",
-    "nanojansky": "nJy",
-    "microjansky": "uJy",
-    "millijansky": "mJy",
-    "megajansky": "MJy",
-    "njy": "nJy",
-    "ujy": "uJy",
-    "nanomaggy": "3.631e-6*Jy",
-    "nanomaggies": "3.631e-6*Jy",
-    "nmgy": "3.631e-6*Jy",
-    "maggy": "3631*Jy",
-    "maggies": "3631*Jy",
-}
 
 # Keywords of the observation, for which the primary header is used also if the extension has them.
 PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
@@ -98,24 +65,6 @@ def unit_string(unit):
         return unit.to_string("fits")
     except ValueError:
         return unit.to_string()
-
-
-def parse_unit(text):
-    """Return the unit of a BUNIT, dimensionless if there is none or it is not understood."""
-    if text is None:
-        return u.dimensionless_unscaled
-    words = re.sub(
-        r"[A-Za-z]+",
-        lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
-        str(text).strip().replace("e-/", "electron/"),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)
-        unit = u.Unit(words, parse_strict="silent")
-    if isinstance(unit, u.UnrecognizedUnit):
-        warn(f"the image has the unit {text!r}, which is not understood and ignored: correct BUNIT.")
-        return u.dimensionless_unscaled
-    return unit
 
 
 def unit_per_pixel(unit, wcs):
@@ -158,6 +107,8 @@ def merged_header(hdus, science):
         header.extend(primary.cards, unique=True, strip=False)
         # Keywords of the observation are those of the primary header where both have them.
         header.update({key: primary[key] for key in PRIMARY_KEYWORDS if key in primary})
+        if not str(header.get("BUNIT", "")).strip() and "BUNIT" in primary:
+            header["BUNIT"] = primary["BUNIT"]
     return header
 
 

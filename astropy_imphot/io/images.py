@@ -11,13 +11,13 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
+from astropy_imphot.io.bunit import parse_unit
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
 from astropy_imphot.io.headers import (
     header_wcs,
     merged_header,
-    parse_unit,
     unit_per_pixel,
     unit_string,
     wcs_header,
@@ -188,6 +188,7 @@ def read_cube(source):
         wcs = header_wcs(science.header, hdus)
         if not wcs.has_spectral or not u.Unit(wcs.spectral.world_axis_units[0]).is_equivalent(u.AA):
             raise UserError("the cube has no axis of wavelengths: add CTYPE3, CRVAL3 and the rest.")
+        header = merged_header(hdus, science)
         companions = {meaning: hdu.data for meaning, hdu in companion_hdus(hdus, science).items()}
         variance = companions.get("variance")
         return NDData(
@@ -196,9 +197,9 @@ def read_cube(source):
             # it always has it in its pixels.
             uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
             mask=companions.get("mask"),
-            unit=parse_unit(science.header.get("BUNIT")),
+            unit=parse_unit(header.get("BUNIT")),
             wcs=wcs,
-            meta=merged_header(hdus, science),
+            meta=header,
         )
 
 
