@@ -133,8 +133,13 @@ def run(parser, command, args):
     # astropy prints messages below this level on standard output, where the results are.
     astropy_log.setLevel(max(astropy_level, logging.WARNING))
 
+    shown = set()
+
     def show_warning(message, category, *args, **kwargs):
-        log.warning("warning: %s", message)
+        # A file is read more than once.
+        if str(message) not in shown:
+            shown.add(str(message))
+            log.warning("warning: %s", message)
 
     try:
         with warnings.catch_warnings():

@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from astropy_imphot.io.bunit import parse_unit
+from astropy_imphot.io.distortion import usable_wcs
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, opened
 from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, unit_per_pixel
@@ -98,7 +99,7 @@ def read_grid(source):
         unit = source.unit if source.unit is not None else u.dimensionless_unscaled
         if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
             raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
-        wcs = source.wcs.celestial
+        wcs = usable_wcs(source.wcs).celestial
         return Grid(wcs, source.data.shape[-2:], unit_per_pixel(unit, wcs), source.meta)
     with opened(source) as hdus:
         return source.once(_grid_of, hdus) if isinstance(source, Source) else _grid_of(hdus)

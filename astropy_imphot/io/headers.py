@@ -1,18 +1,15 @@
 """The unit, the WCS and the observation's keywords in FITS headers."""
 
-import logging
 import re
-import threading
 import warnings
-from contextlib import contextmanager
 
 import astropy.units as u
-from astropy import log
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from astropy_imphot.io.dates import header_value
+from astropy_imphot.io.distortion import usable_header, without_information
 from astropy_imphot.io.errors import UserError
 
 __all__ = [
@@ -22,7 +19,6 @@ __all__ = [
     "unit_per_pixel",
     "unit_string",
     "wcs_header",
-    "without_information",
     "without_structure",
 ]
 
@@ -112,32 +108,27 @@ def merged_header(hdus, science):
     return header
 
 
-@contextmanager
-def without_information():
-    """Drop astropy's messages of the level INFO in this thread, which would be printed among results."""
-    thread = threading.get_ident()
-
-    def wanted(record):
-        return record.levelno > logging.INFO or record.thread != thread
-
-    log.addFilter(wanted)
-    try:
-        yield
-    finally:
-        log.removeFilter(wanted)
-
-
 def header_wcs(header, hdus):
-    """Return a header's WCS, or raise a `UserError` if it is not celestial."""
+    """Return a header's WCS, or raise a `UserError` if it is not celestial or cannot be read."""
+    header = usable_header(header, hdus)
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        try:
+            wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
+        except (ValueError, KeyError, MemoryError) as error:
+            # A MemoryError of astropy is also one of a distortion's cards.
+            reason = " ".join(str(error).strip("'").split()).rstrip(".:")
+            raise UserError(f"the WCS of the image cannot be read ({reason}): correct its header.") from error
     if not wcs.has_celestial:
         raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
-    if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
-        # The coefficients are used in any case; without -SIP, astropy logs that for each copy.
-        wcs.wcs.ctype = [f"{kind}-SIP" for kind in wcs.wcs.ctype]
+    if wcs.sip is not None:
+        # If only one of them has it, astropy logs that for each copy.
+        wcs.wcs.ctype = [_with_sip(one) for one in wcs.wcs.ctype]
     return wcs
+
+
+def _with_sip(ctype):
+    return f"{ctype}-SIP" if ctype.endswith("TAN") else ctype
 
 
 def wcs_header(wcs):

@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.bunit import parse_unit
+from astropy_imphot.io.distortion import usable_wcs
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
@@ -301,6 +302,7 @@ def _from_nddata(image, footprint):
     wcs = image.wcs
     if wcs is None or not getattr(wcs, "has_celestial", False):
         raise UserError(f"the {kind} has no celestial WCS: set its wcs attribute.")
+    wcs = usable_wcs(wcs)
     cut = (slice(None), slice(None))
     if footprint is not None:
         cut = enclosing_slices(footprint, Grid(wcs, image.data.shape))
