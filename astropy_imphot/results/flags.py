@@ -47,6 +47,7 @@ class FitFlags(_Flags):
     128 FEW_PIXELS: few pixels were fitted
     256 MANY_CHANGED: objects that changed cover too many pixels: some were not masked
     512 HST_PSF: point sources do not have the given HST PSF: give another one, such as from build_hst_psf
+    4096 NO_MATCH: no clear offset within 15 arcsec along each axis: give init_dx and init_dy
     """
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
@@ -59,6 +60,7 @@ class FitFlags(_Flags):
     FEW_PIXELS = 128, "few pixels were fitted"
     MANY_CHANGED = 256, "objects that changed cover too many pixels: some were not masked"
     HST_PSF = 512, "point sources do not have the given HST PSF: give another one, such as from build_hst_psf"
+    NO_MATCH = 4096, "no clear offset within 15 arcsec along each axis: give init_dx and init_dy"
 
 
 class ExposureFlags(_Flags):
