@@ -18,6 +18,7 @@ from astropy_imphot.io.images import read_image
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.noise.autocorrelation import sky_variance
 from astropy_imphot.psf.fourier import check_window, window_noise
+from astropy_imphot.reference.point_sources import LARGEST_FWHM
 from astropy_imphot.reference.preparation import NOTHING_VALID, prepare
 from astropy_imphot.reference.resample import (
     border,
@@ -252,7 +253,10 @@ def _from_hst_pixels(hst, hst_grid, muse, margin, preparation):
     # Fluxes per HST pixel become fluxes per MUSE pixel area.
     area_ratio = np.prod(muse.pixel_scale) / np.prod(hst_grid.pixel_scale)
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
-    prepared = prepare(image, _unobserved(image), hst_grid.pixel_scale, **vars(preparation))
+    largest = min(LARGEST_FWHM, *muse.pixel_scale)
+    prepared = prepare(
+        image, _unobserved(image), hst_grid.pixel_scale, largest_fwhm=largest, **vars(preparation)
+    )
     layers = _layers(prepared, image.uncertainty)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)

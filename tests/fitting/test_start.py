@@ -145,14 +145,26 @@ def test_offset_beyond_the_margin_of_a_template(far):
     assert fit.n_pixels < 0.7 * far.muse[0].data.size
 
 
+def moved_header(muse, shift):
+    """An exposure whose header is off by so many arcsec along x."""
+    muse = muse.copy()
+    muse.wcs = muse.wcs.deepcopy()
+    muse.wcs.wcs.crpix[0] -= shift / 0.2
+    return muse
+
+
 @pytest.mark.parametrize(("shift", "clear"), [(0.0, True), (3.0, True), (-20.0, False), (25.0, False)])
 def test_an_exposure_that_is_farther_off_than_the_search(far, shift, clear):
-    muse = far.muse[2].copy()
-    muse.wcs = muse.wcs.deepcopy()
-    # The header's position, arcsec.
-    muse.wcs.wcs.crpix[0] -= shift / 0.2
-    fit = fit_image_photometry(far.hst, muse, fix_beta=2.5, background="constant")
-    assert (FitFlags.NO_MATCH in fit.flags) != clear
-    assert f"within {SEARCH_RADIUS:.0f} arcsec along each axis" in FitFlags.NO_MATCH.meaning
+    muse = moved_header(far.muse[2], shift)
+    small, mask = coarser_image(muse, np.zeros(muse.shape, bool))
+    found, is_clear = find_offset(coarse_template(far.hst, small, margin=SEARCH_RADIUS), small, mask)
+    assert is_clear == clear
     if clear:
-        assert abs(fit.dx.value - OFFSETS[2][0] - shift) < 0.03
+        assert np.abs(np.subtract(found, OFFSETS[2]) - (shift, 0)).max() < PIXEL
+
+
+def test_the_flag_has_the_range_of_the_search(far):
+    few = dict.fromkeys(("fix_beta", "fix_fwhm"), 2.0) | {"background": "constant", "keep_changed": True}
+    fit = fit_image_photometry(far.hst, moved_header(far.muse[2], -20.0), **few)
+    assert FitFlags.NO_MATCH in fit.flags
+    assert f"within {SEARCH_RADIUS:.0f} arcsec along each axis" in FitFlags.NO_MATCH.meaning
