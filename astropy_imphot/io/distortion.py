@@ -24,7 +24,7 @@ LOOKUP_EXTENSIONS = {"CPDIS": "WCSDVARR", "D2IMDIS": "D2IMARR"}
 # Pixels are square if the sides and the angle of a pixel differ by less than this from those of a square.
 SQUARE = 1e-3
 
-LATITUDE = re.compile(r"DEC-|[GES]LAT|.LAT|..LT")
+LATITUDE = re.compile(r"DEC-|.LAT|..LT")
 
 
 @contextmanager
