@@ -39,6 +39,9 @@ class ParameterInfo:
         The limits in a fit (default: none).
     valid : (float, float)
         The range of values at which it can be held: above the first, and at most the second (default: all).
+    pixel : float, optional
+        In images of smaller pixels than this, arcsec, the default and the lower limit are proportional to the
+        size of the pixels. By default (None) they do not depend on it.
     on_demand : bool
         Whether it is fitted only if it is in ``free`` (default: False).
     prior : float, optional
@@ -75,6 +78,7 @@ class ParameterInfo:
     default: float = 0.0
     bounds: tuple = (None, None)
     valid: tuple = (-np.inf, np.inf)
+    pixel: float | None = None
     on_demand: bool = False
     prior: float | None = None
     style: str | None = None
@@ -89,6 +93,55 @@ class ParameterInfo:
             raise ValueError(f"{self.name} is of the kind {self.kind!r}: choose from {', '.join(KINDS)}.")
         if (self.kind == "background") != (self.basis is not None):
             raise ValueError(f"{self.name}: give a basis to terms of the background, and only to these.")
+
+    def default_for(self, pixel_scale):
+        """
+        Return the value at the start of a fit.
+
+        Parameters
+        ----------
+        pixel_scale : (float, float)
+            Height and width of a pixel of the image, arcsec.
+
+        Returns
+        -------
+        float
+            The default; a smaller one in small pixels.
+
+        Examples
+        --------
+        >>> from astropy_imphot.psf.moffat import MOFFAT
+        >>> fwhm = MOFFAT.parameters[0]
+        >>> round(fwhm.default_for((0.2, 0.2)), 4), round(fwhm.default_for((0.025, 0.025)), 4)
+        (0.7, 0.0875)
+        """
+        return self.default * self._shrinking(pixel_scale)
+
+    def bounds_for(self, pixel_scale):
+        """
+        Return the limits in a fit.
+
+        Parameters
+        ----------
+        pixel_scale : (float, float)
+            Height and width of a pixel of the image, arcsec.
+
+        Returns
+        -------
+        (float or None, float or None)
+            The bounds; the lower one is smaller in small pixels.
+
+        Examples
+        --------
+        >>> from astropy_imphot.psf.moffat import MOFFAT
+        >>> MOFFAT.parameters[0].bounds_for((0.025, 0.025))
+        (0.0125, 5.0)
+        """
+        low, high = self.bounds
+        return None if low is None else low * self._shrinking(pixel_scale), high
+
+    def _shrinking(self, pixel_scale):
+        return 1.0 if self.pixel is None else min(1.0, min(pixel_scale) / self.pixel)
 
     def unit_for(self, flux_unit):
         """

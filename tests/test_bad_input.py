@@ -145,7 +145,7 @@ CASES = {
     "all flagged": ("muse", fill("DQ", 1), {}, "every pixel .* is masked .*: check its mask"),
     "no variance": ("muse", fill("STAT", 0), {}, "every pixel .* is masked .*: check its mask"),
     "no weight": ("hst", fill("WHT", 0), {}, "no valid pixel .*: check its mask and weights"),
-    "MUSE in electrons": ("muse", set_cards(1, BUNIT="ELECTRONS/S"), {}, "is in electron / s: convert it"),
+    "MUSE in electrons": ("muse", set_cards(1, BUNIT="ELECTRONS/S"), {}, "in electron / s .BUNIT.: convert"),
     "HST not per second": ("hst", set_cards(1, BUNIT="ELECTRONS"), {}, "no exposure time .*: add EXPTIME"),
     "unknown filter": ("hst", set_cards(0, FILTER="F300X"), {}, "the filter F300X.*PHOTFLAM.*: add"),
     "no filter": ("hst", set_cards(0, FILTER=""), {}, "a filter without a name.*PHOTFLAM.*: add"),

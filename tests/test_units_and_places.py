@@ -480,6 +480,8 @@ NO_UNIT_HERE = {
     "ConvolvedTemplate2D": {"hst_psf", "sources"},
     "FitImageAndStarPhotometryMP": {"hst_psf"},
     "FitImagePhotometryMP": {"hst_psf"},
+    "ds9regions.read_regions": {"grid"},
+    "ds9regions.readable_lines": {"grid", "lines"},
     "fit_field": {"hst_psf"},
     "fit_image_and_star_photometry": {"hst_psf"},
     "fit_image_photometry": {"hst_psf"},

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.calibration.filters import is_acs_wfc
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.reference_kinds import kind_of
 
 __all__ = ["available_curves", "camera_in_header", "named_curve"]
@@ -111,8 +112,13 @@ def camera_in_header(header):
     -------
     str
         INSTRUME/DETECTOR or INSTRUME, whichever has curves, or else that of
-        ``astropy_imphot.io.reference_kinds.KINDS``; if there is no INSTRUME, ACS/WFC, the camera of most
-        mosaics.
+        ``astropy_imphot.io.reference_kinds.KINDS``; if there is no INSTRUME, DETECTOR or TELESCOP of another
+        camera, or else ACS/WFC, the camera of most mosaics.
+
+    Warns
+    -----
+    ImphotWarning
+        If there is no INSTRUME, and ACS/WFC is assumed.
 
     Examples
     --------
@@ -120,10 +126,21 @@ def camera_in_header(header):
     >>> camera_in_header({"INSTRUME": "WFC3", "DETECTOR": "UVIS"}), camera_in_header({"INSTRUME": "WFPC2"})
     ('WFC3/UVIS', 'WFPC2')
     """
-    instrument, detector = (str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
+    instrument, detector, telescope = (
+        str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR", "TELESCOP")
+    )
     available = available_curves()
     known = next((one for one in (f"{instrument}/{detector}", instrument) if one in available), "")
-    return known or kind_of(header).camera or instrument or COMMON_CAMERA
+    camera = known or kind_of(header).camera or instrument
+    if camera:
+        return camera
+    if not is_acs_wfc(header):
+        return detector or telescope
+    warn(
+        f"the header has no INSTRUME: the curve of {COMMON_CAMERA} is used; of another camera, give the "
+        "curve (--curve)."
+    )
+    return COMMON_CAMERA
 
 
 def _from_file(path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 
-from astropy_imphot.calibration.curve_files import read_curve
+from astropy_imphot.calibration.curve_files import curve_name, read_curve
 from astropy_imphot.calibration.curves import named_curve
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import naming
@@ -117,22 +117,28 @@ class FilterCurve:
         ----------
         path : str or path
             A text file, in which lines that start with # are comments, or a table of which they are the first
-            two columns: CSV, ECSV, FITS or VOTable, by the end of its name.
+            two columns: CSV, ECSV, FITS or VOTable, by the end of its name. It may be compressed.
         wave_unit : str or `~astropy.units.UnitBase`, optional
-            The unit of wavelengths that have none in the file. By default (None) it is Angstrom.
+            The unit of wavelengths that have none in the file. By default (None) it is Angstrom, or nm or um
+            if the wavelengths are those of no filter in Angstrom, with a warning.
 
         Returns
         -------
         FilterCurve
-            Its name is the stem of the file's name, and its source the path. Its response is that of the
-            file's keywords (``response``, or DetectorType of a VOTable), and ``"photon"`` if the file does
-            not say.
+            Its name is that of the file without its ends, and its source the path. Its response is that of
+            the file's keywords (``response``, or DetectorType of a VOTable), and ``"photon"`` if the file
+            does not say.
 
         Raises
         ------
         UserError
             If the file has another form, its unit is not known, or the unit is not a unit of length, or not
-            the one in the file.
+            the one in the file. Faults of a line or a row have its number.
+
+        Warns
+        -----
+        ImphotWarning
+            If wavelengths are repeated, or their unit is a guess.
 
         Examples
         --------
@@ -145,7 +151,7 @@ class FilterCurve:
         path = Path(path)
         wavelength, sensitivity, response = read_curve(path, wave_unit)
         with naming(path):
-            return cls(wavelength, sensitivity, path.stem, str(path), response or "photon")
+            return cls(wavelength, sensitivity, curve_name(path), str(path), response or "photon")
 
     @classmethod
     def named(cls, name, camera=None):

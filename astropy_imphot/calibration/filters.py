@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astropy_imphot.io.errors import UserError
+from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.images import read_header
+from astropy_imphot.io.reference_kinds import kind_of
 
-__all__ = ["HstFilterInfo", "filter_in_header", "is_acs_wfc", "positive_number", "read_zero_points"]
+__all__ = [
+    "HstFilterInfo",
+    "acs_wfc_zero_point",
+    "filter_in_header",
+    "is_acs_wfc",
+    "positive_number",
+    "read_zero_points",
+]
 
 ZERO_POINTS = Path(__file__).with_name("data") / "acs_wfc_zero_points.ecsv"
 
@@ -49,6 +57,11 @@ class HstFilterInfo:
     UserError
         If the header lacks PHOTFLAM or PHOTPLAM and the filter is not in the table.
 
+    Warns
+    -----
+    ImphotWarning
+        If a header without PHOTFLAM or PHOTPLAM has no INSTRUME, and the values are those of ACS/WFC.
+
     Notes
     -----
     The zero point and PHOTFLAM imply each other through the pivot wavelength:
@@ -68,7 +81,7 @@ class HstFilterInfo:
     def __init__(self, source):
         table = read_zero_points()
         if isinstance(source, str) and source.strip().upper() in table:
-            self._set({}, source.strip().upper(), table)
+            self._set({"INSTRUME": "ACS"}, source.strip().upper(), table)
             return
         if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
             raise UserError(f"{source} is neither a known filter ({', '.join(table)}) nor a file.")
@@ -84,11 +97,16 @@ class HstFilterInfo:
         known = name in table and is_acs_wfc(header)
         if known and np.isfinite(photflam) and not np.isfinite(photplam):
             photplam, photbw = table[name][1], table[name][3]
+            if not str(header.get("INSTRUME", "")).strip():
+                warn(
+                    f"the header has neither PHOTPLAM nor INSTRUME: the pivot wavelength of ACS/WFC {name} "
+                    f"is used ({photplam:.0f} Angstrom)."
+                )
         if np.isfinite(photflam * photplam):
             self.photflam, self.photplam, self.photbw = photflam, photplam, photbw
             self.abmag_zero = -2.5 * (np.log10(self.photflam) + 2 * np.log10(self.photplam) + 0.9632)
         elif known:
-            self.abmag_zero, self.photplam, self.photflam, self.photbw = table[name]
+            self.abmag_zero, self.photplam, self.photflam, self.photbw = acs_wfc_zero_point(name, header)
         else:
             unknown = f"the filter {name} of another camera than ACS/WFC" if name in table else ""
             unknown = unknown or (f"the unknown filter {name}" if name else "no filter's name")
@@ -205,6 +223,44 @@ def filter_in_header(header):
     return ""
 
 
+def acs_wfc_zero_point(name, header):
+    """
+    Return the zero point of ACS/WFC for an image without PHOTFLAM.
+
+    Parameters
+    ----------
+    name : str
+        The filter.
+    header : `~astropy.io.fits.Header` or dict
+        Of the image.
+
+    Returns
+    -------
+    (float, float, float, float) or None
+        As in `read_zero_points`. None if the image has another camera, or the filter is not in the table.
+
+    Warns
+    -----
+    ImphotWarning
+        If the header has no INSTRUME.
+
+    Examples
+    --------
+    >>> from astropy_imphot.calibration.filters import acs_wfc_zero_point
+    >>> acs_wfc_zero_point("F775W", {"INSTRUME": "ACS"})
+    (25.69, 7692.4, 9.74e-20, 434.4)
+    """
+    found = read_zero_points().get(name)
+    if found is None or not is_acs_wfc(header):
+        return None
+    if not str(header.get("INSTRUME", "")).strip():
+        warn(
+            f"the header has neither PHOTFLAM nor INSTRUME: the zero point of ACS/WFC {name} is used "
+            f"({found[0]:.2f} mag); of another camera, give zeropoint (--zeropoint)."
+        )
+    return found
+
+
 def is_acs_wfc(header):
     """
     Return whether the zero points of ACS/WFC can be those of an image.
@@ -225,7 +281,7 @@ def is_acs_wfc(header):
     >>> is_acs_wfc({"INSTRUME": "ACS"}), is_acs_wfc({"INSTRUME": "WFC3"}), is_acs_wfc({})
     (True, False, True)
     """
-    instrument, detector, telescope = (
-        str(header.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR", "TELESCOP")
-    )
-    return instrument in ("", "ACS") and detector in ("", "WFC") and telescope in ("", "HST")
+    if any(str(header.get(key, "")).strip() for key in ("INSTRUME", "CAMERA", "APERTURE")):
+        return kind_of(header).camera == "ACS/WFC"
+    detector, telescope = (str(header.get(key, "")).strip().upper() for key in ("DETECTOR", "TELESCOP"))
+    return detector in ("", "WFC") and telescope in ("", "HST")

@@ -4,9 +4,11 @@ import astropy.units as u
 from astropy.nddata import CCDData, VarianceUncertainty
 
 from astropy_imphot.calibration.zero_points import pixel_flux
+from astropy_imphot.io.bunit import is_not_understood
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
+from astropy_imphot.io.headers import unit_string
 from astropy_imphot.io.images import read_image
 
 __all__ = ["flux_factor", "muse_unit", "read_muse_image", "rescale_hst_like_muse", "scaled"]
@@ -74,7 +76,7 @@ def muse_unit(grid):
     Raises
     ------
     UserError
-        If the image's unit is not a flux density per Angstrom.
+        If the image's unit is not a flux density per Angstrom, or is not understood.
 
     Warns
     -----
@@ -89,11 +91,16 @@ def muse_unit(grid):
     '1e-20 erg / (Angstrom s cm2)'
     """
     unit = grid.unit
+    if is_not_understood(unit, grid.meta):
+        raise UserError(
+            f"the MUSE image has the unit {str(grid.meta['BUNIT'])!r} (BUNIT), which is not understood: "
+            f"write it as {unit_string(PIPELINE_UNIT)!r}."
+        )
     if unit is None or unit == u.dimensionless_unscaled:
         warn(f"the MUSE image has no unit: {PIPELINE_UNIT} is assumed.")
         return PIPELINE_UNIT
     if not unit.is_equivalent(PIPELINE_UNIT):
-        raise UserError(f"the MUSE image is in {unit}: convert it to {PIPELINE_UNIT}.")
+        raise UserError(f"the MUSE image is in {unit} (BUNIT): convert it to {PIPELINE_UNIT}.")
     return unit
 
 

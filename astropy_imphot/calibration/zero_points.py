@@ -7,13 +7,9 @@ The rules are the rows of a table, of which the first that applies counts.
 import astropy.units as u
 import numpy as np
 
-from astropy_imphot.calibration.filters import (
-    filter_in_header,
-    is_acs_wfc,
-    positive_number,
-    read_zero_points,
-)
+from astropy_imphot.calibration.filters import acs_wfc_zero_point, filter_in_header, positive_number
 from astropy_imphot.calibration.pivots import known_pivot
+from astropy_imphot.io.bunit import is_not_understood
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.reference_kinds import kind_of
 
@@ -181,15 +177,8 @@ def _of_survey(unit, header):
 def _acs_table(unit, header):
     """Return the flux from the table of ACS/WFC, for images without PHOTFLAM."""
     name = filter_in_header(header)
-    if not is_acs_wfc(header) or name not in read_zero_points():
-        return None
-    zero_point, _, photflam, _ = read_zero_points()[name]
-    if not str(header.get("INSTRUME", "")).strip():
-        warn(
-            f"the header has neither PHOTFLAM nor INSTRUME: the zero point of ACS/WFC {name} is used "
-            f"({zero_point:.2f} mag); of another camera, give zeropoint (--zeropoint)."
-        )
-    return _per_second(unit, header, f"the zero point of {name}") * photflam * FLAM
+    found = acs_wfc_zero_point(name, header)
+    return None if found is None else _per_second(unit, header, f"the zero point of {name}") * found[2] * FLAM
 
 
 # What is tried, in this order. A new rule is a function of unit and header, which returns a flux density per
@@ -233,8 +222,7 @@ def _per_second(unit, header, what):
 
 def _is_plain(unit, header):
     """Return whether an image has no unit; one that is not understood is not none."""
-    text = str(header.get("BUNIT", "")).strip()
-    return unit == u.dimensionless_unscaled and text in ("", "1")
+    return unit == u.dimensionless_unscaled and not is_not_understood(unit, header)
 
 
 def _number(value):

@@ -37,7 +37,8 @@ def _parser():
     parser.add_argument(
         "--wave_units",
         metavar="U",
-        help="unit of the curve's wavelengths if the file has none: Angstrom, nm, um; None: Angstrom",
+        help="unit of the curve's wavelengths if the file has none: Angstrom, nm, um; None: the one in which "
+        "they can be those of a filter",
     )
     parser.add_argument(
         "--weights",

@@ -14,7 +14,7 @@ from astropy_imphot.calibration.curves import camera_in_header
 from astropy_imphot.calibration.filter_curve import FilterCurve, as_curve
 from astropy_imphot.field.store import fingerprint
 from astropy_imphot.io.errors import FileError, UserError
-from astropy_imphot.io.files import source_name
+from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.images import read_header
 from astropy_imphot.psf.shape import PsfShape
 
@@ -126,7 +126,8 @@ def find_curves(given, hst, *, all_filters=True):
         if curve is None and not all_filters:
             continue
         if curve is None:
-            curve = FilterCurve.named(name, camera_in_header(read_header(path)))
+            with naming(path):
+                curve = FilterCurve.named(name, camera_in_header(read_header(path)))
         curves[name] = replace(as_curve(curve), name=name)
     return curves
 

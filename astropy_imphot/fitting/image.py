@@ -1,5 +1,7 @@
 """Fit of a whole MUSE image by the HST image of the same sky."""
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.nddata import CCDData
 
@@ -19,6 +21,7 @@ from astropy_imphot.masking.masks import exclusion_mask
 from astropy_imphot.models.convolved_template import template_model
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
+from astropy_imphot.results.flags import FitFlags
 from astropy_imphot.results.offsets import sky_offsets
 from astropy_imphot.results.photometry import FittedImagePhotometry
 from astropy_imphot.results.values import covariance_of, fitted_values
@@ -179,7 +182,7 @@ def fit_image(hst, muse, options, name=None):
             segment=options.segment,
             extramask=options.extramask,
         )
-        template, offset = _template_and_offset(reference, image, mask, options)
+        template, offset, clear = _template_and_offset(reference, image, mask, options)
         model = _start(template, offset, options)
         image, mask = smoothed_image(image, mask, model.smoothing)
         with naming(hst):
@@ -192,14 +195,17 @@ def fit_image(hst, muse, options, name=None):
                 background=_modes(options.background, image),
                 keep_changed=options.keep_changed,
             )
-        return _result(solution, image, name or short_name(muse), options)
+        result = _result(solution, image, name or short_name(muse), options)
+        return result if clear else replace(result, flags=result.flags | FitFlags.NO_MATCH)
 
 
 def _start(template, offset, options):
     """Return the model at the start of the fit."""
-    start = dict(zip(("dx", "dy"), offset, strict=True)) | options.fixed
+    start = {row.name: row.default_for(template.pixel_scale) for row in options.psf.parameters}
+    start |= dict(zip(("dx", "dy"), offset, strict=True)) | options.fixed
     psf = options.reference_psf
-    model = template_model(options.psf)(template, hst_psf=psf, smoothing=common_smoothing(psf), **start)
+    smoothing = common_smoothing(psf, template.pixel_scale)
+    model = template_model(options.psf)(template, hst_psf=psf, smoothing=smoothing, **start)
     for key in (*options.fixed, *options.free):
         model.fixed[key] = key in options.fixed
         if key in options.free:
@@ -221,7 +227,8 @@ def _modes(background, image):
 
 
 def _template_and_offset(reference, image, mask, options):
-    """Return the template, with its margin, and the offset at the start of the fit."""
+    """Return the template, with its margin, the offset at the start of the fit, and whether that is clear."""
+    clear = True
     hst, template, margin = reference.source, None, options.margin
     known = tuple(options.fixed.get(key, getattr(options, f"init_{key}")) for key in ("dx", "dy"))
     if isinstance(hst, HstTemplate):
@@ -238,12 +245,12 @@ def _template_and_offset(reference, image, mask, options):
             sky = reference.coarse_template(small, margin=SEARCH_RADIUS)
         else:
             sky = coarser_template(template, small)
-        known = find_offset(sky, small, small_mask, known)
+        known, clear = find_offset(sky, small, small_mask, known)
     if template is None:
         reach = max(abs(known[0]), abs(known[1]))
         widened = margin + reach if reach > SMALL_OFFSET else margin
         template = reference.template(image, margin=widened, **options.preparation).in_unit(image.unit)
-    return template, known
+    return template, known, clear
 
 
 def _result(solution, image, name, options):

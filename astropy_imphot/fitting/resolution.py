@@ -14,8 +14,9 @@ from astropy_imphot.reference.template import MISSING_LIMIT
 __all__ = ["common_smoothing", "smoothed_image"]
 
 # Reference images up to this FWHM are deconvolved without a large increase of their noise, arcsec: MUSE PSFs
-# are wider.
+# are wider. In images of small pixels, such as the narrow-field mode, it is this number of pixels.
 SHARP_FWHM = 0.3
+SHARP_PIXELS = 1.5
 
 # Holes up to so many pixels along each axis are interpolated from the pixels around them. Their weights are
 # those of a kernel without second moments, which keeps the curvature of peaks, made from Gaussians of this
@@ -28,7 +29,7 @@ LEAST_WEIGHT = 0.2
 REACH = 2.5
 
 
-def common_smoothing(hst_psf):
+def common_smoothing(hst_psf, pixel_scale):
     """
     Return the smoothing at which a MUSE image is compared with a reference image.
 
@@ -36,6 +37,8 @@ def common_smoothing(hst_psf):
     ----------
     hst_psf : `~astropy_imphot.psf.shape.CircularPsf` or `~astropy_imphot.psf.images.HstPsf`
         The PSF of the reference image.
+    pixel_scale : (float, float)
+        Height and width of a pixel of the MUSE image, arcsec.
 
     Returns
     -------
@@ -47,18 +50,21 @@ def common_smoothing(hst_psf):
     The model is the reference image, deconvolved from its PSF and convolved with that of MUSE. The
     deconvolution of a wide PSF increases the noise, and restores nothing at frequencies where the reference
     image has no signal but MUSE has. Both sides are hence convolved with a Gaussian, which together with a
-    PSF of 0.3 arcsec is as wide as that of the reference image.
+    PSF of 0.3 arcsec is as wide as that of the reference image. In images of pixels below 0.2 arcsec, as of
+    the narrow-field mode, the PSF is 1.5 pixels wide in place of 0.3 arcsec.
 
     Examples
     --------
     >>> from astropy_imphot.fitting.resolution import common_smoothing
     >>> from astropy_imphot.psf.moffat import MOFFAT
     >>> from astropy_imphot.psf.shape import CircularPsf
-    >>> [common_smoothing(CircularPsf(MOFFAT, {"fwhm": fwhm, "beta": 3.0})) for fwhm in (0.1, 0.5)]
+    >>> psfs = [CircularPsf(MOFFAT, {"fwhm": fwhm, "beta": 3.0}) for fwhm in (0.1, 0.5)]
+    >>> [common_smoothing(psf, (0.2, 0.2)) for psf in psfs]
     [0.0, 0.4]
     """
     fwhm = RadialPsf(hst_psf).fwhm
-    return float(np.sqrt(max(fwhm**2 - SHARP_FWHM**2, 0.0)))
+    sharp = min(SHARP_FWHM, SHARP_PIXELS * min(pixel_scale))
+    return float(np.sqrt(max(fwhm**2 - sharp**2, 0.0)))
 
 
 def smoothed_image(image, mask, smoothing):

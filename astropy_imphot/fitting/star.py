@@ -39,9 +39,6 @@ from astropy_imphot.results.values import FittedValue, covariance_of, fitted_val
 
 __all__ = ["fit_image_and_star", "fit_image_and_star_photometry", "fit_star", "fit_star_photometry"]
 
-# FWHM (arcsec) and beta at the start of the fit.
-MUSE_START = (0.7, 2.5)
-
 
 @takes_options(StarFitOptions)
 def fit_star_photometry(hst, muse, star, *, name=None, **keywords):
@@ -261,8 +258,11 @@ def _model(hst_image, hst_fit, image, box, mask, options):
         reach=np.full(1, np.inf),
     )
     height, width = template.pixel_scale
-    brightest = brightest_star(around, mask, MUSE_START)
-    start = {
+    start = {row.name: row.default_for(template.pixel_scale) for row in options.psf.parameters}
+    brightest = brightest_star(
+        around, mask, tuple(row.default_for(template.pixel_scale) for row in MOFFAT.parameters)
+    )
+    start |= {
         "dx": (brightest.x_0.value - x[0]) * width,
         "dy": (brightest.y_0.value - y[0]) * height,
         "scale": brightest.flux.value / star["flux"],

@@ -9,9 +9,11 @@ from astropy.nddata import NDData
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from astropy_imphot.io.bunit import parse_unit
+from astropy_imphot.io.distortion import usable_wcs
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, opened
-from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, parse_unit, unit_per_pixel
+from astropy_imphot.io.headers import NO_OVERLAP, header_wcs, merged_header, unit_per_pixel
 from astropy_imphot.io.layout import science_hdu
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.io.representation import Representation
@@ -122,7 +124,8 @@ def read_grid(source):
         unit = source.unit if source.unit is not None else u.dimensionless_unscaled
         if source.wcs is None or not getattr(source.wcs, "has_celestial", False):
             raise UserError(f"the {type(source).__name__} has no celestial WCS: set its wcs attribute.")
-        return _with_unit(Grid(source.wcs.celestial, source.data.shape[-2:], meta=source.meta), unit)
+        wcs = usable_wcs(source.wcs).celestial
+        return _with_unit(Grid(wcs, source.data.shape[-2:], meta=source.meta), unit)
     with opened(source) as hdus:
         return source.once(_grid_of, hdus) if isinstance(source, Source) else _grid_of(hdus)
 

@@ -1,18 +1,15 @@
 """The unit, the WCS and the observation's keywords in FITS headers."""
 
-import logging
 import re
-import threading
 import warnings
-from contextlib import contextmanager
 
 import astropy.units as u
-from astropy import log
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning, WcsError
 
 from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.dates import header_value
+from astropy_imphot.io.distortion import usable_header, without_information
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.wavelength_axis import standard_axis
 
@@ -20,47 +17,13 @@ __all__ = [
     "NO_OVERLAP",
     "header_wcs",
     "merged_header",
-    "parse_unit",
     "unit_per_pixel",
     "unit_string",
     "wcs_header",
-    "without_information",
     "without_structure",
 ]
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
-
-# Spellings in BUNIT by calibration software and archives, which are not FITS units. A maggy is the flux of
-# magnitude 0 in the AB system, 3631 Jy (Oke & Gunn 1983).
-UNIT_WORDS = {
-    "electron": "electron",
-    "electrons": "electron",
-    "adu": "adu",
-    "counts": "ct",
-    "count": "ct",
-    "cps": "ct/s",
-    "dn": "DN",
-    "sec": "s",
-    "second": "s",
-    "s": "s",
-    "ergs": "erg",
-    "a": "Angstrom",
-    "ang": "Angstrom",
-    "angstroms": "Angstrom",
-    "flam": "erg/(s cm2 Angstrom)",
-    "jansky": "Jy",
-    "nanojansky": "nJy",
-    "microjansky": "uJy",
-    "millijansky": "mJy",
-    "megajansky": "MJy",
-    "njy": "nJy",
-    "ujy": "uJy",
-    "nanomaggy": "3.631e-6*Jy",
-    "nanomaggies": "3.631e-6*Jy",
-    "nmgy": "3.631e-6*Jy",
-    "maggy": "3631*Jy",
-    "maggies": "3631*Jy",
-}
 
 # Keywords of the observation, for which the primary header is used also if the extension has them.
 PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
@@ -101,24 +64,6 @@ def unit_string(unit):
         return unit.to_string()
 
 
-def parse_unit(text):
-    """Return the unit of a BUNIT, dimensionless if there is none or it is not understood."""
-    if text is None:
-        return u.dimensionless_unscaled
-    words = re.sub(
-        r"[A-Za-z]+",
-        lambda word: UNIT_WORDS.get(word[0].lower(), word[0]),
-        str(text).strip().replace("e-/", "electron/"),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)
-        unit = u.Unit(words, parse_strict="silent")
-    if isinstance(unit, u.UnrecognizedUnit):
-        warn(f"the image has the unit {text!r}, which is not understood and ignored: correct BUNIT.")
-        return u.dimensionless_unscaled
-    return unit
-
-
 def unit_per_pixel(unit, area):
     """
     Return the unit of an image per pixel.
@@ -157,22 +102,9 @@ def merged_header(hdus, science):
         header.extend(primary.cards, unique=True, strip=False)
         # Keywords of the observation are those of the primary header where both have them.
         header.update({key: primary[key] for key in PRIMARY_KEYWORDS if key in primary})
+        if not str(header.get("BUNIT", "")).strip() and "BUNIT" in primary:
+            header["BUNIT"] = primary["BUNIT"]
     return header
-
-
-@contextmanager
-def without_information():
-    """Drop astropy's messages of the level INFO in this thread, which would be printed among results."""
-    thread = threading.get_ident()
-
-    def wanted(record):
-        return record.levelno > logging.INFO or record.thread != thread
-
-    log.addFilter(wanted)
-    try:
-        yield
-    finally:
-        log.removeFilter(wanted)
 
 
 def header_wcs(science, hdus):
@@ -183,21 +115,25 @@ def header_wcs(science, hdus):
         header = merged_header(hdus, science)
     if header.get("NAXIS") == 3 and header["NAXIS3"] > 1:
         header = standard_axis(header)
+    header = usable_header(header, hdus)
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:
             wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
-        except (WcsError, ValueError) as error:
-            reason = str(error).splitlines()[-1]
-            raise UserError(
-                f"the WCS of the header cannot be used ({reason}): correct its keywords."
-            ) from error
+        except (WcsError, ValueError, KeyError, MemoryError) as error:
+            # A MemoryError of astropy is also one of a distortion's cards.
+            reason = " ".join(str(error).strip("'").split()).rstrip(".:")
+            raise UserError(f"the WCS of the image cannot be read ({reason}): correct its header.") from error
     if not wcs.has_celestial:
         raise UserError("the image has no celestial WCS: add CTYPE1, CTYPE2 and the rest to its header.")
-    if wcs.sip is not None and all(kind.endswith("TAN") for kind in wcs.wcs.ctype):
-        # The coefficients are used in any case; without -SIP, astropy logs that for each copy.
-        wcs.wcs.ctype = [f"{kind}-SIP" for kind in wcs.wcs.ctype]
+    if wcs.sip is not None:
+        # If only one of them has it, astropy logs that for each copy.
+        wcs.wcs.ctype = [_with_sip(one) for one in wcs.wcs.ctype]
     return wcs
+
+
+def _with_sip(ctype):
+    return f"{ctype}-SIP" if ctype.endswith("TAN") else ctype
 
 
 def wcs_header(wcs):

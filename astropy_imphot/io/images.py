@@ -12,13 +12,14 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, VarianceUncertainty
 
 from astropy_imphot.io.blanks import blank_pixels
+from astropy_imphot.io.bunit import parse_unit
+from astropy_imphot.io.distortion import usable_wcs
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
 from astropy_imphot.io.headers import (
     header_wcs,
     merged_header,
-    parse_unit,
     unit_per_pixel,
     unit_string,
     wcs_header,
@@ -203,6 +204,7 @@ def read_cube(source):
         science = science_hdu(hdus, naxis=3)
         wcs = header_wcs(science, hdus)
         _check_wavelengths(wcs)
+        header = merged_header(hdus, science)
         companions = {
             meaning: hdu.data.reshape(science.shape) for meaning, hdu in companion_hdus(hdus, science).items()
         }
@@ -213,9 +215,9 @@ def read_cube(source):
             # it always has it in its pixels.
             uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
             mask=companions.get("mask"),
-            unit=parse_unit(science.header.get("BUNIT")),
+            unit=parse_unit(header.get("BUNIT")),
             wcs=wcs,
-            meta=merged_header(hdus, science),
+            meta=header,
         )
 
 
@@ -328,6 +330,7 @@ def _from_nddata(image, footprint):
     wcs = image.wcs
     if wcs is None or not getattr(wcs, "has_celestial", False):
         raise UserError(f"the {kind} has no celestial WCS: set its wcs attribute.")
+    wcs = usable_wcs(wcs)
     cut = (slice(None), slice(None))
     if footprint is not None:
         cut = enclosing_slices(footprint, Grid(wcs, image.data.shape))

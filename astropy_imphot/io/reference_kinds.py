@@ -249,24 +249,37 @@ jwst = partial(ReferenceKind, files=HST_FILES, mask_bits=1)
 legacy = partial(ReferenceKind, files=LEGACY_FILES, beta=2.5, mask_bits=0xC0FC)
 
 KINDS = (
-    hst(
-        name="HST ACS/WFC",
-        cards=({"INSTRUME": "ACS", "DETECTOR": "(WFC)?"},),
-        camera="ACS/WFC",
-        fwhm=0.085,
-        psf_source=CLASSIC,
-    ),
+    # Before WFC: clear filters of HRC are named so.
     hst(
         name="HST ACS/HRC",
-        cards=({"INSTRUME": "ACS", "DETECTOR": "HRC"},),
+        cards=(
+            {"INSTRUME": "ACS", "DETECTOR": "HRC"},
+            {"INSTRUME": "ACS.HRC"},
+            {"INSTRUME": "ACS", "DETECTOR": "", "APERTURE": "HRC.*"},
+            {"INSTRUME": "ACS", "DETECTOR": "", "FILTER1": ".*CLEAR1S.*"},
+            {"INSTRUME": "ACS", "DETECTOR": "", "FILTER2": ".*CLEAR2S.*"},
+            {"INSTRUME": "ACS", "DETECTOR": "", "FILTER": ".*CLEAR[12]S.*"},
+        ),
         camera="ACS/HRC",
         fwhm=0.06,
         psf_source="ACS Instrument Handbook, and pixels of 0.025 arcsec",
     ),
     hst(
+        name="HST ACS/WFC",
+        cards=(
+            {"INSTRUME": "ACS", "DETECTOR": "WFC[12]?"},
+            {"INSTRUME": "ACS", "DETECTOR": "", "APERTURE": "(WFC.*)?"},
+            {"INSTRUME": "ACS.WFC"},
+        ),
+        camera="ACS/WFC",
+        fwhm=0.085,
+        psf_source=CLASSIC,
+    ),
+    hst(
         name="HST WFC3/IR",
         cards=(
             {"INSTRUME": "WFC3", "DETECTOR": "IR"},
+            {"INSTRUME": "WFC3.IR"},
             {"INSTRUME": "WFC3", "DETECTOR": "", "FILTER": r"F(098M|1[0-6]\d[WMN])"},
         ),
         camera="WFC3/IR",
@@ -275,7 +288,7 @@ KINDS = (
     ),
     hst(
         name="HST WFC3/UVIS",
-        cards=({"INSTRUME": "WFC3", "DETECTOR": "(UVIS)?"},),
+        cards=({"INSTRUME": "WFC3", "DETECTOR": "(UVIS[12]?)?"}, {"INSTRUME": "WFC3.UVIS[12]?"}),
         camera="WFC3/UVIS",
         fwhm=0.08,
         psf_source="WFC3 Instrument Handbook, and pixels of 0.04 arcsec",

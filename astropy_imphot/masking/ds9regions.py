@@ -1,4 +1,4 @@
-"""Masks of region files of ds9, read by the regions package."""
+"""Masks of region files of ds9 and CASA, read by the regions package."""
 
 import re
 import warnings
@@ -11,30 +11,41 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from astropy_imphot.io.errors import FileError, UserError, warn
 from astropy_imphot.io.files import naming
 from astropy_imphot.io.grid import read_grid
+from astropy_imphot.masking.ds9text import FRAMES, readable_lines
 
 __all__ = ["read_regions", "regions_mask"]
 
-# Coordinate frames in ds9 region files; without any, coordinates are pixels. The regions package does not
-# read ds9's "physical", which is the same as "image" in images that were not cut.
-DS9_FRAMES = "image|physical|fk4|fk5|b1950|j2000|icrs|galactic|ecliptic"
-ANY_FRAME = rf"(?im)(^|;)\s*({DS9_FRAMES})\s*(;|#|$)"
-PHYSICAL_FRAME = r"(?im)((?:^|;)\s*)physical(?=\s*(?:;|#|$))"
+ANY_FRAME = re.compile(rf"({'|'.join(FRAMES)})\s*(#.*)?", re.IGNORECASE)
+
+# The first characters of files of other formats.
+CRTF = "#CRTF"
+FITS = b"SIMPLE"
+
+# Whose the formats are.
+FORMATS = {"ds9": "ds9", "crtf": "CASA"}
+
+# A box of CASA by two corners. The regions package takes their difference in right ascension for a width.
+CORNERS = re.compile(r"\bbox\s*\[\s*\[([^,\]]*),([^\]]*)\]\s*,\s*\[([^,\]]*),([^\]]*)\]\s*\]")
 
 
-def read_regions(source):
+def read_regions(source, grid=None):
     """
-    Read regions in ds9's format, or take those of the regions package.
+    Read regions in ds9's or CASA's format (CRTF), or take those of the regions package.
 
     Parameters
     ----------
     source : str, path, `~regions.Region`, `~regions.Regions`, or sequence of str or Region
         A file's name, or its lines, or regions.
+    grid : `~astropy_imphot.io.grid.Grid`, optional
+        The image's pixels, for sizes in pixels of regions on the sky, and angular sizes of regions in pixels.
+        By default (None) these cannot be used.
 
     Returns
     -------
     `~regions.Regions`
         The regions; those with a leading minus have ``meta["include"]`` 0. Coordinates
-        of a file without a frame are pixels. ``physical`` is the same as ``image``.
+        of a file without a frame are pixels. ``physical`` is the same as ``image``, and ``wcs`` is the frame
+        of the image, or else ICRS.
 
     Raises
     ------
@@ -67,29 +78,45 @@ def read_regions(source):
     if isinstance(source, (str, Path)):
         if not Path(source).is_file():
             raise FileError(f"{source} does not exist: check the name.")
-        try:
-            lines = Path(source).read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FileError(f"{source} cannot be read as text: save the regions again in ds9.") from error
+        lines = _text(source).splitlines()
     with naming(source):
-        return _parsed(lines)
+        return _parsed(lines, grid)
 
 
-def _parsed(lines):
+def _text(path):
+    try:
+        content = Path(path).read_bytes()
+        if not content.startswith(FITS):
+            return content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} cannot be read as text: save the regions again in ds9.") from error
+    raise FileError(
+        f"{path} is a FITS table of regions, in which the first pixel can be 0 or 1: save the regions in "
+        "ds9's format."
+    )
+
+
+def _parsed(lines, grid):
     from regions import Regions
 
-    text = re.sub(PHYSICAL_FRAME, r"\1image", "\n".join(lines))
-    if not re.search(ANY_FRAME, text):
-        text = "image\n" + text
+    if "".join(lines[:1]).startswith(CRTF):
+        text, form = CORNERS.sub(r"poly[[\1,\2],[\3,\2],[\3,\4],[\1,\4]]", "\n".join(lines)), "crtf"
+    else:
+        lines = readable_lines(lines, grid)
+        frames = [line for line in lines if ANY_FRAME.fullmatch(line.strip())]
+        text, form = "\n".join(lines if frames else ["image", *lines]), "ds9"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            regions = Regions.parse(text, format="ds9")
+            regions = Regions.parse(text, format=form)
         except (ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "a number is missing"
+            reason = "a number is missing" if isinstance(error, TypeError) else str(error).splitlines()[0]
             raise UserError(
-                f"the regions are not in ds9's format ({reason}): correct them, or save them again."
+                f"the regions are not in {FORMATS[form]}'s format ({reason}): correct them, or save them "
+                "again."
             ) from error
+    # Annotations of CASA are no regions.
+    regions = Regions([one for one in regions if one.meta.get("type") != "ann"])
     # The shapes that the parser ignores are only in its warnings.
     for warning in caught:
         warn(str(warning.message))
@@ -131,7 +158,7 @@ def regions_mask(regions, image):
     """
     grid = read_grid(image)
     with naming(regions):
-        return _mask(read_regions(regions), grid.wcs, grid.shape)
+        return _mask(read_regions(regions, grid), grid.wcs, grid.shape)
 
 
 def _mask(regions, wcs, shape):

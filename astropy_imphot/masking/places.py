@@ -8,8 +8,12 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from astropy_imphot.io.errors import FileError, UserError
+from astropy_imphot.masking.ds9regions import read_regions
 
 __all__ = ["sky_places"]
+
+# Ends of the names of files of regions.
+REGION_FILES = (".reg", ".crtf")
 
 # Pairs of columns with coordinates in degrees, in lower case.
 COLUMNS = (("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs"))
@@ -24,7 +28,7 @@ def sky_places(places, name="places"):
     places : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, `~regions.Regions`, path, sequence of \
 (float, float), or None
         A table has a column ``sky_center`` or columns ``ra`` and ``dec`` (degrees); of regions, the centers
-        are used; a file is a ds9 region file (.reg) or a table.
+        are used; a file is a region file (.reg, .crtf) or a table.
     name : str
         What they are, for error messages (default: "places").
 
@@ -85,12 +89,12 @@ def _is_region(place):
 
 
 def _read(path, name):
-    from regions import Regions
-
     if not path.is_file():
         raise FileError(f"{path} does not exist: check the name that is given as {name}.")
     try:
-        return Regions.read(path) if path.suffix.lower() == ".reg" else Table.read(path)
+        return read_regions(path) if path.suffix.lower() in REGION_FILES else Table.read(path)
+    except UserError:
+        raise
     except Exception as error:
         raise FileError(f"{path} cannot be read as regions (.reg) or a table: {error}.") from error
 

@@ -80,7 +80,8 @@ class TemplateModel(Fittable2DModel):
                 "use with_sources."
             )
         self._last_stamps = (None, None, None)
-        super().__init__(**kwargs)
+        limits = {row.name: row.bounds_for(template.pixel_scale) for row in self.psf.parameters}
+        super().__init__(bounds=limits | kwargs.pop("bounds", {}), **kwargs)
         self.has_prior = {name: info.prior is not None for name, info in self.infos.items()}
 
     def __reduce__(self):
@@ -553,7 +554,7 @@ class ConvolvedTemplate2D(TemplateModel):
         moved to match MUSE, arcsec (default: 0).
     fwhm : float or `~astropy.units.Quantity`
         Full width at half maximum of MUSE's Moffat PSF, pixel response included, arcsec
-        (default: 0.7; bounds 0.1 and 5).
+        (default: 0.7; bounds 0.1 and 5; the first is 0.5 pixels where that is less).
     beta : float or `~astropy.units.Quantity`
         Exponent of the Moffat function (default: 2.5; bounds 1.05 and 100).
     bg_x, bg_y : float or `~astropy.units.Quantity`

@@ -80,10 +80,10 @@ class PointSourceModel(Fittable2DModel):
     psf = None
 
     def __init__(self, *, pixel_scale=0.2, **kwargs):
-        super().__init__(**kwargs)
-        self.pixel_scale = tuple(
-            float(one) for one in np.broadcast_to(to_value(pixel_scale, u.arcsec, "pixel_scale"), 2)
-        )
+        scale = np.broadcast_to(to_value(pixel_scale, u.arcsec, "pixel_scale"), 2)
+        limits = {row.name: row.bounds_for(scale) for row in self.psf.parameters}
+        super().__init__(bounds=limits | kwargs.pop("bounds", {}), **kwargs)
+        self.pixel_scale = tuple(float(one) for one in scale)
 
     def __reduce__(self):
         # The classes for other shapes of the PSF are not in a module, where pickle could find them.
@@ -199,7 +199,8 @@ class PointSource2D(PointSourceModel):
     x_0, y_0 : float or `~astropy.units.Quantity`
         The position, pixels (default: 0).
     fwhm : float or `~astropy.units.Quantity`
-        Full width at half maximum, arcsec (default: 0.7; bounds 0.1 and 5).
+        Full width at half maximum, arcsec (default: 0.7; bounds 0.1 and 5; the first is 0.5 pixels where that
+        is less).
     beta : float or `~astropy.units.Quantity`
         Exponent of the Moffat function (default: 2.5; bounds 1.05 and 100).
     e1, e2 : float or `~astropy.units.Quantity`

@@ -54,6 +54,8 @@ class Moffat(PsfShape):
             default=0.7,
             bounds=(0.1, 5.0),
             valid=(0, np.inf),
+            # The wide-field mode of MUSE; the narrow-field mode has 0.025 arcsec.
+            pixel=0.2,
             style="7.4f",
             large_error=0.05,
             relative=True,

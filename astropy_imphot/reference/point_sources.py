@@ -44,7 +44,8 @@ FLUX_ERROR = 0.005
 SATURATED_ERROR = 0.02
 
 # Faint galaxies are as wide as this, arcsec: in an image with a wider PSF they cannot be told from point
-# sources by their sharpness.
+# sources by their sharpness. This is also a pixel of MUSE: in images of smaller pixels, compact galaxies are
+# not points, and the PSF has to be smaller than a pixel.
 LARGEST_FWHM = 0.2
 
 # A source is removed if it is closer than this to a place that the user gives, arcsec.
@@ -132,7 +133,7 @@ def saturated_pixels(data, observed, psf, pixel_scale):
     return found
 
 
-def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()):
+def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=(), largest_fwhm=LARGEST_FWHM):
     """
     Find the point sources of an image.
 
@@ -149,6 +150,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     added, removed : arrays of shape (m, 2)
         Rows and columns of sources in addition to those that are found, and of those that are none
         (default: none).
+    largest_fwhm : float
+        The FWHM of the PSF, arcsec, up to which they are searched (default: 0.2).
 
     Returns
     -------
@@ -159,8 +162,8 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     Notes
     -----
     Point sources are peaks whose light is concentrated as that of the PSF, and no more than that. Saturated
-    stars are holes with a bright rim. If the FWHM of the PSF is above 0.2 arcsec, only those of ``added`` and
-    artefacts are found.
+    stars are holes with a bright rim. If the FWHM of the PSF is above ``largest_fwhm``, only those of
+    ``added`` and artefacts are found.
 
     Examples
     --------
@@ -180,7 +183,7 @@ def find_point_sources(data, observed, psf, pixel_scale, *, added=(), removed=()
     given = np.column_stack([np.reshape(added, (-1, 2)), np.zeros(len(added))])
     holes = _holes(data, observed, psf, sky, noise, pixel_scale)
     peaks = _peaks(data, observed, psf, sky, noise, pixel_scale)
-    if psf.fwhm > LARGEST_FWHM:
+    if psf.fwhm > largest_fwhm:
         # What is sharper than the PSF is an artefact of any image; if they are stars, the PSF is wrong.
         holes, peaks = holes[:0], peaks[peaks[:, 2] == ARTEFACT]
     places = np.concatenate([given, holes, peaks])

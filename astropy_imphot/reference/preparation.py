@@ -90,6 +90,7 @@ def prepare(
     fill=False,
     point_sources=None,
     not_point_sources=None,
+    largest_fwhm=LARGEST_FWHM,
 ):
     """
     Repair a reference image, and take its point sources out.
@@ -110,6 +111,8 @@ def prepare(
         Whether small holes are, without ``repair`` (default: False).
     point_sources, not_point_sources
         As for `~astropy_imphot.make_template`.
+    largest_fwhm : float
+        The FWHM of the PSF, arcsec, up to which point sources are searched (default: 0.2).
 
     Returns
     -------
@@ -139,14 +142,18 @@ def prepare(
     elif fill:
         data, observed, _ = fill_holes(data, observed)
     added, removed = (_pixels(sky_places(places), image) for places in (point_sources, not_point_sources))
-    sources = find_point_sources(data, observed, profile, pixel_scale, added=added, removed=removed)
+    sources = find_point_sources(
+        data, observed, profile, pixel_scale, added=added, removed=removed, largest_fwhm=largest_fwhm
+    )
     artefacts = sources.pop("artefact")
     if repair and artefacts.any():
         where = {key: column[artefacts] for key, column in sources.items()}
         data, repairs = repair_peaks(data, observed, where, pixel_scale, repairs, image.wcs)
-    if repair or profile.fwhm > LARGEST_FWHM:
+    if repair or profile.fwhm > largest_fwhm:
         sources = {key: column[~artefacts] for key, column in sources.items()}
-    data, observed, sources = remove_point_sources(data, observed, sources, profile, pixel_scale)
+    data, observed, sources = remove_point_sources(
+        data, observed, sources, profile, pixel_scale, largest_fwhm=largest_fwhm
+    )
     return Prepared(data, observed, image.wcs, sources, repairs)
 
 

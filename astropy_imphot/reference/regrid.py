@@ -19,6 +19,7 @@ from astropy_imphot.io.images import read_image
 from astropy_imphot.io.quantities import to_value
 from astropy_imphot.noise.autocorrelation import sky_variance
 from astropy_imphot.psf.fourier import check_window, window_noise
+from astropy_imphot.reference.point_sources import LARGEST_FWHM
 from astropy_imphot.reference.preparation import NOTHING_VALID, prepare
 from astropy_imphot.reference.resample import (
     border,
@@ -182,7 +183,7 @@ def make_exposure_template(exposure, muse, *, margin):
     margin = to_value(margin, u.arcsec, "margin")
     with naming(exposure):
         plain = _Preparation(None, repair=False, point_sources=None, not_point_sources=None)
-        return _from_hst_pixels(exposure, read_grid(exposure), grid, margin, plain)
+        return _from_hst_pixels(exposure, grid, margin, plain)
 
 
 def coarse_template(hst, muse, *, margin):
@@ -301,7 +302,14 @@ def _from_hst_pixels(hst, muse, margin, preparation):
     factor = flux_factor(image.unit, image.meta, muse.unit) * area_ratio
     unobserved = _unobserved(image)
     # Each single hole would mask all MUSE pixels around it.
-    prepared = prepare(image, unobserved, hst_grid.pixel_scale, fill=True, **vars(preparation))
+    prepared = prepare(
+        image,
+        unobserved,
+        hst_grid.pixel_scale,
+        fill=True,
+        largest_fwhm=min(LARGEST_FWHM, *muse.pixel_scale),
+        **vars(preparation),
+    )
     layers = _layers(prepared, image.uncertainty, unobserved)
     uniform = _calibrate_variance(layers, hst_grid.pixel_scale)
     stop = 0.5 * OVERSAMPLE / max(muse.pixel_scale)

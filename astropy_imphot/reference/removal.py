@@ -49,7 +49,7 @@ CORE_SIGMA = 2.0
 SURROUNDINGS = 0.2
 
 
-def remove_point_sources(data, observed, sources, psf, pixel_scale):
+def remove_point_sources(data, observed, sources, psf, pixel_scale, *, largest_fwhm=LARGEST_FWHM):
     """
     Remove point sources from an image, and fill their saturated cores.
 
@@ -59,7 +59,7 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         As for `find_point_sources`.
     sources : dict of str to array of shape (n,)
         From `find_point_sources`.
-    psf, pixel_scale
+    psf, pixel_scale, largest_fwhm
         As for `find_point_sources`.
 
     Returns
@@ -86,7 +86,7 @@ def remove_point_sources(data, observed, sources, psf, pixel_scale):
         return data, observed, sources
     sky, noise = sky_level(data, observed)
     # The surroundings of a star in an image that is not sharp are galaxies, not its PSF.
-    is_sharp = psf.fwhm <= LARGEST_FWHM
+    is_sharp = psf.fwhm <= largest_fwhm
     stars = [
         _star(data.shape, psf, pixel_scale, noise, *one)
         for one in zip(*(sources[key] for key in ("x", "y", "flux", "saturated")), strict=True)

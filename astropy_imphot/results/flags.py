@@ -57,6 +57,7 @@ class FitFlags(_Flags):
     512 HST_PSF: point sources do not have the given HST PSF: give another one, such as from build_hst_psf
     1024 SCALE: the flux scale is far from 1, or not above 0: check units and zero points
     2048 BANDPASS: the images have different filters
+    4096 NO_MATCH: no clear offset within 15 arcsec along each axis: give init_dx and init_dy
     """
 
     NOT_CONVERGED = 1, "the fitter or the choice of pixels did not converge"
@@ -71,6 +72,7 @@ class FitFlags(_Flags):
     HST_PSF = 512, "point sources do not have the given HST PSF: give another one, such as from build_hst_psf"
     SCALE = 1024, "the flux scale is far from 1, or not above 0: check units and zero points"
     BANDPASS = 2048, "the images have different filters"
+    NO_MATCH = 4096, "no clear offset within 15 arcsec along each axis: give init_dx and init_dy"
 
 
 class ExposureFlags(_Flags):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from astropy_imphot import FilterCurve, HstFilterInfo, UserError
+from astropy_imphot import FilterCurve, HstFilterInfo, ImphotWarning, UserError
 from astropy_imphot.calibration import curves, filters
 from astropy_imphot.calibration.curves import available_curves, camera_in_header, named_curve
 from astropy_imphot.calibration.filters import read_zero_points
@@ -168,7 +168,7 @@ def test_add_a_zero_point(monkeypatch, tmp_path):
     with pytest.raises(UserError):
         HstFilterInfo("F650X")
     monkeypatch.setattr(filters, "ZERO_POINTS", path)
-    info = HstFilterInfo({"FILTER": "F650X"})
+    info = HstFilterInfo({"INSTRUME": "ACS", "FILTER": "F650X"})
     assert (info.abmag_zero, info.photplam, info.photflam, info.photbw) == (25.5, 6500.0, 1.7e-19, 300.0)
     assert HstFilterInfo("F775W").photflam == 9.74e-20
 
@@ -176,7 +176,7 @@ def test_add_a_zero_point(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("cards", "camera"),
     [
-        ({}, "ACS/WFC"),
+        ({"INSTRUME": "ACS"}, "ACS/WFC"),
         ({"INSTRUME": "ACS", "DETECTOR": "WFC"}, "ACS/WFC"),
         ({"INSTRUME": "wfc3", "DETECTOR": "ir "}, "WFC3/IR"),
         ({"INSTRUME": "WFPC2", "DETECTOR": 2}, "WFPC2"),
@@ -186,11 +186,26 @@ def test_add_a_zero_point(monkeypatch, tmp_path):
         ({"INSTRUME": "NEWCAM"}, "NEWCAM"),
         ({"INSTRUME": "NIRCAM", "DETECTOR": "MULTIPLE"}, "NIRCAM"),
         ({"INSTRUME": "VIS"}, "VIS"),
+        ({"INSTRUME": "ACS", "FILTER1": "F606W", "FILTER2": "CLEAR2S"}, "ACS/HRC"),
+        ({"INSTRUME": "ACS", "APERTURE": "HRC-FIX"}, "ACS/HRC"),
+        ({"INSTRUME": "ACS", "DETECTOR": "SBC"}, "ACS"),
+        ({"INSTRUME": "WFC3/UVIS"}, "WFC3/UVIS"),
+        ({"INSTRUME": "WFC3", "DETECTOR": "UVIS1"}, "WFC3/UVIS"),
+        ({"INSTRUME": "WFC3_IR"}, "WFC3/IR"),
+        ({"INSTRUME": "ACS-WFC"}, "ACS/WFC"),
+        ({"DETECTOR": "UVIS"}, "UVIS"),
+        ({"TELESCOP": "JWST"}, "JWST"),
     ],
     ids=str,
 )
 def test_camera_in_header(cards, camera):
     assert camera_in_header(cards) == camera
+
+
+@pytest.mark.parametrize("cards", [{}, {"TELESCOP": "HST", "DETECTOR": "WFC"}], ids=str)
+def test_camera_that_is_assumed(cards):
+    with pytest.warns(ImphotWarning, match=r"no INSTRUME: the curve of ACS/WFC is used; .*give the curve"):
+        assert camera_in_header(cards) == "ACS/WFC"
 
 
 def test_speclite():

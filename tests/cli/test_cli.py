@@ -335,6 +335,7 @@ def test_wideband_image_in_a_filter_of_a_name(folder, field, capsys):
     assert "box.ecsv: the wavelengths of the filter curve are in um" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default:.*have no unit, and nm is assumed")
 def test_wideband_options(folder, field, capsys):
     cube = muse_cube(field.muse[0], WAVELENGTHS, noise=0.5, seed=3)
     os.mkdir("cubes")
@@ -367,7 +368,10 @@ def test_wideband_options(folder, field, capsys):
     energy = bandpass_image(plain, ([7200, 7800], [0.5, 1.0]), weights="energy")
     assert_allclose(read_image("E_plain.fits").data, energy.data)
     assert [fits.getval("E_plain.fits", "FILTWGHT"), image.meta["FILTWGHT"]] == ["energy", "photon"]
-    assert make_wideband_image.main(["F775W.txt", plain, "--prefix", "Q"]) == 1
+    assert make_wideband_image.main(["F775W.txt", plain, "--prefix", "N"]) == 0
+    assert "720 to 780, have no unit, and nm is assumed" in capsys.readouterr().err
+    assert_allclose(read_image("N_plain.fits").data, expected.data)
+    assert make_wideband_image.main(["F775W.txt", plain, "--prefix", "Q", "--wave_units", "um"]) == 1
     assert "does not overlap" in capsys.readouterr().err
     assert make_wideband_image.main(["F775W.txt", plain, "--nprocess", "0"]) == 1
     assert make_wideband_image.main(["F775W.txt", plain, plain, "--prefix", "R", "--wave_units", "nm"]) == 1

@@ -48,6 +48,10 @@ def pulls(fit, keys=("dx", "dy", "scale", "fwhm", "beta", "bg"), truth=TRUTH):
     return np.array([(fit.values[key].value - getattr(truth, key)) / fit.values[key].stdev for key in keys])
 
 
+WIDE_FIELD = (0.2, 0.2)
+NARROW_FIELD = (0.025, 0.025)
+
+
 def convolved(image, fwhm, scale=0.2):
     return convolve(image, Gaussian2DKernel(fwhm * gaussian_fwhm_to_sigma / scale), boundary="extend")
 
@@ -58,14 +62,21 @@ def noise_image(muse, seed):
 
 
 def test_sharp_images_are_not_smoothed():
-    assert common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6})) == 0
-    assert common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.3, "beta": 3.0})) == 0
+    assert common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6}), WIDE_FIELD) == 0
+    assert common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.3, "beta": 3.0}), WIDE_FIELD) == 0
+
+
+def test_images_of_small_pixels():
+    # The PSF of HST is as wide as 1.5 pixels of the narrow-field mode and the Gaussian.
+    smoothing = common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.085, "beta": 1.6}), NARROW_FIELD)
+    assert_allclose(np.hypot(smoothing, 0.0375), 0.085, rtol=1e-6)
+    assert common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.035, "beta": 1.6}), NARROW_FIELD) == 0
 
 
 def test_the_smoothing_is_that_of_the_psf_however_it_is_given():
     psf = galsim.Moffat(fwhm=0.8, beta=3.0).drawImage(nx=121, ny=121, scale=0.1, method="no_pixel").array
-    one = common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.8, "beta": 3.0}))
-    assert_allclose(common_smoothing(read_hst_psf(psf, 0.1)), one, rtol=0.02)
+    one = common_smoothing(CircularPsf(MOFFAT, {"fwhm": 0.8, "beta": 3.0}), WIDE_FIELD)
+    assert_allclose(common_smoothing(read_hst_psf(psf, 0.1), WIDE_FIELD), one, rtol=0.02)
     assert 0.6 < one < 0.8
 
 

@@ -51,7 +51,8 @@ def test_found_to_a_pixel(far, sky, index, masked):
     mask = holes(muse.shape) & masked
     # Masked pixels have no influence.
     muse = replace_data(muse, np.where(mask, 1e4, muse.data))
-    found = find_offset(sky, *coarser_image(muse, mask))
+    found, clear = find_offset(sky, *coarser_image(muse, mask))
+    assert clear
     assert np.abs(np.subtract(found, OFFSETS[index])).max() < PIXEL, found
 
 
@@ -67,7 +68,7 @@ def test_given_offsets_are_kept(far, sky, axis):
     for offset, right in ((OFFSETS[0][axis] + 0.03, True), (0.0, False)):
         known = [None, None]
         known[axis] = offset
-        found = find_offset(sky, *coarser_image(far.muse[0], nothing), tuple(known))
+        found, _ = find_offset(sky, *coarser_image(far.muse[0], nothing), tuple(known))
         assert found[axis] == offset
         other = 1 - axis
         assert (abs(found[other] - OFFSETS[0][other]) < PIXEL) == right
@@ -78,9 +79,9 @@ def test_nothing_in_common(far, sky):
     nothing = np.zeros(muse.shape, bool)
     flat = replace(sky, data=np.ones_like(sky.data))
     image, mask = coarser_image(muse, nothing)
-    assert find_offset(flat, image, mask) == (0, 0)
-    assert find_offset(flat, image, mask, (2.0, None)) == (2, 0)
-    assert find_offset(sky, replace_data(image, np.zeros(image.shape)), mask) == (0, 0)
+    assert find_offset(flat, image, mask) == ((0, 0), False)
+    assert find_offset(flat, image, mask, (2.0, None)) == ((2, 0), False)
+    assert find_offset(sky, replace_data(image, np.zeros(image.shape)), mask) == ((0, 0), False)
 
 
 def test_image_of_one_row(far):
@@ -98,7 +99,7 @@ def test_blocks_of_a_template(far, margin):
         margin=tuple(one + 1 for one in template.margin),
     )
     image, mask = coarser_image(far.muse[2], np.zeros(far.muse[2].shape, bool))
-    found = find_offset(coarser_template(template, image), image, mask)
+    found, _ = find_offset(coarser_template(template, image), image, mask)
     assert np.abs(np.subtract(found, OFFSETS[2])).max() < PIXEL, found
 
 
@@ -142,3 +143,28 @@ def test_offset_beyond_the_margin_of_a_template(far):
         assert abs(fit.values[key].value - truth) < 4 * fit.values[key].stdev
     assert FitFlags.BEYOND_MARGIN in fit.flags
     assert fit.n_pixels < 0.7 * far.muse[0].data.size
+
+
+def moved_header(muse, shift):
+    """An exposure whose header is off by so many arcsec along x."""
+    muse = muse.copy()
+    muse.wcs = muse.wcs.deepcopy()
+    muse.wcs.wcs.crpix[0] -= shift / 0.2
+    return muse
+
+
+@pytest.mark.parametrize(("shift", "clear"), [(0.0, True), (3.0, True), (-20.0, False), (25.0, False)])
+def test_an_exposure_that_is_farther_off_than_the_search(far, shift, clear):
+    muse = moved_header(far.muse[2], shift)
+    small, mask = coarser_image(muse, np.zeros(muse.shape, bool))
+    found, is_clear = find_offset(coarse_template(far.hst, small, margin=SEARCH_RADIUS), small, mask)
+    assert is_clear == clear
+    if clear:
+        assert np.abs(np.subtract(found, OFFSETS[2]) - (shift, 0)).max() < PIXEL
+
+
+def test_the_flag_has_the_range_of_the_search(far):
+    few = dict.fromkeys(("fix_beta", "fix_fwhm"), 2.0) | {"background": "constant", "keep_changed": True}
+    fit = fit_image_photometry(far.hst, moved_header(far.muse[2], -20.0), **few)
+    assert FitFlags.NO_MATCH in fit.flags
+    assert f"within {SEARCH_RADIUS:.0f} arcsec along each axis" in FitFlags.NO_MATCH.meaning

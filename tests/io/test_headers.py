@@ -20,7 +20,7 @@ from astropy_imphot import (
     write_image,
 )
 from astropy_imphot.cli.fit_photometry import main
-from astropy_imphot.io.headers import without_information
+from astropy_imphot.io.distortion import without_information
 from astropy_imphot.simulation import simulate_field
 
 SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_0_2": 1e-6, "B_2_0": -1e-6}
@@ -28,7 +28,7 @@ SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_0_2": 1e-6, "B_2_0": -1e-6}
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """An HST and two MUSE images, with SIP coefficients but CTYPE without -SIP."""
+    """An HST and two MUSE images, with SIP coefficients, and CTYPE with -SIP on one axis only."""
     folder = tmp_path_factory.mktemp("sip")
     field = simulate_field(seed=1, size=12.0, hst_pixel=0.06)
     paths = [str(folder / name) for name in ("hst.fits", "E1.fits", "E2.fits")]
@@ -36,7 +36,7 @@ def files(tmp_path_factory):
         write_image(image, path)
         with fits.open(path, mode="update") as hdus:
             for hdu in hdus[1:]:
-                hdu.header.update(SIP)
+                hdu.header.update(SIP, CTYPE1="RA---TAN-SIP")
     return paths
 
 
@@ -66,7 +66,7 @@ def test_functions_print_nothing(files, tmp_path, capsys):
     with FitImagePhotometryMP(hst, [muse], nprocess=1, fix_beta=2.5) as fits_of_all:
         assert len(list(fits_of_all)) == 1
     # Of a user's own, which astropy made.
-    muse.wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    muse.wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN"]
     fit_image_photometry(hst, muse, fix_beta=2.5)
     write_image(muse, tmp_path / "muse.fits")
     assert capsys.readouterr().out == ""

@@ -14,10 +14,11 @@ from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
+from astropy_imphot.io.bunit import parse_unit
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.files import opened
 from astropy_imphot.io.grid import read_grid
-from astropy_imphot.io.headers import parse_unit, unit_string
+from astropy_imphot.io.headers import unit_string
 from astropy_imphot.io.images import read_cube, read_header, read_image, write_image
 
 SHAPE = (12, 15)

@@ -149,7 +149,7 @@ def on_axis(number):
         ({"CUNIT3": "Hz"}, "CUNIT3 = 'Hz', is no length: correct it"),
         ({"CTYPE3": "FREQ", "CUNIT3": "Hz"}, "no axis of wavelengths, but CTYPE3 = 'FREQ': convert"),
         ({"CTYPE3": "VELO", "CUNIT3": "m/s"}, "no axis of wavelengths, but CTYPE3 = 'VELO': convert"),
-        ({"CUNIT1": "furlong"}, r"the WCS of the header cannot be used \(.*\): correct"),
+        ({"CUNIT1": "furlong"}, r"the WCS of the image cannot be read \(.*\): correct"),
     ],
     ids=str,
 )

@@ -95,8 +95,12 @@ def test_circles_on_the_sky(wcs, frame, radius):
     np.testing.assert_array_equal(mask, inside)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_turned_shapes_on_the_sky(wcs, frame):
+def test_turned_shapes_on_the_sky(wcs, frame, mirrored):
+    if mirrored:
+        wcs = wcs.deepcopy()
+        wcs.wcs.cd = wcs.wcs.cd * [[-1], [1]]
     # Angles are counted from the frame's own west towards its north, as in ds9.
     position = wcs.pixel_to_world(19.3, 14.2)
     center = position.transform_to(frame)
@@ -229,7 +233,7 @@ def test_file_with_nothing_usable(wcs, tmp_path, content):
         regions_mask(path, Grid(wcs, SHAPE))
 
 
-@pytest.mark.parametrize("line", ["circle(10,20)", "circle(a,b,c)", "circle(10,20,-3)", "- circle(10,20,3)"])
+@pytest.mark.parametrize("line", ["circle(10,20)", "circle(a,b,c)", "circle(10,20,-3)"])
 def test_broken_line(wcs, tmp_path, line):
     path = tmp_path / "field.reg"
     path.write_text(f"image\n{line}\n")
