@@ -36,7 +36,7 @@ CONTRADICTS = 5.0
 
 # Squares of FWHM add up if exposures have the same beta. With values of 2.2 to 3.5, pairs differ by so much,
 # arcsec^2, see benchmarks/exposures.py.
-SHAPE_ERROR = 0.02
+SHAPE_ERROR = 0.1
 
 # How much variances of exposures are held together, and the least one, a part of that of a pair.
 ALIKE = 0.1
