@@ -112,7 +112,7 @@ def test_flux_of_a_muse_image(bunit, place):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_flux_of_a_cube(place):
-    axis = {"CTYPE3": "AWAV", "CUNIT3": "Angstrom", "CRVAL3": 6000.0, "CD3_3": 1.25, "CRPIX3": 1.0}
+    axis = {"CTYPE3": "AWAV", "CUNIT3": "Angstrom", "CRVAL3": 6000.0, "CDELT3": 1.25, "CRPIX3": 1.0}
     hdus = fits.HDUList([fits.PrimaryHDU(), hdu(None, (3, 4, 5), **axis)])
     hdus[1].name = "DATA"
     hdus[place].header["BUNIT"] = "10**(-18)*erg/s/cm**2/Angstrom"

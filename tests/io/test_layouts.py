@@ -14,8 +14,8 @@ from astropy_imphot import (
     make_template,
     read_image,
 )
+from astropy_imphot.io.bunit import parse_unit
 from astropy_imphot.io.grid import read_grid
-from astropy_imphot.io.headers import parse_unit
 from astropy_imphot.simulation import muse_cube, simulate_field, sky_grid
 
 BUNIT = "10**(-20)*erg/s/cm**2/Angstrom"
