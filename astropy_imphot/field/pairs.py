@@ -31,6 +31,9 @@ REFERENCE_PSF = (1.0, 2.8)
 # After a fit with these flags, beta is held.
 UNDETERMINED = FitFlags.AT_BOUND | FitFlags.DEGENERATE
 
+# A rotation with a larger error, degrees, has its prior again.
+ROTATION_ERROR = 0.2
+
 # How much of the reference is used around the exposure, arcsec, and hence the largest offset.
 MARGIN = 8.0
 
@@ -161,7 +164,7 @@ def fit_pair(pair, files, folder, record, options):
     -----
     The sharper one of the two is the reference, because the noise of the other one would be increased by a
     deconvolution. Stars do not move between exposures: they are part of the reference. Where beta is not
-    determined it is that of ``REFERENCE_PSF``.
+    determined it is that of ``REFERENCE_PSF``, and where the rotation is not determined it has its prior.
 
     Examples
     --------
@@ -176,9 +179,9 @@ def fit_pair(pair, files, folder, record, options):
     exposure, reference = images
     template = make_exposure_template(reference, exposure, margin=max(MARGIN, options.margin))
     fit = fit_image(template, exposure, options, pair.name)
-    if fit.flags & UNDETERMINED and "beta" not in options.fixed:
-        held = replace(options, fixed={**options.fixed, "beta": REFERENCE_PSF[1]})
-        fit = fit_image(template, exposure, held, pair.name)
+    determined = _determined(fit, options)
+    if determined is not options:
+        fit = fit_image(template, exposure, determined, pair.name)
     names = QTable({"exposure": [pair.exposure], "reference": [pair.reference]})
     table = hstack([names, fit.to_table()], metadata_conflicts="silent")
     for key, words in COLUMNS.items():
@@ -186,6 +189,15 @@ def fit_pair(pair, files, folder, record, options):
     with atomic_folder(folder) as temporary:
         table.write(temporary / "results.ecsv")
         write_record(temporary, record)
+
+
+def _determined(fit, options):
+    """Return the options of another fit of a pair, in which what was not determined is held."""
+    if fit.flags & UNDETERMINED and "beta" not in options.fixed:
+        options = replace(options, fixed={**options.fixed, "beta": REFERENCE_PSF[1]})
+    if "rotation" in fit.free and fit.rotation.stdev > ROTATION_ERROR:
+        options = replace(options, free=tuple(name for name in options.free if name != "rotation"))
+    return options
 
 
 def _sharpness(image):
