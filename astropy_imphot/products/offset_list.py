@@ -49,7 +49,7 @@ def write_offset_list(path, exposures, *, overwrite=False):
     -----
     The first extension is a binary table: DATE_OBS (23 characters), MJD_OBS (double, d), RA_OFFSET and
     DEC_OFFSET (double, deg) and FLUX_SCALE (double, 1/scale, which multiplies the exposure; NaN for
-    none, as of scales that are not `~astropy_imphot.results.flags.is_plausible_scale`).
+    none, as of scales that are not ``is_plausible_scale`` of ``astropy_imphot.results.flags``).
 
     Examples
     --------
