@@ -33,7 +33,6 @@ USUAL = FitFlags.FEW_SOURCES | FitFlags.TEMPLATE_NOISE | FitFlags.DEGENERATE
 # A pair is not used if it contradicts the others by more than so many standard deviations.
 CONTRADICTS = 5.0
 
-
 # Squares of FWHM add up if exposures have the same beta. With values of 2.2 to 3.5, pairs differ by so much,
 # arcsec^2, see benchmarks/exposures.py.
 SHAPE_ERROR = 0.1
@@ -92,11 +91,12 @@ def relative_exposures(names, results):
     """
     names = list(names)
     used = np.array([not flag & UNUSABLE for flag in results["flags"]], dtype=bool)
-    if not used.any():
-        raise UserError("no pair of exposures has a fit that can be used: check that they show the same sky.")
     design = _design(names, results)
     differences = _differences(results)
-    used &= np.all([np.isfinite(values + errors) for values, errors in differences.values()], axis=0)
+    for values, errors in differences.values():
+        used &= np.isfinite(values + errors) & (errors > 0)
+    if not used.any():
+        raise UserError("no pair of exposures has a fit that can be used: check that they show the same sky.")
     used = _without_contradictions(design, differences, used)
     group = _largest_group(design[used])
     used &= ~np.any(design[:, ~group] != 0, axis=1)

@@ -228,3 +228,11 @@ def test_many_exposures_are_not_all_compared():
     pairs = choose_pairs(names)
     assert len(pairs) == 160
     assert len({frozenset((one.exposure, one.reference)) for one in pairs}) == 160
+
+
+@pytest.mark.parametrize("error", [np.nan, 0.0])
+def test_pairs_without_errors_are_not_used(error):
+    table = pairs_of([0.3, 0.1, -0.4], [0.01, 0.01, 0.01])[1]
+    table["scale_err"] = error
+    with pytest.raises(UserError, match="no pair of exposures has a fit that can be used"):
+        relative_exposures(["0", "1", "2"], table)
