@@ -43,8 +43,8 @@ NEXT = 4
 
 # Bands of frequency that measure sharpness: where seeing makes a difference, where it makes little, and where
 # there is only noise, cycles/arcsec.
-HIGH = (0.6, 1.0)
-LOW = (0.2, 0.5)
+HIGH = (0.5, 0.9)
+LOW = (0.1, 0.4)
 NOISE_FROM = 1.8
 
 COLUMNS = {"exposure": "the exposure", "reference": "the exposure with which it was compared"}

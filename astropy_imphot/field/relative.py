@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 from scipy.optimize import nnls
+from scipy.sparse.csgraph import connected_components
 
 from astropy_imphot.field.pairs import REFERENCE_PSF
 from astropy_imphot.io.errors import UserError
@@ -94,10 +95,16 @@ def relative_exposures(names, results):
     design = _design(names, results)
     differences = _differences(results)
     for values, errors in differences.values():
-        used &= np.isfinite(values + errors) & (errors > 0)
+        # All errors are 0 of what is held.
+        used &= np.isfinite(values + errors) & ((errors > 0) | ~np.any(errors))
+    used &= np.any([errors > 0 for key, (_, errors) in differences.items() if key != "fwhm_square"], axis=0)
     if not used.any():
-        raise UserError("no pair of exposures has a fit that can be used: check that they show the same sky.")
-    used = _without_contradictions(design, differences, used)
+        raise UserError(
+            "no pair of exposures has a fit that can be used: check that they show the same sky, and that "
+            "none is a copy of another."
+        )
+    agrees = _without_contradictions(design, differences, used)
+    contradicted, used = used & ~agrees, agrees
     group = _largest_group(design[used])
     used &= ~np.any(design[:, ~group] != 0, axis=1)
     pairs = design[used][:, group]
@@ -115,7 +122,7 @@ def relative_exposures(names, results):
             column[group] = part
             found[name] = column * UNITS.get(key, u.dimensionless_unscaled)
     doubtful = np.array([bool(flag & ~(UNUSABLE | USUAL)) for flag in results["flags"]], dtype=bool)
-    of_doubtful = np.any(design[used & doubtful] != 0, axis=0)
+    of_doubtful = np.any(design[used & doubtful | contradicted] != 0, axis=0)
     found["flags"] = np.where(of_doubtful, int(ExposureFlags.DOUBTFUL_FIT), 0)
     lost = "none of its pairs with the other exposures has a fit that can be used."
     found["error"] = ["" if is_in else lost for is_in in group]
@@ -154,7 +161,7 @@ def _without_contradictions(design, differences, used):
             values, errors = differences[key]
             solved, _ = _solve(design[used][:, group], values[used], errors[used])
             away[used] = np.maximum(
-                away[used], np.abs(values[used] - design[used][:, group] @ solved) / errors[used]
+                away[used], np.abs(values[used] - design[used][:, group] @ solved) / _or_one(errors[used])
             )
         if away.max() < CONTRADICTS:
             break
@@ -164,8 +171,6 @@ def _without_contradictions(design, differences, used):
 
 def _largest_group(design):
     """Return which exposures are in the largest group that pairs connect."""
-    from scipy.sparse.csgraph import connected_components
-
     connected = (design != 0).T.astype(int) @ (design != 0).astype(int)
     _, labels = connected_components(connected, directed=False)
     counts = np.bincount(labels)
@@ -173,12 +178,17 @@ def _largest_group(design):
 
 
 def _solve(design, values, errors):
-    """Return the exposures' values relative to their mean, and their errors."""
+    """Return the exposures' values relative to their mean, and their errors; 0 of what is held."""
     number = design.shape[1]
     # Exposures are alike where the pairs do not show which of them has the larger error.
     alike = ALIKE * (np.eye(number) - 1 / number)
     variances, _ = nnls(np.vstack([np.abs(design), alike]), np.concatenate([errors**2, np.zeros(number)]))
     variances = np.maximum(variances, LEAST_PART * np.median(errors) ** 2)
-    solved, *_ = np.linalg.lstsq(design / errors[:, np.newaxis], values / errors, rcond=None)
+    weights = 1 / _or_one(errors)
+    solved, *_ = np.linalg.lstsq(design * weights[:, np.newaxis], values * weights, rcond=None)
     relative = np.eye(number) - 1 / number
     return solved - solved.mean(), np.sqrt(relative**2 @ variances)
+
+
+def _or_one(errors):
+    return np.where(errors > 0, errors, 1.0)

@@ -120,8 +120,8 @@ def header_wcs(science, hdus):
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:
             wcs = WCS(header, fobj=hdus if isinstance(hdus, fits.HDUList) else None)
-        except (WcsError, ValueError, KeyError, MemoryError) as error:
-            # A MemoryError of astropy is also one of a distortion's cards.
+        except (WcsError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+            # Keywords can be of another type. A MemoryError of astropy is also one of a distortion's cards.
             reason = " ".join(str(error).strip("'").split()).rstrip(".:")
             raise UserError(f"the WCS of the image cannot be read ({reason}): correct its header.") from error
     if not wcs.has_celestial:

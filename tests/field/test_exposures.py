@@ -206,6 +206,8 @@ def test_a_wrong_pair_is_left_out():
     found = relative_exposures(names, table)
     assert_allclose(found["dra"].value, relative([0.0, 1.0, -1.0, 0.5]), atol=0.04)
     assert sorted(found["pairs"]) == [2, 2, 3, 3]
+    # Those of the pair are flagged.
+    assert list(found["flags"] > 0) == list(found["pairs"] == 2)
 
 
 def test_exposures_that_are_not_connected():
@@ -215,6 +217,15 @@ def test_exposures_that_are_not_connected():
     found = relative_exposures(names, table)
     assert [bool(error) for error in found["error"]] == [False, False, False, True]
     assert np.isnan(found["dra"][3])
+
+
+def test_a_rotation_that_is_held():
+    names, table, _ = pairs_of([0.0, 1.0, -1.0], [0.01] * 3)
+    table["rotation_err"] = 0.0
+    found = relative_exposures(names, table)
+    assert_allclose(found["dra"].value, [0.0, 1.0, -1.0], atol=0.04)
+    assert_allclose(found["rotation"].value, 0)
+    assert_allclose(found["rotation_err"].value, 0)
 
 
 def test_two_exposures_have_the_same_error():
@@ -233,6 +244,7 @@ def test_many_exposures_are_not_all_compared():
 @pytest.mark.parametrize("error", [np.nan, 0.0])
 def test_pairs_without_errors_are_not_used(error):
     table = pairs_of([0.3, 0.1, -0.4], [0.01, 0.01, 0.01])[1]
-    table["scale_err"] = error
+    for key in ("dra", "ddec", "rotation", "scale"):
+        table[f"{key}_err"] = error
     with pytest.raises(UserError, match="no pair of exposures has a fit that can be used"):
         relative_exposures(["0", "1", "2"], table)

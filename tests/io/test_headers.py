@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy import log
 from astropy.io import fits
@@ -14,6 +15,7 @@ from astropy.wcs import WCS
 
 from astropy_imphot import (
     FitImagePhotometryMP,
+    UserError,
     apply_corrections,
     fit_image_photometry,
     read_image,
@@ -21,7 +23,8 @@ from astropy_imphot import (
 )
 from astropy_imphot.cli.fit_photometry import main
 from astropy_imphot.io.distortion import without_information
-from astropy_imphot.simulation import simulate_field
+from astropy_imphot.io.grid import read_grid
+from astropy_imphot.simulation import simulate_field, sky_grid
 
 SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_0_2": 1e-6, "B_2_0": -1e-6}
 
@@ -109,3 +112,11 @@ def test_the_level_is_as_before(files, capsys):
     assert main([files[0], files[1], "--fix_beta", "2.5"]) == 0
     check_table(capsys.readouterr().out, ["E1"])
     assert log.level == before == logging.INFO
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("CTYPE1", 3), ("CTYPE2", True)])
+def test_a_wcs_of_numbers_in_the_place_of_words(keyword, value):
+    hdu = fits.ImageHDU(np.ones((4, 5)), header=sky_grid((4, 5)).wcs.to_header(), name="DATA")
+    hdu.header[keyword] = value
+    with pytest.raises(UserError, match="WCS"):
+        read_grid(fits.HDUList([fits.PrimaryHDU(), hdu]))
