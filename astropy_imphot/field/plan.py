@@ -3,7 +3,8 @@
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from astropy_imphot.calibration.filters import filter_in_header
@@ -143,17 +144,12 @@ def find_exposures(paths, filters, filter_name=None):
     if filter_name is not None and filter_name.upper() not in filters:
         raise UserError(f"there is no HST image in {filter_name}: the filters are {', '.join(filters)}.")
     names = _distinct_names(paths)
+    find_filter = partial(_image_filter, filters=filters, filter_name=filter_name)
     exposures = {}
     for path in paths:
-        place = os.path.abspath(path)
-        found = Exposure(name=names[path], cube=place)
-        try:
-            header = read_header(path)
-            if header.get("NAXIS") != 3:
-                one = _image_filter(path, header, filters, filter_name)
-                found = Exposure(name=_without(one, names[path]), images={one: place})
-        except UserError as error:
-            found = Exposure(name=names[path], cube=place, problem=str(error))
+        found = _exposure(path, names[path], find_filter)
+        for one in found.images:
+            found = replace(found, name=_without(one, found.name))
         known = exposures.setdefault(found.name, found)
         if known is found:
             continue
@@ -191,18 +187,22 @@ def each_an_exposure(paths):
     paths = [str(path) for path in paths]
     if len(paths) < 2:
         raise UserError(f"there are {len(paths)} exposures: give two or more, as references of each other.")
-    found = []
-    for path, name in _distinct_names(paths).items():
-        place = os.path.abspath(path)
-        try:
-            header = read_header(path)
-            if header.get("NAXIS") == 3:
-                found.append(Exposure(name=name, cube=place))
-            else:
-                found.append(Exposure(name=name, images={filter_in_header(header): place}))
-        except UserError as error:
-            found.append(Exposure(name=name, cube=place, problem=str(error)))
-    return found
+    return [
+        _exposure(path, name, lambda _, header: filter_in_header(header))
+        for path, name in _distinct_names(paths).items()
+    ]
+
+
+def _exposure(path, name, find_filter):
+    """Return a cube or an image, whose filter is find_filter(path, header), as an exposure."""
+    place = os.path.abspath(path)
+    try:
+        header = read_header(path)
+        if header.get("NAXIS") == 3:
+            return Exposure(name=name, cube=place)
+        return Exposure(name=name, images={find_filter(path, header): place})
+    except UserError as error:
+        return Exposure(name=name, cube=place, problem=str(error))
 
 
 def _distinct_names(paths):
