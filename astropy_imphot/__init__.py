@@ -29,9 +29,9 @@ from astropy_imphot.reference.reading import Reference, read_reference
 from astropy_imphot.reference.regrid import make_template, regrid_hst_like_muse
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.flags import ExposureFlags, FitFlags, flag_names
+from astropy_imphot.results.image import FittedImagePhotometry
 from astropy_imphot.results.photometry import (
     FailedPhotometry,
-    FittedImagePhotometry,
     FittedPhotometry,
 )
 from astropy_imphot.results.star import FittedStarPhotometry, StarFit

@@ -13,8 +13,9 @@ from astropy_imphot.fitting.batch import FitImageAndStarPhotometryMP, FitImagePh
 from astropy_imphot.fitting.image import fit_image_photometry
 from astropy_imphot.fitting.star import fit_image_and_star_photometry
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write, refuse_existing, short_name
+from astropy_imphot.io.files import short_name
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.writing import atomic_write, refuse_existing
 from astropy_imphot.products.corrected import apply_corrections
 from astropy_imphot.products.images import saved_paths, write_fit_images
 from astropy_imphot.products.tables import check_format, write_table

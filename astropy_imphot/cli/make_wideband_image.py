@@ -11,8 +11,8 @@ from astropy_imphot.calibration.bandpass import bandpass_image
 from astropy_imphot.calibration.filter_curve import WEIGHTS, FilterCurve, as_curve
 from astropy_imphot.cli.arguments import ImphotArgumentParser, run
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import refuse_existing
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.writing import refuse_existing
 
 __all__ = ["main"]
 

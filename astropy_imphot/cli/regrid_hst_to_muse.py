@@ -10,8 +10,8 @@ from astropy_imphot.cli.arguments import ImphotArgumentParser, run
 from astropy_imphot.cli.fit_options import add_hst_psf_options, add_reference_options
 from astropy_imphot.fitting.options import ImageFitOptions
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import refuse_existing
 from astropy_imphot.io.grid import read_grid
+from astropy_imphot.io.writing import refuse_existing
 from astropy_imphot.reference.reading import read_reference
 from astropy_imphot.reference.regrid import make_template
 

@@ -14,8 +14,9 @@ from astropy_imphot.field.store import fingerprint, write_record
 from astropy_imphot.fitting.image import fit_image
 from astropy_imphot.fitting.star import fit_image_and_star
 from astropy_imphot.io.errors import UserError, WorkerError
-from astropy_imphot.io.files import atomic_folder, naming, source_name
+from astropy_imphot.io.files import naming, source_name
 from astropy_imphot.io.images import read_header, read_image
+from astropy_imphot.io.writing import atomic_folder
 from astropy_imphot.products.images import object_regions
 from astropy_imphot.products.imphot_table import write_imphot
 from astropy_imphot.reference.image import HstReference

@@ -10,10 +10,11 @@ from astropy_imphot.calibration.bandpass import bandpass_image
 from astropy_imphot.calibration.units import read_muse_image
 from astropy_imphot.field.store import write_record
 from astropy_imphot.fitting.image import fit_image
-from astropy_imphot.io.files import atomic_folder, naming
+from astropy_imphot.io.files import naming
 from astropy_imphot.io.filling import filled
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.writing import atomic_folder
 from astropy_imphot.psf.fourier import frequencies
 from astropy_imphot.reference.regrid import make_exposure_template
 from astropy_imphot.results.flags import FitFlags

@@ -11,7 +11,7 @@ from pathlib import Path
 from astropy.table import QTable
 
 from astropy_imphot.io.errors import FileError, UserError
-from astropy_imphot.io.files import atomic_write
+from astropy_imphot.io.writing import atomic_write
 
 __all__ = ["Store", "fingerprint", "write_record"]
 

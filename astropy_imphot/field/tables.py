@@ -8,8 +8,8 @@ from astropy_imphot._version import version
 from astropy_imphot.field.compare import compare_exposures
 from astropy_imphot.field.exposure import COLUMNS, about
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import atomic_write
 from astropy_imphot.io.images import read_header
+from astropy_imphot.io.writing import atomic_write
 from astropy_imphot.products.offset_list import write_offset_list
 from astropy_imphot.results.columns import describe
 from astropy_imphot.results.photometry import COLUMNS as FIT_COLUMNS

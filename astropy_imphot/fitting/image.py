@@ -22,8 +22,8 @@ from astropy_imphot.models.convolved_template import template_model
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
 from astropy_imphot.results.flags import FitFlags
+from astropy_imphot.results.image import FittedImagePhotometry
 from astropy_imphot.results.offsets import sky_offsets
-from astropy_imphot.results.photometry import FittedImagePhotometry
 from astropy_imphot.results.values import covariance_of, fitted_values
 
 __all__ = ["fit_image", "fit_image_photometry"]

@@ -15,7 +15,7 @@ from astropy_imphot.io.blanks import blank_pixels
 from astropy_imphot.io.bunit import parse_unit
 from astropy_imphot.io.distortion import usable_wcs
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import Source, atomic_write, naming, opened, source_name
+from astropy_imphot.io.files import Source, naming, opened, source_name
 from astropy_imphot.io.grid import Grid, enclosing_slices, read_grid
 from astropy_imphot.io.headers import (
     header_wcs,
@@ -27,6 +27,7 @@ from astropy_imphot.io.headers import (
 )
 from astropy_imphot.io.layout import EXTENSIONS, companion_hdus, science_hdu
 from astropy_imphot.io.reference_kinds import companion_image, kind_of
+from astropy_imphot.io.writing import atomic_write
 
 __all__ = ["image_hdus", "read_cube", "read_header", "read_image", "write_image"]
 

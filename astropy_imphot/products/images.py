@@ -10,10 +10,11 @@ from astropy.nddata import CCDData
 from scipy import fft
 
 from astropy_imphot.fitting.objects import object_pixels
-from astropy_imphot.io.files import atomic_write, refuse_existing, short_name
+from astropy_imphot.io.files import short_name
 from astropy_imphot.io.grid import read_grid
 from astropy_imphot.io.headers import unit_string
 from astropy_imphot.io.images import write_image
+from astropy_imphot.io.writing import atomic_write, refuse_existing
 
 __all__ = ["fit_images", "object_regions", "saved_paths", "write_fit_images"]
 

@@ -6,7 +6,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astropy_imphot.io.dates import header_value
-from astropy_imphot.io.files import atomic_write, short_name
+from astropy_imphot.io.files import short_name
+from astropy_imphot.io.writing import atomic_write
 
 __all__ = ["write_imphot"]
 

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from astropy_imphot.io.dates import to_isot, to_mjd
 from astropy_imphot.io.errors import UserError, warn
-from astropy_imphot.io.files import atomic_write
+from astropy_imphot.io.writing import atomic_write
 from astropy_imphot.results.flags import is_plausible_scale
 
 __all__ = ["write_offset_list"]

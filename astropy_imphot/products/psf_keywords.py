@@ -11,7 +11,8 @@ from astropy.io import fits
 
 from astropy_imphot.io.cards import mended_header
 from astropy_imphot.io.errors import FileError, UserError
-from astropy_imphot.io.files import atomic_write, opened
+from astropy_imphot.io.files import opened
+from astropy_imphot.io.writing import atomic_write
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.wavelength import WAVELENGTHS
 

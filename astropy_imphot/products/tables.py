@@ -4,7 +4,7 @@ from astropy.io import registry
 from astropy.table import QTable, vstack
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write
+from astropy_imphot.io.writing import atomic_write
 
 __all__ = ["check_format", "write_table"]
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from astropy.table import QTable
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write
+from astropy_imphot.io.writing import atomic_write
 from astropy_imphot.psf.moffat import MOFFAT
 from astropy_imphot.psf.wavelength import REFERENCE
 from astropy_imphot.report.content import Picture, exposures_of, headings, overview

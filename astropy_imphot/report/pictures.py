@@ -9,7 +9,7 @@ import numpy as np
 from astropy_imphot.products.plots import draw_image_row, new_figure
 from astropy_imphot.report.cells import label
 from astropy_imphot.results.flags import flag_names
-from astropy_imphot.results.photometry import FittedImagePhotometry
+from astropy_imphot.results.image import FittedImagePhotometry
 
 __all__ = ["exposure_picture", "save_jpeg"]
 

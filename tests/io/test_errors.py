@@ -28,8 +28,9 @@ from astropy_imphot import (
     write_image,
 )
 from astropy_imphot.io.errors import warn
-from astropy_imphot.io.files import Source, atomic_write, naming, opened
+from astropy_imphot.io.files import Source, naming, opened
 from astropy_imphot.io.images import read_header
+from astropy_imphot.io.writing import atomic_write
 from astropy_imphot.masking.ds9regions import read_regions
 from astropy_imphot.simulation import CENTER, CubeTruth, simulate_cubes, simulate_field
 

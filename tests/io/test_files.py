@@ -9,7 +9,8 @@ import pytest
 from astropy.io import fits
 
 from astropy_imphot.io.errors import UserError
-from astropy_imphot.io.files import atomic_write, naming, opened, refuse_existing, source_name
+from astropy_imphot.io.files import naming, opened, source_name
+from astropy_imphot.io.writing import atomic_write, refuse_existing
 
 
 @pytest.fixture
