@@ -8,6 +8,7 @@ import astropy.units as u
 import numpy as np
 
 from astropy_imphot.calibration.curve_text import file_text, text_columns
+from astropy_imphot.io.bunit import LENGTH_WORDS
 from astropy_imphot.io.errors import FileError, UserError, warn
 from astropy_imphot.io.files import naming
 
@@ -31,25 +32,6 @@ DETECTOR_TYPES = {"0": "energy", "1": "photon"}
 
 # A unit in brackets: wavelength [nm], lambda (micron).
 UNIT_IN_NAME = re.compile(r"[\[(]([^\])]*)[\])]")
-
-# Names of units which astropy does not read, in lower case.
-UNIT_WORDS = {
-    "a": "Angstrom",
-    "aa": "Angstrom",
-    "ang": "Angstrom",
-    "angstroms": "Angstrom",
-    "\u00e5ngstr\u00f6m": "Angstrom",
-    "nanometer": "nm",
-    "nanometers": "nm",
-    "nanometre": "nm",
-    "nanometres": "nm",
-    "microns": "um",
-    "micrometer": "um",
-    "micrometers": "um",
-    "micrometre": "um",
-    "micrometres": "um",
-    "mu": "um",
-}
 
 # Units of sensitivities that astropy does not read, as in tables of STScI: their scale does not matter.
 NO_UNIT = ("transmission", "throughput", "unitless", "dimensionless", "none", "fraction", "-", "%")
@@ -159,7 +141,7 @@ def read_curve(path, wave_unit=None):
 
 def _wave_unit(unit):
     if isinstance(unit, str):
-        unit = UNIT_WORDS.get(unit.strip().lower(), unit)
+        unit = LENGTH_WORDS.get(unit.strip().lower(), unit)
     try:
         parsed = u.Unit(unit)
         parsed.to(u.AA)
@@ -287,9 +269,9 @@ def _numbers(column, no_unit):
         word = str(unit).strip().lower()
         if word in no_unit:
             return numbers
-        if word not in UNIT_WORDS:
+        if word not in LENGTH_WORDS:
             raise _unknown_unit(column.name, unit)
-        unit = u.Unit(UNIT_WORDS[word])
+        unit = u.Unit(LENGTH_WORDS[word])
     return numbers if unit in (None, u.dimensionless_unscaled) else numbers * unit
 
 

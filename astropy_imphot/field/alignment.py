@@ -1,6 +1,7 @@
 """The alignment of exposures for which there is no other image: each is a reference of the others."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from astropy.table import QTable, hstack
@@ -8,13 +9,13 @@ from astropy.table import QTable, hstack
 from astropy_imphot.calibration.filter_curve import FilterCurve, as_curve
 from astropy_imphot.field.compare import compare_exposures
 from astropy_imphot.field.exposure import about
+from astropy_imphot.field.jobs import run_jobs
 from astropy_imphot.field.pairs import IMAGE, choose_pairs, fit_pair, make_image, pair_options
 from astropy_imphot.field.plan import each_an_exposure
 from astropy_imphot.field.relative import COLUMNS, relative_exposures
 from astropy_imphot.field.settings import describe_curves, describe_settings
 from astropy_imphot.field.store import Store
 from astropy_imphot.field.tables import failed_exposure, stacked, write_tables
-from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.io.images import read_header
 from astropy_imphot.results.columns import describe
@@ -101,14 +102,17 @@ def align_exposures(
     records = {name: record(name) for name in cubes}
     records |= {name: record(pair.exposure, pair.reference) for name, pair in pairs.items()}
     reused = [name for name in pairs if not restart and store.is_finished(name, records[name], [RESULTS])]
-    unmade = [name for name in cubes if restart or not store.is_finished(name, records[name], [IMAGE])]
     if reused:
         log.info("%d of %d pairs are finished already.", len(reused), len(pairs))
 
-    images = [(cubes[name].cube, curve, store.folder(name), records[name]) for name in unmade]
-    with _Images(unmade, images, nprocess=nprocess, executor=executor) as made:
-        store.open([*unmade, *(name for name in pairs if name not in reused)])
-        failures |= _failures(unmade, made, progress_bar)
+    where = {"nprocess": nprocess, "executor": executor, "progress_bar": progress_bar}
+    images = {
+        name: ((cubes[name].cube, curve, store.folder(name), records[name]), {})
+        for name in cubes
+        if restart or not store.is_finished(name, records[name], [IMAGE])
+    }
+    unfinished = [*images, *(name for name in pairs if name not in reused)]
+    failures |= run_jobs(make_image, images, before=lambda: store.open(unfinished), **where)
 
     files = {
         name: str(store.folder(name) / IMAGE) if name in cubes else one.files[0] for name, one in good.items()
@@ -118,50 +122,26 @@ def align_exposures(
     }
     if not pairs:
         raise UserError(f"no two exposures can be compared: {'; '.join(failures.values())}")
-    unfitted = [name for name in pairs if name not in reused]
-    fits = [
-        (pair, (files[pair.exposure], files[pair.reference]), store.folder(name), records[name], options)
+    fits = {
+        name: (
+            (pair, (files[pair.exposure], files[pair.reference]), store.folder(name), records[name], options),
+            {},
+        )
         for name, pair in pairs.items()
-        if name in unfitted
-    ]
-    with _Pairs(unfitted, fits, nprocess=nprocess, executor=executor) as fitted:
-        lost = _failures(unfitted, fitted, progress_bar)
+        if name not in reused
+    }
+    lost = run_jobs(fit_pair, fits, **where)
     results = _results(pairs, store, lost)
     table, failures = _exposures(found, results, failures)
     write_tables(store, results, table)
     return results, table, failures, reused
 
 
-class _Images(Batch):
-    """The images of cubes: None, or a `FailedPhotometry` with the reason of a failure."""
-
-    _function = staticmethod(make_image)
-    _retries = 1
-
-    def __init__(self, names, calls, *, nprocess, executor):
-        super().__init__(
-            names, [(call, {}) for call in calls], nprocess=nprocess, executor=executor, on_error="skip"
-        )
-
-
-class _Pairs(_Images):
-    """The fits of pairs."""
-
-    _function = staticmethod(fit_pair)
-
-
-def _failures(names, batch, progress_bar):
-    """Run a batch, and return the reasons of its failures by their names."""
-    found = progress_bar(batch) if progress_bar and names else batch
-    return {name: one.error for name, one in zip(names, found, strict=True) if one is not None}
-
-
 def _only_curve(curves):
     if len(curves) > 1:
         raise UserError(f"there are {len(curves)} curves: give one, in which exposures are compared.")
     for name, curve in curves.items():
-        given = as_curve(curve)
-        return FilterCurve(given.wavelength, given.sensitivity, name=name, response=given.response)
+        return replace(as_curve(curve), name=name)
     return WHITE
 
 

@@ -6,6 +6,7 @@ from astropy.table import QTable
 from scipy.optimize import nnls
 from scipy.sparse.csgraph import connected_components
 
+from astropy_imphot.field.combine import UNUSABLE
 from astropy_imphot.field.pairs import REFERENCE_PSF
 from astropy_imphot.io.errors import UserError
 from astropy_imphot.results.columns import numbers
@@ -27,8 +28,7 @@ COLUMNS = {
 }
 UNITS = {"dra": u.arcsec, "ddec": u.arcsec, "rotation": u.deg, "fwhm_square": u.arcsec**2}
 
-# Fits of pairs with these flags are not used. Those of the second row are as expected of exposures.
-UNUSABLE = FitFlags.NOT_CONVERGED | FitFlags.AT_BOUND | FitFlags.BEYOND_MARGIN
+# Flags that are as expected of pairs of exposures.
 USUAL = FitFlags.FEW_SOURCES | FitFlags.TEMPLATE_NOISE | FitFlags.DEGENERATE
 
 # A pair is not used if it contradicts the others by more than so many standard deviations.

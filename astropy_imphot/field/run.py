@@ -11,6 +11,7 @@ from astropy.table import QTable
 from astropy_imphot.field.alignment import EXPOSURES, align_exposures
 from astropy_imphot.field.exposure import PICTURE, fit_exposure
 from astropy_imphot.field.html import field_as_html
+from astropy_imphot.field.jobs import run_jobs
 from astropy_imphot.field.plan import find_exposures, find_hst_images
 from astropy_imphot.field.settings import (
     check_settings,
@@ -21,7 +22,6 @@ from astropy_imphot.field.settings import (
 )
 from astropy_imphot.field.store import Store, write_record
 from astropy_imphot.field.tables import collect, write_tables
-from astropy_imphot.fitting.batch import Batch
 from astropy_imphot.fitting.options import ImageFitOptions, takes_options
 from astropy_imphot.io.errors import UserError, warn
 from astropy_imphot.io.files import opened, source_name
@@ -218,12 +218,14 @@ def fit_field(
         for exposure in found
         if exposure.name not in reused
     }
-    failures = {}
-    with _Exposures(list(jobs), list(jobs.values()), nprocess=nprocess, executor=executor) as fits:
-        store.open(list(jobs))
-        for name, failure in zip(jobs, progress_bar(fits) if progress_bar else fits, strict=True):
-            if failure is not None:
-                failures[name] = failure.error
+    failures = run_jobs(
+        fit_exposure,
+        jobs,
+        before=lambda: store.open(list(jobs)),
+        nprocess=nprocess,
+        executor=executor,
+        progress_bar=progress_bar,
+    )
     results, table, failures = collect(found, store, records, failures)
     if write_psf:
         failures |= _write_psf(found, table, store, records, psf, inplace=write_psf == "inplace")
@@ -236,16 +238,6 @@ def fit_field(
         (store.outdir / REPORT).unlink(missing_ok=True)
     report = Path(outdir) / REPORT if with_report else None
     return FittedField(results=results, exposures=table, failures=failures, report=report, reused=reused)
-
-
-class _Exposures(Batch):
-    """The exposures' fits: None, or a `FailedPhotometry` with the reason of a failure."""
-
-    _function = staticmethod(fit_exposure)
-    _retries = 1
-
-    def __init__(self, names, calls, *, nprocess, executor):
-        super().__init__(names, calls, nprocess=nprocess, executor=executor, on_error="skip")
 
 
 def _write_psf(found, table, store, records, psf, *, inplace):

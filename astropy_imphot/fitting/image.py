@@ -1,7 +1,5 @@
 """Fit of a whole MUSE image by the HST image of the same sky."""
 
-from dataclasses import replace
-
 import numpy as np
 from astropy.nddata import CCDData
 
@@ -21,7 +19,7 @@ from astropy_imphot.masking.masks import exclusion_mask
 from astropy_imphot.models.convolved_template import template_model
 from astropy_imphot.reference.image import HstReference
 from astropy_imphot.reference.template import HstTemplate
-from astropy_imphot.results.flags import FitFlags
+from astropy_imphot.results.flags import FitFlags, combined
 from astropy_imphot.results.image import FittedImagePhotometry
 from astropy_imphot.results.offsets import sky_offsets
 from astropy_imphot.results.values import covariance_of, fitted_values
@@ -195,8 +193,7 @@ def fit_image(hst, muse, options, name=None):
                 background=_modes(options.background, image),
                 keep_changed=options.keep_changed,
             )
-        result = _result(solution, image, name or short_name(muse), options)
-        return result if clear else replace(result, flags=result.flags | FitFlags.NO_MATCH)
+        return _result(solution, image, name or short_name(muse), options, clear)
 
 
 def _start(template, offset, options):
@@ -253,7 +250,7 @@ def _template_and_offset(reference, image, mask, options):
     return template, known, clear
 
 
-def _result(solution, image, name, options):
+def _result(solution, image, name, options, clear):
     model, mask, quality = solution.model, solution.mask, solution.quality
     light = solution.light
     units = {key: info.unit_for(image.unit) for key, info in model.infos.items()}
@@ -277,6 +274,7 @@ def _result(solution, image, name, options):
         n_evaluations=solution.n_evaluations,
         converged=solution.converged,
         flags=image_flags(solution, values, image)
+        | combined({FitFlags.NO_MATCH: not clear})
         | implausible(values["scale"].value, image.meta, model.template.meta),
         options=options,
         fitted_model=model.without_results(),

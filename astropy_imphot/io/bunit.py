@@ -7,11 +7,25 @@ import astropy.units as u
 
 from astropy_imphot.io.errors import warn
 
-__all__ = ["is_not_understood", "parse_unit"]
+__all__ = ["LENGTH_WORDS", "is_not_understood", "parse_unit"]
+
+# Spellings of units of length, as of wavelengths, in lower case.
+LENGTH_WORDS = {
+    **dict.fromkeys(("a", "aa", "ang", "angs", "angstrom", "angstroms", "angstroem"), "Angstrom"),
+    "\u00e5ngstr\u00f6m": "Angstrom",
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
+    **dict.fromkeys(
+        ("um", "mu", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"), "um"
+    ),
+    "mm": "mm",
+    "cm": "cm",
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), "m"),
+}
 
 # Words in BUNIT which are not FITS units, or in other letters, in lower case. A maggy is the flux of
 # magnitude 0 in the AB system, 3631 Jy (Oke & Gunn 1983). There is no "mjy", which can be mJy and MJy.
 UNIT_WORDS = {
+    **LENGTH_WORDS,
     "electron": "electron",
     "electrons": "electron",
     "e": "electron",
@@ -30,13 +44,6 @@ UNIT_WORDS = {
     "s": "s",
     "erg": "erg",
     "ergs": "erg",
-    "cm": "cm",
-    "a": "Angstrom",
-    "aa": "Angstrom",
-    "ang": "Angstrom",
-    "angstrom": "Angstrom",
-    "angstroms": "Angstrom",
-    "angstroem": "Angstrom",
     "hz": "Hz",
     "sr": "sr",
     "flam": "erg/(s cm2 Angstrom)",

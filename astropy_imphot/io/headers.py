@@ -25,6 +25,9 @@ __all__ = [
 
 NO_OVERLAP = "the image does not overlap the MUSE field on the sky: give an image that does."
 
+# Keywords of the WCS that are numbers.
+WCS_NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC|PV)\d_\d+|LON(GI)?POLE|LATPOLE|EQUINOX")
+
 # Keywords of the observation, for which the primary header is used also if the extension has them.
 PRIMARY_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "OBJECT")
 
@@ -115,6 +118,12 @@ def header_wcs(science, hdus):
         header = merged_header(hdus, science)
     if header.get("NAXIS") == 3 and header["NAXIS3"] > 1:
         header = standard_axis(header)
+    for card in header.cards:
+        if WCS_NUMBER.fullmatch(card.keyword) and isinstance(card.value, str):
+            # WCSLIB would take the default value.
+            raise UserError(
+                f"the keyword {card.keyword} of the WCS is {card.value!r}, which is no number: correct it."
+            )
     header = usable_header(header, hdus)
     with warnings.catch_warnings(), without_information():
         warnings.simplefilter("ignore", FITSFixedWarning)

@@ -4,6 +4,7 @@ import re
 
 import astropy.units as u
 
+from astropy_imphot.io.bunit import LENGTH_WORDS
 from astropy_imphot.io.errors import UserError, warn
 
 __all__ = ["standard_axis"]
@@ -16,29 +17,6 @@ STANDARD = re.compile(r"(WAVE|AWAV)(-(LOG|TAB|[A-Z]2[A-Z]|GR[IA]))?")
 OTHERS = re.compile(
     r"|LINEAR|(AIR[ _-]?|VAC[ _-]?)?(WAVE|WAVELENGTHS?|LAMBDA|LAM)|WAVELENG|WLEN|SPECTRAL", re.I
 )
-
-UNITS = {
-    "": "",
-    "a": "Angstrom",
-    "aa": "Angstrom",
-    "ang": "Angstrom",
-    "angs": "Angstrom",
-    "angstrom": "Angstrom",
-    "angstroms": "Angstrom",
-    "nm": "nm",
-    "nanometer": "nm",
-    "nanometers": "nm",
-    "um": "um",
-    "micron": "um",
-    "microns": "um",
-    "micrometer": "um",
-    "micrometers": "um",
-    "mm": "mm",
-    "cm": "cm",
-    "m": "m",
-    "meter": "m",
-    "meters": "m",
-}
 
 # Spellings that astropy reads.
 READ = ("Angstrom", "angstrom", "Angstroms", "nm", "um", "mm", "cm", "m", "M")
@@ -119,8 +97,8 @@ def _kind_and_unit(kind, unit, header):
             f"the cube has no axis of wavelengths, but CTYPE3 = {kind!r}: convert it to wavelengths, with "
             "CTYPE3 AWAV or WAVE."
         )
-    known = UNITS.get(unit.lower())
-    if known is None:
+    known = LENGTH_WORDS.get(unit.lower(), "")
+    if unit and not known:
         raise UserError(
             f"the unit of wavelengths, CUNIT3 = {unit!r}, is no length: correct it, as to Angstrom."
         )

@@ -32,7 +32,7 @@ from astropy_imphot.reference.resample import (
 )
 from astropy_imphot.reference.template import WINDOW_KEYWORD, HstTemplate, recorded_axes
 
-__all__ = ["coarse_template", "make_template", "regrid_hst_like_muse"]
+__all__ = ["coarse_template", "make_exposure_template", "make_template", "regrid_hst_like_muse"]
 
 # Samples of the template per MUSE pixel and axis: aliasing of what is above the MUSE
 # Nyquist frequency stays outside the MUSE band.
@@ -100,18 +100,23 @@ def make_template(
     --------
     See `HstTemplate`.
     """
-    margin = to_value(margin, u.arcsec, "margin")
-    if not margin >= 0:
-        raise UserError(f"margin is {margin}: give 0 or more arcsec.")
     if hst_window is not None:
         check_window(hst_window)
-    with naming(muse):
-        grid = read_grid(muse)
-        grid = replace(grid, unit=muse_unit(grid))
+    grid, margin = _grid_and_margin(muse, margin)
     with naming(hst), Source.of(hst) as hst:
         return _template(
             hst, grid, margin, hst_window, _Preparation(psf, repair, point_sources, not_point_sources)
         )
+
+
+def _grid_and_margin(muse, margin):
+    """Return the grid of a MUSE image, with a unit, and the width of the margin in arcsec."""
+    margin = to_value(margin, u.arcsec, "margin")
+    if not margin >= 0:
+        raise UserError(f"margin is {margin}: give 0 or more arcsec.")
+    with naming(muse):
+        grid = read_grid(muse)
+        return replace(grid, unit=muse_unit(grid)), margin
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +182,7 @@ def make_exposure_template(exposure, muse, *, margin):
     >>> make_exposure_template(one, other, margin=2.0).muse_shape
     (60, 60)
     """
-    with naming(muse):
-        grid = read_grid(muse)
-        grid = replace(grid, unit=muse_unit(grid))
-    margin = to_value(margin, u.arcsec, "margin")
+    grid, margin = _grid_and_margin(muse, margin)
     with naming(exposure):
         plain = _Preparation(None, repair=False, point_sources=None, not_point_sources=None)
         return _from_hst_pixels(exposure, grid, margin, plain)

@@ -157,7 +157,7 @@ def test_without_jinja2(images, tmp_path, monkeypatch, capsys):
         return fits
 
     with pytest.warns(UserWarning, match=r"no report.html: .*pip install .*\[report\]") as told:
-        found = run_here(images[0][:1], images[1], outdir, plots=False, progress_bar=bar)
+        found = run_here(images[0][:1], images[1], outdir, plots=False, restart=True, progress_bar=bar)
     assert told_before == [1]
     assert Path(told[0].filename).name == Path(__file__).name
     assert found.report is None

@@ -120,3 +120,11 @@ def test_a_wcs_of_numbers_in_the_place_of_words(keyword, value):
     hdu.header[keyword] = value
     with pytest.raises(UserError, match="WCS"):
         read_grid(fits.HDUList([fits.PrimaryHDU(), hdu]))
+
+
+@pytest.mark.parametrize("keyword", ["CRVAL1", "CRPIX2", "CDELT1", "PC1_2", "CD2_2", "PV2_1", "LONPOLE"])
+def test_a_word_in_the_place_of_a_number(keyword):
+    hdu = fits.ImageHDU(np.ones((4, 5)), header=sky_grid((4, 5)).wcs.to_header(), name="DATA")
+    hdu.header[keyword] = "word"
+    with pytest.raises(UserError, match=f"the keyword {keyword} of the WCS is 'word', which is no number"):
+        read_grid(fits.HDUList([fits.PrimaryHDU(), hdu]))
