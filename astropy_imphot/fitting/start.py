@@ -39,9 +39,8 @@ NEAR = 1.0
 LEAST_GAIN = 100.0
 
 # An offset is clear if its gain is larger than this, and exceeds by this factor the gains of offsets that are
-# farther from it than a source, arcsec. Offsets of 19 drawn images are clear, those of images with few faint
-# sources and much noise are not. Of 16 images of another sky 8 are: their bright sources fit others, and the
-# fit has other flags.
+# farther from it than a source, arcsec. Those of images with few faint sources and much noise are not. Those
+# of another sky can be: bright sources fit others, and the fit has other flags.
 CLEAR_GAIN = 25.0
 CLEAR_FACTOR = 1.5
 SOURCE = 2.0
