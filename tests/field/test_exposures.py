@@ -219,6 +219,18 @@ def test_exposures_that_are_not_connected():
     assert np.isnan(found["dra"][3])
 
 
+def test_two_groups_of_exposures():
+    names, table, _ = pairs_of([0.0, 1.0, -1.0, 0.5, 0.7], [0.01] * 5)
+    first = {"0", "1", "2"}
+    table["flags"][
+        [len(first & set(pair)) == 1 for pair in zip(table["exposure"], table["reference"], strict=True)]
+    ] = 1
+    found = relative_exposures(names, table)
+    assert [bool(error) for error in found["error"]] == [False, False, False, True, True]
+    assert list(found["pairs"]) == [2, 2, 2, 0, 0]
+    assert_allclose(found["dra"].value[:3], [0.0, 1.0, -1.0], atol=0.04)
+
+
 def test_a_rotation_that_is_held():
     names, table, _ = pairs_of([0.0, 1.0, -1.0], [0.01] * 3)
     table["rotation_err"] = 0.0
