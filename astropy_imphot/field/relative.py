@@ -103,10 +103,7 @@ def relative_exposures(names, results):
             "no pair of exposures has a fit that can be used: check that they show the same sky, and that "
             "none is a copy of another."
         )
-    agrees = _without_contradictions(design, differences, used)
-    contradicted, used = used & ~agrees, agrees
-    group = _largest_group(design[used])
-    used &= ~np.any(design[:, ~group] != 0, axis=1)
+    used, group, contradicted = _without_contradictions(design, differences, used)
     pairs = design[used][:, group]
     solved = {key: _solve(pairs, values[used], errors[used]) for key, (values, errors) in differences.items()}
     scale = np.exp(solved["scale"][0])
@@ -152,21 +149,20 @@ def _differences(results):
 
 
 def _without_contradictions(design, differences, used):
-    """Return the pairs that are used, without those that contradict the others in an offset or a scale."""
-    used = used.copy()
-    while used.any():
+    """Return the pairs of the largest group that agree, the exposures in it, and the pairs that contradict."""
+    contradicted = np.zeros(len(used), dtype=bool)
+    while True:
         group = _largest_group(design[used])
-        away = np.zeros(len(used))
+        used = used & ~np.any(design[:, ~group] != 0, axis=1)
+        pairs, away = design[used][:, group], np.zeros(used.sum())
         for key in ("dra", "ddec", "scale"):
-            values, errors = differences[key]
-            solved, _ = _solve(design[used][:, group], values[used], errors[used])
-            away[used] = np.maximum(
-                away[used], np.abs(values[used] - design[used][:, group] @ solved) / _or_one(errors[used])
-            )
+            values, errors = (one[used] for one in differences[key])
+            solved, _ = _solve(pairs, values, errors)
+            away = np.maximum(away, np.abs(values - pairs @ solved) / _or_one(errors))
         if away.max() < CONTRADICTS:
-            break
-        used[away.argmax()] = False
-    return used
+            return used, group, contradicted
+        worst = np.flatnonzero(used)[away.argmax()]
+        used[worst], contradicted[worst] = False, True
 
 
 def _largest_group(design):

@@ -228,6 +228,7 @@ def test_two_groups_of_exposures():
     found = relative_exposures(names, table)
     assert [bool(error) for error in found["error"]] == [False, False, False, True, True]
     assert list(found["pairs"]) == [2, 2, 2, 0, 0]
+    assert list(found["flags"]) == [0] * 5
     assert_allclose(found["dra"].value[:3], [0.0, 1.0, -1.0], atol=0.04)
 
 
