@@ -149,7 +149,7 @@ def _differences(results):
 
 
 def _without_contradictions(design, differences, used):
-    """Return the pairs of the largest group that agree, the exposures in it, and the pairs that contradict."""
+    """Return the pairs that agree, of the largest group; the exposures in it; and pairs that contradict."""
     contradicted = np.zeros(len(used), dtype=bool)
     while True:
         group = _largest_group(design[used])
