@@ -19,7 +19,7 @@ LENGTH_WORDS = {
     ),
     "mm": "mm",
     "cm": "cm",
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("m", "meter", "meters"), "m"),
 }
 
 # Words in BUNIT which are not FITS units, or in other letters, in lower case. A maggy is the flux of
